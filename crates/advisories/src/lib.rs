@@ -1,0 +1,1 @@
+//! Vulnerability feeds to an index; components and index to findings.

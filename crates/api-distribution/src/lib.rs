@@ -1,0 +1,1 @@
+//! The OCI distribution face and Docker's token service.

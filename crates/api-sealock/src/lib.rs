@@ -1,0 +1,1 @@
+//! What Harbor has no words for: tiers, policies, promotions, evidence, waivers, impact.

@@ -1,0 +1,1 @@
+//! Bytes by digest on disk: resumable uploads, durability, the disk seam.

@@ -1,0 +1,1 @@
+//! What the faces share: errors to HTTP, authentication of a request, paging, listeners.

@@ -1,0 +1,17 @@
+//! The vocabulary of images: digest, name, reference, descriptor, manifest, media types, error codes.
+//!
+//! No I/O. Everything here is parsed from outside, so every parser returns an error and has a limit.
+
+mod digest;
+mod error_code;
+mod manifest;
+pub mod media_type;
+mod name;
+
+pub use digest::{Algorithm, Digest, DigestError};
+pub use error_code::ErrorCode;
+pub use manifest::{
+    Descriptor, MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestKind,
+    Platform,
+};
+pub use name::{ImageReference, NameError, Reference, RepositoryName, Tag};

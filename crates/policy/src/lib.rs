@@ -1,0 +1,1 @@
+//! Policy documents and the pure function that turns facts into a verdict.

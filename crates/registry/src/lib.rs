@@ -1,0 +1,1 @@
+//! What the product does with an artifact: push, pull, tag, delete, promote, attest.

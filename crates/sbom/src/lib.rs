@@ -1,0 +1,1 @@
+//! Bytes of a layer to components; components to CycloneDX documents.

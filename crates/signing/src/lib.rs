@@ -1,0 +1,1 @@
+//! Accessories to verified facts or reasons; making signatures.
