@@ -1,1 +1,51 @@
-//! What Harbor has no words for: tiers, policies, promotions, evidence, waivers, impact.
+//! The face `/api/sealock/v1`: what Harbor has no words for.
+//!
+//! Conventions. JSON in and out. A list answers `{"items": [...], "next": "<cursor>" | null}` and takes
+//! `after=<cursor>` and `limit=` (1 to 1,000, 100 when absent). Errors are the envelope that every face uses,
+//! `{"errors": [{"code", "message", "detail"?}]}`. What does not exist and what the caller may not see
+//! are the same 404. An image is named by the query value `image=project/repository[:tag][@digest]`,
+//! because repository names hold slashes; without tag and digest it means `:latest`.
+//!
+//! | method and path | body or query | answer |
+//! | --- | --- | --- |
+//! | GET `/me` | | `{name, kind: user\|robot\|anonymous, admin, security_officer}` |
+//! | GET, POST `/users` | `{name, password, email?, real_name?, admin?, security_officer?}` | list; 201 user |
+//! | PATCH, DELETE `/users/{name}` | `{password?, admin?, security_officer?, disabled?}` | 200 user; 204 |
+//! | GET, POST `/projects` | `{name, public?, tier?}` | list; 201 `{id, name, public, tier, created_at}` |
+//! | GET, PATCH `/projects/{project}` | `{public?, tier?}` | project |
+//! | GET, POST `/projects/{project}/keys` | `{name, pem}` | list; 201 `{name, id, algorithm, added_at, compromised_at}` |
+//! | POST `/projects/{project}/keys/{name}/compromise` | `{at?}` | key |
+//! | DELETE `/projects/{project}/keys/{name}` | | 204 |
+//! | GET, POST `/projects/{project}/members` | `{user, role}` | list; 201 `{user, role}` |
+//! | DELETE `/projects/{project}/members/{user}` | | 204 |
+//! | GET, POST `/projects/{project}/robots` | `{name, rights: [pull,push,attest,promote], expires_in_days?}` | list; 201 `{name, secret, rights, expires_at}` |
+//! | DELETE `/projects/{project}/robots/{name}` | | 204 |
+//! | GET `/projects/{project}/repositories` | | list of `{name, artifacts, tags}` |
+//! | GET, PUT, DELETE `/projects/{project}/policy` | YAML or JSON text | `{scope, name, revision, digest, text}` |
+//! | GET, PUT `/tiers/{tier}/policy`, `/policy/floor` | YAML or JSON text | the same |
+//! | POST `/policies/validate` | YAML or JSON text | `{valid: true}` or 422 with line and column |
+//! | GET `/policies/schema` | | JSON schema |
+//! | GET `/artifacts` | `repository=` | list of `{digest, kind, media_type, size, tags, pushed_at, pushed_by, state, facts}` |
+//! | GET `/artifact` | `image=` | one of them, with contents summary, findings counts, signatures, attestations |
+//! | GET `/artifact/findings` | `image=`, `severity=`, `fixable=` | list of findings with path and layer |
+//! | GET `/artifact/sbom` | `image=` | CycloneDX 1.6 |
+//! | GET `/artifact/verdicts` | `image=`, `door=`? | list of `{door, action, reasons, valid_until}` |
+//! | GET `/artifact/evidence` | `image=` | the evidence document |
+//! | POST `/promotions` | `{image, to: "project[/repository][:tag]"}` | 201 `{digest, image, decision, vsa, linked, left_behind}` or 412 |
+//! | GET `/promotions` | `project=`? | list |
+//! | GET, POST `/projects/{project}/waivers` | `{vulnerability, component?, repository?, digest?, reason, expires_at}` | list; 201 waiver |
+//! | POST `/projects/{project}/waivers/{id}/grant` `…/refuse` `…/revoke` | `{reason?}` | waiver |
+//! | GET `/quarantines`; PUT, DELETE `/quarantines/{digest}` | `{target: manifest\|blob, reason}` | list; quarantine; 204 |
+//! | POST `/eradications` | `{digest, reason}` | `{digest, deleted: [...], pulled: [...], admitted: [...]}` |
+//! | GET `/decisions` | `digest=`, `door=`, `project=` | list of `{id, door, repository, digest, action, actor, address, at, input_digest}` |
+//! | GET `/decisions/{id}`, `/decisions/{id}/document` | | with verdict; the canonical input |
+//! | POST `/decisions/{id}/replay` | | `{same: bool, recorded: verdict, replayed: verdict}` |
+//! | GET `/affected` | `vulnerability=` or `purl=` with `range=`? | list of `{repository, digest, tags, tier, vulnerability, component, version, path, layer, severity, fix, kev}` |
+//! | GET `/advisories` | | snapshot, coverage and data date per ecosystem, sources |
+//! | POST `/advisories/import` | file as body; `source=`, `format=`?, `coverage=`?, `force=`? | import report |
+//! | POST `/advisories/update` | `{url, ecosystems: [...], force?}` | import report |
+//! | GET, POST `/clusters` | `{name, host_names: [...], namespaces: {...}, other_images: [...]}` | list; 201 with `token`, shown once |
+//! | DELETE `/clusters/{name}` | | 204 |
+//! | GET `/clusters/{name}/webhooks` | `url=`, `token=` | webhook configuration with CA bundle |
+//! | GET `/audit` | `project=`, `digest=`, `action=`, `actor=`, `since=` | list of events |
+//! | GET `/openapi.json` | | OpenAPI 3.1 of this face |
