@@ -1,0 +1,134 @@
+use crate::{BlobError, BlobKey, Result, disk::DiskFile, error::at, upload::blocking};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use std::{io, ops::Range, path::PathBuf, sync::Arc};
+
+/// Size of the reads from disk, in bytes. A stream holds at most two such chunks in memory.
+pub const READ_CHUNK_BYTES: usize = 256 * 1024;
+
+/// An open blob. It stays readable after [`crate::BlobStore::remove`].
+#[derive(Clone)]
+pub struct BlobReader {
+    key: BlobKey,
+    size: u64,
+    path: Arc<PathBuf>,
+    file: Arc<dyn DiskFile>,
+}
+
+impl std::fmt::Debug for BlobReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} ({} bytes)", self.key, self.size)
+    }
+}
+
+impl BlobReader {
+    pub(crate) fn new(key: BlobKey, path: PathBuf, file: Arc<dyn DiskFile>, size: u64) -> Self {
+        Self { key, size, path: Arc::new(path), file }
+    }
+
+    /// The blob's key.
+    pub fn key(&self) -> &BlobKey {
+        &self.key
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The bytes of a range, as chunks of [`READ_CHUNK_BYTES`]. The next chunk is read while the last one
+    /// is on its way; no thread is held while the receiver is slow.
+    pub fn stream(
+        &self,
+        range: Range<u64>,
+    ) -> Result<impl Stream<Item = Result<Bytes>> + Send + 'static + use<>> {
+        if range.start > range.end || range.end > self.size {
+            let Range { start, end } = range;
+            return Err(BlobError::RangeInvalid { start, end, size: self.size });
+        }
+        let reader = self.clone();
+        let first = (!range.is_empty()).then_some(range);
+        Ok(stream::unfold((reader, first, None), async |(reader, rest, ahead)| {
+            let ahead = match (ahead, &rest) {
+                (Some(ahead), _) => ahead,
+                (None, Some(rest)) => reader.read_ahead(rest.clone()),
+                (None, None) => return None,
+            };
+            // `rest` begins with the chunk that `ahead` reads.
+            let after = rest.and_then(|rest| {
+                let start = rest.start + READ_CHUNK_BYTES as u64;
+                (start < rest.end).then_some(start..rest.end)
+            });
+            let next = after.clone().map(|after| reader.read_ahead(after));
+            match ahead.await.unwrap_or(Err(BlobError::TaskLost)) {
+                Ok(bytes) => Some((Ok(bytes), (reader, after, next))),
+                Err(error) => Some((Err(error), (reader, None, None))),
+            }
+        }))
+    }
+
+    /// The whole blob, if it has at most `limit` bytes.
+    pub async fn read_all(&self, limit: u64) -> Result<Bytes> {
+        if self.size > limit {
+            return Err(BlobError::TooLarge { size: self.size, limit });
+        }
+        let reader = self.clone();
+        blocking(move || reader.read_exact(0..reader.size)).await
+    }
+
+    fn read_ahead(&self, range: Range<u64>) -> tokio::task::JoinHandle<Result<Bytes>> {
+        let reader = self.clone();
+        let end = range.end.min(range.start + READ_CHUNK_BYTES as u64);
+        tokio::task::spawn_blocking(move || reader.read_exact(range.start..end))
+    }
+
+    fn read_exact(&self, range: Range<u64>) -> Result<Bytes> {
+        let length = usize::try_from(range.end - range.start)
+            .map_err(|_| BlobError::TooLarge { size: self.size, limit: usize::MAX as u64 })?;
+        let mut buffer = BytesMut::zeroed(length);
+        let mut filled = 0;
+        while filled < length {
+            let position = range.start + filled as u64;
+            match self.file.read_at(&mut buffer[filled..], position) {
+                Ok(0) => return Err(self.truncated(position)),
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(at("read", &self.path)(error)),
+            }
+        }
+        Ok(buffer.freeze())
+    }
+
+    fn truncated(&self, found: u64) -> BlobError {
+        BlobError::Truncated { key: self.key, expected: self.size, found }
+    }
+}
+
+/// Reads a blob from its beginning, unbuffered, on a thread that may block.
+#[derive(Debug)]
+pub struct SyncReader {
+    reader: BlobReader,
+    position: u64,
+}
+
+impl SyncReader {
+    pub(crate) fn new(reader: BlobReader) -> Self {
+        Self { reader, position: 0 }
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.reader.size
+    }
+}
+
+impl io::Read for SyncReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.reader.file.read_at(buffer, self.position)?;
+        if n == 0 && !buffer.is_empty() && self.position < self.reader.size {
+            return Err(io::Error::other(self.reader.truncated(self.position)));
+        }
+        self.position += n as u64;
+        Ok(n)
+    }
+}

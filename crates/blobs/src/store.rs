@@ -1,0 +1,197 @@
+use crate::{
+    BlobError, BlobKey, BlobReader, Disk, Result, SyncReader, UploadState, UploadWriter,
+    error::at,
+    key::{ALGORITHMS, algorithm_dir, blob_file, blobs, shard_dir, upload_file, uploads},
+    sink::Sink,
+    upload::blocking,
+};
+use sealock_oci::{Algorithm, Digest};
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use uuid::Uuid;
+
+/// The store below one root directory. Clones share it.
+#[derive(Clone)]
+pub struct BlobStore {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) root: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Uploads that somebody writes to. Two writers on one file could leave bytes that are not the ones
+    /// that were hashed.
+    active: Arc<Mutex<HashSet<Uuid>>>,
+    /// Shard directories whose own name this process has flushed.
+    durable_shards: Mutex<HashSet<PathBuf>>,
+}
+
+/// The right to write to an upload, until dropped.
+pub(crate) struct Active {
+    id: Uuid,
+    set: Arc<Mutex<HashSet<Uuid>>>,
+}
+
+impl Active {
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl BlobStore {
+    /// Opens the store below `root`, creating its few directories when they are missing. Blocks for a few
+    /// directory flushes; scans nothing.
+    pub fn open(root: &Path, disk: Arc<dyn Disk>) -> Result<Self> {
+        let inner = Inner {
+            root: root.to_owned(),
+            disk,
+            active: Arc::default(),
+            durable_shards: Mutex::default(),
+        };
+        inner.create_root(root)?;
+        for directory in [uploads(root), blobs(root)] {
+            inner.create(&directory)?;
+        }
+        for algorithm in ALGORITHMS {
+            inner.create(&algorithm_dir(root, algorithm))?;
+        }
+        for directory in [root, &blobs(root)] {
+            inner.disk.sync_dir(directory).map_err(at("flush directory", directory))?;
+        }
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Begins an upload whose bytes are hashed with `algorithm`. No file exists before its first byte.
+    pub fn begin(&self, algorithm: Algorithm) -> Result<UploadWriter> {
+        self.begin_as(Uuid::new_v4(), algorithm)
+    }
+
+    /// Begins an upload under an id that the caller chose at random and never used before.
+    pub fn begin_as(&self, id: Uuid, algorithm: Algorithm) -> Result<UploadWriter> {
+        let sink = Sink::new(self.inner.clone(), self.inner.activate(id)?, algorithm);
+        Ok(UploadWriter::new(id, algorithm, 0, sink))
+    }
+
+    /// Goes on with a suspended upload, also in another process than the one that suspended it. Bytes
+    /// that arrived after the state was taken are cut off.
+    pub async fn resume(&self, state: UploadState) -> Result<UploadWriter> {
+        let inner = self.inner.clone();
+        let active = inner.activate(state.id)?;
+        blocking(move || {
+            let sink = Sink::resume(inner, active, &state)?;
+            Ok(UploadWriter::new(state.id, state.algorithm, state.offset, sink))
+        })
+        .await
+    }
+
+    /// Removes what a suspended upload has stored. Discarding twice is no error.
+    pub async fn discard(&self, state: UploadState) -> Result<()> {
+        let inner = self.inner.clone();
+        let active = inner.activate(state.id)?;
+        blocking(move || {
+            let _active = active;
+            inner.remove(&upload_file(&inner.root, state.id)).map(|_existed| ())
+        })
+        .await
+    }
+
+    /// Opens a blob for reading.
+    pub async fn open_blob(&self, key: &BlobKey) -> Result<BlobReader> {
+        let (inner, key) = (self.inner.clone(), *key);
+        blocking(move || inner.open(key)).await
+    }
+
+    /// Opens a blob for sequential reading on a thread that may block.
+    pub fn open_sync(&self, key: &BlobKey) -> Result<SyncReader> {
+        self.inner.open(*key).map(SyncReader::new)
+    }
+
+    /// Removes a file whose record is already gone. Removing twice is no error. The removal itself is
+    /// not flushed: after power loss the bytes may be there again, as a leak.
+    pub async fn remove(&self, key: &BlobKey) -> Result<()> {
+        let (inner, key) = (self.inner.clone(), *key);
+        blocking(move || inner.remove(&blob_file(&inner.root, &key)).map(|_existed| ())).await
+    }
+}
+
+impl Inner {
+    fn activate(&self, id: Uuid) -> Result<Active> {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if !active.insert(id) {
+            return Err(BlobError::UploadBusy(id));
+        }
+        Ok(Active { id, set: self.active.clone() })
+    }
+
+    fn open(&self, key: BlobKey) -> Result<BlobReader> {
+        let path = blob_file(&self.root, &key);
+        let file = self.disk.open_read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => BlobError::NotFound(key),
+            _ => at("open", &path)(error),
+        })?;
+        let size = file.len().map_err(at("stat", &path))?;
+        Ok(BlobReader::new(key, path, file.into(), size))
+    }
+
+    /// The directory that the digest belongs into, there and durable.
+    pub(crate) fn durable_shard(&self, digest: &Digest) -> Result<PathBuf> {
+        let shard = shard_dir(&self.root, digest);
+        let known = |set: &Mutex<HashSet<PathBuf>>| {
+            set.lock().unwrap_or_else(PoisonError::into_inner).contains(&shard)
+        };
+        if !known(&self.durable_shards) {
+            self.create(&shard)?;
+            // Also when it was there already: who made it may have died before this flush.
+            let parent = algorithm_dir(&self.root, digest.algorithm());
+            self.disk.sync_dir(&parent).map_err(at("flush directory", &parent))?;
+            let mut set = self.durable_shards.lock().unwrap_or_else(PoisonError::into_inner);
+            set.insert(shard.clone());
+        }
+        Ok(shard)
+    }
+
+    /// Creates the root and its missing parents, each with its entry flushed.
+    fn create_root(&self, path: &Path) -> Result<()> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        match self.disk.create_dir(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && parent.is_some() => {
+                if let Some(parent) = parent {
+                    self.create_root(parent)?;
+                }
+                self.create(path)?;
+            }
+            Err(error) => return Err(at("create directory", path)(error)),
+        }
+        let parent = parent.unwrap_or(Path::new("."));
+        self.disk.sync_dir(parent).map_err(at("flush directory", parent))
+    }
+
+    fn create(&self, path: &Path) -> Result<()> {
+        match self.disk.create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(at("create directory", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remove(&self, path: &Path) -> Result<bool> {
+        match self.disk.remove(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(at("remove", path)(error)),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A disk that records, fails and loses power on demand.
