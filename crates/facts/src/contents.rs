@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 pub struct Distro {
     /// `ID`, such as `debian`.
     pub id: String,
-    /// `VERSION_ID`, such as `12` or `3.20.3`; empty where the release has none (testing, sid, edge).
+    /// `VERSION_ID`, such as `12` or `3.20.3`; empty where the release has none (testing, sid,
+    /// edge).
     pub version_id: String,
     /// `VERSION_CODENAME`, such as `bookworm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -14,7 +15,8 @@ pub struct Distro {
     /// `PRETTY_NAME`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretty_name: Option<String>,
-    /// The OSV ecosystem for this release, such as `Debian:12` or `Alpine:v3.20`; none when unknown.
+    /// The OSV ecosystem for this release, such as `Debian:12` or `Alpine:v3.20`; none when
+    /// unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ecosystem: Option<String>,
 }
@@ -38,7 +40,8 @@ pub enum ComponentKind {
 pub struct MatchKey {
     /// OSV ecosystem, such as `Debian:12`, `Alpine:v3.20`, `PyPI`, `npm`.
     pub ecosystem: String,
-    /// Name under which advisories list it: the source package for distributions, else the normalised name.
+    /// Name under which advisories list it: the source package for distributions, else the
+    /// normalised name.
     pub name: String,
     /// Version to compare: the source version for distributions.
     pub version: String,
@@ -55,7 +58,8 @@ pub struct Component {
     pub version: String,
     /// Package URL, canonical form.
     pub purl: String,
-    /// Advisory key; none when the release or ecosystem is unknown, and then coverage is unknown too.
+    /// Advisory key; none when the release or ecosystem is unknown, and then coverage is unknown
+    /// too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_key: Option<MatchKey>,
     /// Architecture, for distributions.
@@ -76,7 +80,8 @@ pub struct Component {
 /// Why a fact about contents is not whole.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PartialReason {
-    /// A stable code, such as `truncated_compression`, `too_many_entries`, `expansion_limit`, `malformed_package_database`.
+    /// A stable code, such as `truncated_compression`, `too_many_entries`, `expansion_limit`,
+    /// `malformed_package_database`.
     pub code: String,
     /// For a person: what was met, where.
     pub detail: String,

@@ -70,7 +70,8 @@ pub struct SignatureFact {
     pub first_seen: Timestamp,
 }
 
-/// A signed statement about a digest. Never counts as a signature, and a signature never counts as one.
+/// A signed statement about a digest. Never counts as a signature, and a signature never counts as
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AttestationFact {
     /// What the statement is about.
@@ -99,7 +100,8 @@ pub struct WaiverScope {
     /// purl without version (any version) or with one; none means every component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
-    /// Glob over repository names (`*` one part, `**` any); none means every repository of the project.
+    /// Glob over repository names (`*` one part, `**` any); none means every repository of the
+    /// project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// One digest only.

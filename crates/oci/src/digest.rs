@@ -2,7 +2,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 use std::{fmt, str::FromStr};
 
-/// A hash algorithm that the OCI image specification registers (descriptor.md, "Registered algorithms").
+/// A hash algorithm that the OCI image specification registers (descriptor.md, "Registered
+/// algorithms").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256, 32 bytes.

@@ -1,6 +1,7 @@
 use serde::Serialize;
 
-/// Error codes of the distribution specification ("Error Codes"), and the one that Harbor adds for policy.
+/// Error codes of the distribution specification ("Error Codes"), and the one that Harbor adds for
+/// policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the names are the specification's")]

@@ -1,6 +1,8 @@
-//! The vocabulary of images: digest, name, reference, descriptor, manifest, media types, error codes.
+//! The vocabulary of images: digest, name, reference, descriptor, manifest, media types, error
+//! codes.
 //!
-//! No I/O. Everything here is parsed from outside, so every parser returns an error and has a limit.
+//! No I/O. Everything here is parsed from outside, so every parser returns an error and has a
+//! limit.
 
 mod digest;
 mod error_code;

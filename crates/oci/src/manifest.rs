@@ -65,7 +65,8 @@ pub struct Manifest {
     pub kind: ManifestKind,
     /// The media type it was pushed with, without parameters.
     pub media_type: String,
-    /// Declared artifact type; for an image without one, the config's media type applies to referrers.
+    /// Declared artifact type; for an image without one, the config's media type applies to
+    /// referrers.
     pub artifact_type: Option<String>,
     /// The configuration (image only).
     pub config: Option<Descriptor>,
@@ -124,9 +125,11 @@ struct Raw {
 }
 
 impl Manifest {
-    /// Reads manifest bytes that were sent as `content_type` (parameters ignored; empty means "see the body").
+    /// Reads manifest bytes that were sent as `content_type` (parameters ignored; empty means "see
+    /// the body").
     ///
-    /// A document with both `layers` and `manifests` is refused: two readers could take it for two things.
+    /// A document with both `layers` and `manifests` is refused: two readers could take it for two
+    /// things.
     pub fn parse(content_type: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(ManifestError::TooLarge);

