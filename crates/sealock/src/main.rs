@@ -1,2 +1,84 @@
 //! The binary: command line, configuration, wiring, health, metrics.
-fn main() {}
+
+mod cli;
+mod client;
+mod commands;
+mod failure;
+mod files;
+mod output;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command, Global};
+use commands::{
+    Context, admission, advisories, affected, artifact, audit, cluster, decision, policy, project,
+    promote, quarantine, scan, serve, user, waiver,
+};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&error.into()),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+/// Says what went wrong, on standard error, and picks the exit code.
+#[expect(clippy::print_stderr, reason = "the one place that reports a command's failure")]
+fn report(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    if broken_pipe {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("sealock: {error:#}");
+    let code = error.downcast_ref::<failure::Failure>().map_or(1, |failure| failure.exit_code);
+    ExitCode::from(code)
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let Cli { global, command } = cli;
+    let context = || context(&global);
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "sealock", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Scan(args) => scan::scan(&global, args).await,
+        Command::Sbom(args) => scan::sbom(&global, args).await,
+        Command::Policy(
+            command @ (policy::Command::Validate { .. } | policy::Command::Schema),
+        ) => policy::offline(global.output, command),
+        Command::Policy(command) => policy::run(&context()?, command).await,
+        Command::Show(args) => artifact::show(&context()?, args).await,
+        Command::Verify(args) => artifact::verify(&context()?, args).await,
+        Command::Evidence(args) => artifact::evidence(&context()?, args).await,
+        Command::Promote(args) => promote::run(&context()?, args).await,
+        Command::Affected(args) => affected::run(&context()?, args).await,
+        Command::Waiver(command) => waiver::run(&context()?, command).await,
+        Command::Quarantine(command) => quarantine::run(&context()?, command).await,
+        Command::Eradicate(args) => quarantine::eradicate(&context()?, args).await,
+        Command::Decision(command) => decision::run(&context()?, command).await,
+        Command::Project(command) => project::run(&context()?, command).await,
+        Command::User(command) => user::run(&context()?, command).await,
+        Command::Advisories(command) => advisories::run(&global, command).await,
+        Command::Cluster(command) => cluster::run(&context()?, command).await,
+        Command::Admission(command) => admission::run(&context()?, command).await,
+        Command::Audit(args) => audit::run(&context()?, args).await,
+    }
+}
+
+fn context(global: &Global) -> Result<Context> {
+    Ok(Context {
+        client: client::Client::new(global)?,
+        format: global.output,
+        progress: output::interactive(global.quiet),
+    })
+}

@@ -1,0 +1,215 @@
+//! A client of `/api/sealock/v1`.
+
+use crate::{cli::Global, failure::Failure};
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+use std::{path::PathBuf, time::Duration};
+
+/// Most pages followed for one list.
+const MAX_PAGES: usize = 100_000;
+/// Rows asked for at a time.
+const PAGE_ROWS: &str = "500";
+
+/// Talks to one server as one caller.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: url::Url,
+    user: Option<(String, Password)>,
+}
+
+/// Cannot be printed.
+struct Password(String);
+
+impl Client {
+    /// Builds a client from the global options.
+    pub(crate) fn new(global: &Global) -> Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("sealock/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10));
+        if let Some(path) = &global.ca_file {
+            let pem = crate::files::read(path)?;
+            for certificate in reqwest::Certificate::from_pem_bundle(&pem)
+                .with_context(|| format!("{} holds no PEM certificates", path.display()))?
+            {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        let user = credentials(global)?;
+        Ok(Self { http: builder.build()?, base: global.url.clone(), user })
+    }
+
+    fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<RequestBuilder> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("{} cannot be the address of a server", self.base))?
+            .pop_if_empty()
+            .extend(["api", "sealock", "v1"])
+            .extend(path.split('/').filter(|part| !part.is_empty()));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.request(method, url);
+        if let Some((name, password)) = &self.user {
+            request = request.basic_auth(name, Some(&password.0));
+        }
+        Ok(request)
+    }
+
+    /// GET of one object.
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
+        self.send(self.request(Method::GET, path, query)?).await
+    }
+
+    /// GET of every page of a list.
+    pub(crate) async fn list(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut after = String::new();
+        for _ in 0..MAX_PAGES {
+            let mut query = query.to_vec();
+            query.push(("limit", PAGE_ROWS));
+            if !after.is_empty() {
+                query.push(("after", &after));
+            }
+            let mut page = self.get(path, &query).await?;
+            if let Some(Value::Array(rows)) = page.get_mut("items").map(Value::take) {
+                items.extend(rows);
+            }
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) => after = next.to_owned(),
+                None => return Ok(items),
+            }
+        }
+        bail!("the server's list does not end")
+    }
+
+    /// A request with a JSON body.
+    pub(crate) async fn write(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        self.send(self.request(method, path, &[])?.json(body)).await
+    }
+
+    /// A request with a body of bytes.
+    pub(crate) async fn send_body(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        content_type: &str,
+        body: reqwest::Body,
+    ) -> Result<Value> {
+        let request = self.request(method, path, query)?.header("Content-Type", content_type);
+        self.send(request.body(body)).await
+    }
+
+    /// DELETE.
+    pub(crate) async fn delete(&self, path: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, path, &[])?).await.map(|_| ())
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Value> {
+        let response = request.send().await.with_context(|| {
+            format!("cannot reach {}; name the server with --url or SEALOCK_URL", self.base)
+        })?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let body = response.bytes().await.context("the answer was cut off")?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        match serde_json::from_slice(&body) {
+            Ok(value) => Ok(value),
+            Err(_) => Ok(Value::String(String::from_utf8_lossy(&body).into_owned())),
+        }
+    }
+}
+
+/// Turns the error envelope into a message a person can act on.
+async fn refusal(response: Response) -> anyhow::Error {
+    let status = response.status();
+    let body: Value = match response.bytes().await {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+        Err(_) => Value::Null,
+    };
+    let mut lines = Vec::new();
+    for error in body.pointer("/errors").and_then(Value::as_array).into_iter().flatten() {
+        let code = error.get("code").and_then(Value::as_str).unwrap_or("UNKNOWN");
+        let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
+        lines.push(format!("{code}: {message}"));
+        lines.extend(detail_lines(error.get("detail")));
+    }
+    if lines.is_empty() {
+        lines.push(format!("the server answered {status}"));
+    }
+    if status.as_u16() == 401 {
+        lines.push("Log in with `docker login` or set SEALOCK_USER and SEALOCK_PASSWORD.".to_owned());
+    }
+    Failure::from_status(status.as_u16(), lines.join("\n"))
+}
+
+/// The reasons of a refusal, one indented line each.
+fn detail_lines(detail: Option<&Value>) -> Vec<String> {
+    let reasons = detail.and_then(|detail| detail.get("reasons").unwrap_or(detail).as_array());
+    reasons
+        .into_iter()
+        .flatten()
+        .filter_map(|reason| {
+            let message = reason.get("message").and_then(Value::as_str)?;
+            let policy = reason.get("policy").and_then(Value::as_str).unwrap_or_default();
+            let rule = reason.get("rule").and_then(Value::as_str).unwrap_or_default();
+            let remedy = match reason.get("remedy").and_then(Value::as_str) {
+                Some(remedy) if !remedy.is_empty() => format!("\n      {remedy}"),
+                _ => String::new(),
+            };
+            Some(format!("  - {policy}: {rule}: {message}{remedy}"))
+        })
+        .collect()
+}
+
+fn credentials(global: &Global) -> Result<Option<(String, Password)>> {
+    if let Some(user) = &global.user {
+        let password = if global.password_stdin {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).context("reading the password")?;
+            line.trim_end_matches(['\r', '\n']).to_owned()
+        } else {
+            std::env::var("SEALOCK_PASSWORD").context(
+                "no password for this user; set SEALOCK_PASSWORD or use --password-stdin",
+            )?
+        };
+        return Ok(Some((user.clone(), Password(password))));
+    }
+    Ok(stored_login(&global.url))
+}
+
+/// What `docker login`, `podman login` or `skopeo login` stored for this host.
+fn stored_login(url: &url::Url) -> Option<(String, Password)> {
+    let host = match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str()?),
+        None => url.host_str()?.to_owned(),
+    };
+    login_files().iter().find_map(|path| {
+        let config: Value = serde_json::from_slice(&crate::files::read(path).ok()?).ok()?;
+        let auths = config.get("auths")?;
+        let entry = [host.clone(), format!("https://{host}"), format!("http://{host}")]
+            .iter()
+            .find_map(|key| auths.get(key))?;
+        let decoded =
+            base64::engine::general_purpose::STANDARD.decode(entry.get("auth")?.as_str()?).ok()?;
+        let text = String::from_utf8(decoded).ok()?;
+        let (name, password) = text.split_once(':')?;
+        Some((name.to_owned(), Password(password.to_owned())))
+    })
+}
+
+/// Where container clients keep logins, in their own order.
+fn login_files() -> Vec<PathBuf> {
+    let from = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+    let mut files = Vec::new();
+    files.extend(from("REGISTRY_AUTH_FILE"));
+    files.extend(from("DOCKER_CONFIG").map(|dir| dir.join("config.json")));
+    files.extend(from("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")));
+    files.extend(from("HOME").map(|dir| dir.join(".docker/config.json")));
+    files
+}

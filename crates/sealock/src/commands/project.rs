@@ -1,0 +1,238 @@
+use super::Context;
+use crate::{files, output};
+use anyhow::Result;
+use reqwest::Method;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Projects, their members, robots and keys.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Create a project.
+    Create {
+        /// Its name.
+        name: String,
+        /// Anybody may pull from it.
+        #[arg(long)]
+        public: bool,
+        /// Its tier: external, sandbox, integration, release, mirror.
+        #[arg(long, default_value = "sandbox")]
+        tier: String,
+    },
+    /// List projects.
+    List,
+    /// List the repositories of a project.
+    Repositories {
+        /// The project.
+        project: String,
+    },
+    /// Public keys whose signatures count in a project.
+    #[command(subcommand)]
+    Key(Key),
+    /// Members and their roles.
+    #[command(subcommand)]
+    Member(Member),
+    /// Robot accounts for pipelines.
+    #[command(subcommand)]
+    Robot(Robot),
+}
+
+/// Keys of a project.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Key {
+    /// Add a public key (PEM), such as cosign.pub.
+    Add {
+        /// The project.
+        project: String,
+        /// A name for it.
+        name: String,
+        /// The PEM file.
+        file: PathBuf,
+    },
+    /// List keys.
+    List {
+        /// The project.
+        project: String,
+    },
+    /// Record that a key was compromised: signatures first seen since then do not count.
+    Compromise {
+        /// The project.
+        project: String,
+        /// The key's name.
+        name: String,
+        /// Since when (RFC 3339); now if absent.
+        #[arg(long)]
+        at: Option<jiff::Timestamp>,
+    },
+    /// Remove a key.
+    Remove {
+        /// The project.
+        project: String,
+        /// The key's name.
+        name: String,
+    },
+}
+
+/// Members of a project.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Member {
+    /// Give a user a role.
+    Add {
+        /// The project.
+        project: String,
+        /// The user.
+        user: String,
+        /// project_admin, maintainer, developer, guest or limited_guest.
+        role: String,
+    },
+    /// List members.
+    List {
+        /// The project.
+        project: String,
+    },
+    /// Remove a member.
+    Remove {
+        /// The project.
+        project: String,
+        /// The user.
+        user: String,
+    },
+}
+
+/// Robots of a project.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Robot {
+    /// Create a robot; its secret is printed once.
+    Create {
+        /// The project.
+        project: String,
+        /// Its name; it logs in as robot$PROJECT+NAME.
+        name: String,
+        /// What it may do.
+        #[arg(long, value_delimiter = ',', default_value = "pull")]
+        rights: Vec<String>,
+        /// Days until it expires.
+        #[arg(long)]
+        expires_in_days: Option<u32>,
+    },
+    /// List robots.
+    List {
+        /// The project.
+        project: String,
+    },
+    /// Remove a robot.
+    Remove {
+        /// The project.
+        project: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+const PROJECT: &[output::Column] = &[
+    ("name", "/name"),
+    ("tier", "/tier"),
+    ("public", "/public"),
+    ("created", "/created_at"),
+    ("id", "/id"),
+];
+const KEY: &[output::Column] = &[
+    ("name", "/name"),
+    ("algorithm", "/algorithm"),
+    ("id", "/id"),
+    ("added", "/added_at"),
+    ("compromised", "/compromised_at"),
+];
+const MEMBER: &[output::Column] = &[("user", "/user"), ("role", "/role")];
+const ROBOT: &[output::Column] = &[
+    ("name", "/name"),
+    ("secret", "/secret"),
+    ("rights", "/rights"),
+    ("expires", "/expires_at"),
+];
+
+pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
+    let (client, format) = (&context.client, context.format);
+    match command {
+        Command::Create { name, public, tier } => {
+            let body = json!({"name": name, "public": public, "tier": tier});
+            let project = client.write(Method::POST, "projects", &body).await?;
+            output::object(format, &project, PROJECT)
+        }
+        Command::List => output::list(format, &client.list("projects", &[]).await?, PROJECT),
+        Command::Repositories { project } => {
+            let items = client.list(&format!("projects/{project}/repositories"), &[]).await?;
+            let columns =
+                [("repository", "/name"), ("artifacts", "/artifacts"), ("tags", "/tags")];
+            output::list(format, &items, &columns)
+        }
+        Command::Key(command) => key(context, command).await,
+        Command::Member(command) => member(context, command).await,
+        Command::Robot(command) => robot(context, command).await,
+    }
+}
+
+async fn key(context: &Context, command: Key) -> Result<()> {
+    let (client, format) = (&context.client, context.format);
+    match command {
+        Key::Add { project, name, file } => {
+            let body = json!({"name": name, "pem": files::read_text(&file)?});
+            let key = client.write(Method::POST, &format!("projects/{project}/keys"), &body).await?;
+            output::object(format, &key, KEY)
+        }
+        Key::List { project } => {
+            let items = client.list(&format!("projects/{project}/keys"), &[]).await?;
+            output::list(format, &items, KEY)
+        }
+        Key::Compromise { project, name, at } => {
+            let path = format!("projects/{project}/keys/{name}/compromise");
+            let key = client.write(Method::POST, &path, &json!({"at": at})).await?;
+            output::object(format, &key, KEY)
+        }
+        Key::Remove { project, name } => {
+            client.delete(&format!("projects/{project}/keys/{name}")).await?;
+            output::line(format, &format!("Removed key {name} from {project}."));
+            Ok(())
+        }
+    }
+}
+
+async fn member(context: &Context, command: Member) -> Result<()> {
+    let (client, format) = (&context.client, context.format);
+    match command {
+        Member::Add { project, user, role } => {
+            let body = json!({"user": user, "role": role});
+            let path = format!("projects/{project}/members");
+            output::object(format, &client.write(Method::POST, &path, &body).await?, MEMBER)
+        }
+        Member::List { project } => {
+            let items = client.list(&format!("projects/{project}/members"), &[]).await?;
+            output::list(format, &items, MEMBER)
+        }
+        Member::Remove { project, user } => {
+            client.delete(&format!("projects/{project}/members/{user}")).await?;
+            output::line(format, &format!("Removed {user} from {project}."));
+            Ok(())
+        }
+    }
+}
+
+async fn robot(context: &Context, command: Robot) -> Result<()> {
+    let (client, format) = (&context.client, context.format);
+    match command {
+        Robot::Create { project, name, rights, expires_in_days } => {
+            let body = json!({"name": name, "rights": rights, "expires_in_days": expires_in_days});
+            let path = format!("projects/{project}/robots");
+            output::object(format, &client.write(Method::POST, &path, &body).await?, ROBOT)
+        }
+        Robot::List { project } => {
+            let items = client.list(&format!("projects/{project}/robots"), &[]).await?;
+            output::list(format, &items, ROBOT)
+        }
+        Robot::Remove { project, name } => {
+            client.delete(&format!("projects/{project}/robots/{name}")).await?;
+            output::line(format, &format!("Removed robot {name} from {project}."));
+            Ok(())
+        }
+    }
+}

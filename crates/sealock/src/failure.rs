@@ -1,0 +1,37 @@
+//! How a command ends.
+
+use std::fmt;
+
+/// A failure with its own exit code, so that a pipeline can tell refusals from breakdowns.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// See `sealock --help`.
+    pub(crate) exit_code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Refused by policy, or findings at or above the threshold.
+    pub(crate) fn refused(message: impl Into<String>) -> anyhow::Error {
+        Self { exit_code: 3, message: message.into() }.into()
+    }
+
+    /// From an HTTP status of the server.
+    pub(crate) fn from_status(status: u16, message: String) -> anyhow::Error {
+        let exit_code = match status {
+            401 | 403 => 5,
+            404 => 4,
+            412 => 3,
+            _ => 1,
+        };
+        Self { exit_code, message }.into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
