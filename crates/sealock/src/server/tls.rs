@@ -1,0 +1,108 @@
+//! Certificates of the listeners: given by the operator, or made on first start for the admission webhooks.
+
+use super::home::Home;
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use std::{path::Path, sync::Arc};
+
+/// A server configuration and what clients need to trust it.
+pub(crate) struct Tls {
+    /// For the listener.
+    pub(crate) config: Arc<ServerConfig>,
+    /// PEM of the certificate authority; the `caBundle` of the webhooks.
+    pub(crate) ca_pem: String,
+}
+
+const CA_CERTIFICATE: &str = "tls/ca.pem";
+const CA_KEY: &str = "tls/ca.key";
+/// Validity of the authority that is made on first start, in years.
+const CA_YEARS: i16 = 10;
+
+/// Reads the operator's certificate chain and key.
+pub(crate) fn from_files(chain: &Path, key: &Path, ca: Option<&Path>) -> Result<Tls> {
+    let chain_pem = crate::files::read(chain)?;
+    let key_pem = crate::files::read(key)?;
+    let ca_pem = match ca {
+        Some(path) => crate::files::read_text(path)?,
+        None => String::from_utf8(chain_pem.clone()).context("the chain is not PEM")?,
+    };
+    let config = server_config(&chain_pem, &key_pem)
+        .with_context(|| format!("{} and {}", chain.display(), key.display()))?;
+    Ok(Tls { config, ca_pem })
+}
+
+/// Makes a certificate for `names` under the authority kept in the data directory.
+///
+/// The authority is made once, so that the webhook configuration stays valid; the certificate is made at
+/// each start, so that names may change and it never runs out while the server is restarted now and then.
+pub(crate) fn self_made(home: &Home, names: &[String]) -> Result<Tls> {
+    let (ca_pem, issuer) = authority(home)?;
+    let mut params = CertificateParams::new(names.to_vec()).context("admission host names")?;
+    params.distinguished_name = common_name("Sealock admission");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    set_years(&mut params, 2);
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, &issuer)?;
+    let config = server_config(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())?;
+    Ok(Tls { config, ca_pem })
+}
+
+fn authority(home: &Home) -> Result<(String, Issuer<'static, KeyPair>)> {
+    if let (Some(certificate), Some(key)) =
+        (home.read_optional(CA_CERTIFICATE)?, home.read_optional(CA_KEY)?)
+    {
+        let key = KeyPair::from_pem(&String::from_utf8(key)?).context(CA_KEY)?;
+        let pem = String::from_utf8(certificate)?;
+        let issuer = Issuer::from_ca_cert_pem(&pem, key).context(CA_CERTIFICATE)?;
+        return Ok((pem, issuer));
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name("Sealock admission CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_years(&mut params, CA_YEARS);
+    let key = KeyPair::generate()?;
+    let pem = params.self_signed(&key)?.pem();
+    // The key first: a certificate without its key would be found and fail for ever.
+    home.write_secret(CA_KEY, key.serialize_pem().as_bytes())?;
+    home.write_secret(CA_CERTIFICATE, pem.as_bytes())?;
+    Ok((pem, Issuer::new(params, key)))
+}
+
+fn common_name(text: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, text);
+    name
+}
+
+fn set_years(params: &mut CertificateParams, years: i16) {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let month = today.month().unsigned_abs();
+    // The first of a month exists in every year, the 29th of February does not.
+    params.not_before = rcgen::date_time_ymd(i32::from(today.year()) - 1, month, 1);
+    params.not_after = rcgen::date_time_ymd(i32::from(today.year() + years), month, 1);
+}
+
+fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_slice_iter(chain_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .context("the certificate chain is not PEM")?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem).context("the private key is not PEM")?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("the certificate and the key do not fit each other")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
