@@ -48,4 +48,5 @@
 //! | DELETE `/clusters/{name}` | | 204 |
 //! | GET `/clusters/{name}/webhooks` | `url=`, `token=` | webhook configuration with CA bundle |
 //! | GET `/audit` | `project=`, `digest=`, `action=`, `actor=`, `since=` | list of events |
+//! | GET `/evidence-key` | | PEM of the public keys that verify this server's summaries (VSA), newest first; no login needed |
 //! | GET `/openapi.json` | | OpenAPI 3.1 of this face |
