@@ -83,27 +83,29 @@ find_go() {
   echo "$venv"/lib/python3*/site-packages/go/bin/go
 }
 
-# go_tool NAME MODULE VERSION: builds MODULE@VERSION as $SEALOCK_CACHE/bin/NAME.
+# go_tool NAME MODULE PACKAGE VERSION: builds MODULE/PACKAGE as $SEALOCK_CACHE/bin/NAME, inside the module, so that its own
+# list of dependencies is the one that counts.
 go_tool() {
-  local name="$1" module="$2" version="$3" go out
+  local name="$1" module="$2" package="$3" version="$4" go source
   local stamp="$SEALOCK_CACHE/stamps/$name-$version"
   if [ -e "$stamp" ] && [ -x "$SEALOCK_CACHE/bin/$name" ]; then return; fi
   go="$(find_go)"
   say "building $name $version (once)"
-  out="$(mktemp -d "$SEALOCK_CACHE/build.XXXXXX")"
-  env -u GOROOT GOBIN="$out" GOCACHE="$SEALOCK_CACHE/go/build" GOMODCACHE="$SEALOCK_CACHE/go/mod" \
-    GOTOOLCHAIN=local GOFLAGS=-trimpath CGO_ENABLED=0 \
-    "$go" install -ldflags=-s "$module@$version" </dev/null
-  mv "$out/$(basename "$module")" "$SEALOCK_CACHE/bin/$name"
-  rm -rf "$out"
+  local settings=(GOCACHE="$SEALOCK_CACHE/go/build" GOMODCACHE="$SEALOCK_CACHE/go/mod"
+    GOTOOLCHAIN=local GOFLAGS=-trimpath CGO_ENABLED=0)
+  cd "$SEALOCK_CACHE" # no go.mod of somebody else's may stand above
+  source="$(env -u GOROOT "${settings[@]}" "$go" mod download -json "$module@$version" | jq -r .Dir)"
+  env -u GOROOT "${settings[@]}" "$go" build -C "$source" -ldflags=-s \
+    -o "$SEALOCK_CACHE/bin/$name" "./$package" </dev/null
+  cd "$SEALOCK_ROOT"
   touch "$stamp"
 }
 
 go_tools() {
-  go_tool crane github.com/google/go-containerregistry/cmd/crane "$CRANE_VERSION"
-  go_tool oras oras.land/oras/cmd/oras "$ORAS_VERSION"
-  go_tool cosign github.com/sigstore/cosign/v3/cmd/cosign "$COSIGN3_VERSION"
-  go_tool cosign2 github.com/sigstore/cosign/v2/cmd/cosign "$COSIGN2_VERSION"
+  go_tool crane github.com/google/go-containerregistry cmd/crane "$CRANE_VERSION"
+  go_tool oras oras.land/oras cmd/oras "$ORAS_VERSION"
+  go_tool cosign github.com/sigstore/cosign/v3 cmd/cosign "$COSIGN3_VERSION"
+  go_tool cosign2 github.com/sigstore/cosign/v2 cmd/cosign "$COSIGN2_VERSION"
 }
 
 nextest() {
