@@ -23,8 +23,12 @@ pub enum EvidenceFormat {
 pub enum RejectReason {
     /// No listed key verifies the signature.
     NoKeyMatches,
-    /// The signature is over another digest (transplanted, or another payload).
+    /// Names a listed key, but is not that key's signature over these bytes.
+    Forged,
+    /// A listed key's signature, but over another digest (transplanted).
     SubjectMismatch,
+    /// A listed key's signature, but over something that makes no claim about an image.
+    OtherPayload,
     /// Not readable: bad JSON, base64, PEM or an unknown version.
     Malformed,
     /// Larger than a named limit, or more entries than a manifest may hold.
