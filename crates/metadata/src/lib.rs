@@ -1,1 +1,32 @@
-//! The database, SQLite or PostgreSQL: migrations, one file per entity, transactions, outbox, the clock seam.
+//! The database, SQLite or PostgreSQL: migrations, one file per entity, transactions, outbox, the
+//! clock seam.
+//!
+//! Every entity is a module of free functions that take a [`Tx`]. What belongs to a project is
+//! found only with the project (or the repository, which belongs to one) in the WHERE clause; lists
+//! are keyset-paged; each function runs a constant number of statements.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod engine;
+mod schema;
+
+pub mod audit;
+pub mod blobs;
+pub mod jobs;
+pub mod manifests;
+pub mod members;
+pub mod policies;
+pub mod projects;
+pub mod repositories;
+pub mod robots;
+pub mod settings;
+pub mod tags;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod uploads;
+pub mod users;
+
+pub use engine::{
+    Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row, SystemClock, TestClock,
+    ToValue, Tx, Value,
+};
+pub use schema::VERSION as SCHEMA_VERSION;

@@ -1,0 +1,182 @@
+//! Audit events: what was done, by whom, from where.
+
+use crate::{Result, Row, Tx, params, projects::Visible};
+use jiff::Timestamp;
+use sealock_oci::Digest;
+
+/// An event to be written, in the transaction of its action.
+#[derive(Debug, Clone)]
+pub struct NewEvent<'a> {
+    /// What was done, such as `artifact.push`.
+    pub action: &'a str,
+    /// `allowed`, `denied` or `failed`.
+    pub result: &'a str,
+    /// Who.
+    pub actor: &'a str,
+    /// From which address.
+    pub address: &'a str,
+    /// With which client.
+    pub user_agent: &'a str,
+    /// In which request.
+    pub request_id: &'a str,
+    /// The project.
+    pub project_id: Option<i64>,
+    /// The project's name then.
+    pub project: Option<&'a str>,
+    /// The repository's full name.
+    pub repository: Option<&'a str>,
+    /// The digest.
+    pub digest: Option<&'a Digest>,
+    /// The tag.
+    pub tag: Option<&'a str>,
+    /// More, as JSON.
+    pub detail: serde_json::Value,
+}
+
+/// A recorded event.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Event {
+    /// Number; not the order of events, which is `sequence`.
+    pub id: i64,
+    /// Place in the chain, once given.
+    pub sequence: Option<i64>,
+    /// What was done.
+    pub action: String,
+    /// How it ended.
+    pub result: String,
+    /// Who.
+    pub actor: String,
+    /// From which address.
+    pub address: String,
+    /// With which client.
+    pub user_agent: String,
+    /// In which request.
+    pub request_id: String,
+    /// The project.
+    pub project_id: Option<i64>,
+    /// The project's name then.
+    pub project: Option<String>,
+    /// The repository's full name.
+    pub repository: Option<String>,
+    /// The digest.
+    pub digest: Option<Digest>,
+    /// The tag.
+    pub tag: Option<String>,
+    /// More.
+    pub detail: serde_json::Value,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Which events to list. Every given part must match.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// Projects that the caller may audit. Events without a project show only under `All`.
+    pub visible: Visible,
+    /// About this digest.
+    pub digest: Option<Digest>,
+    /// One of these actions; any when empty.
+    pub actions: Vec<String>,
+    /// By this actor.
+    pub actor: Option<String>,
+    /// In this project.
+    pub project_id: Option<i64>,
+}
+
+impl Default for Filter {
+    /// Shows nothing until `visible` is set.
+    fn default() -> Self {
+        Self {
+            visible: Visible::Only(Vec::new()),
+            digest: None,
+            actions: Vec::new(),
+            actor: None,
+            project_id: None,
+        }
+    }
+}
+
+fn read(row: &Row) -> Result<Event> {
+    Ok(Event {
+        id: row.get("id")?,
+        sequence: row.opt("sequence")?,
+        action: row.get("action")?,
+        result: row.get("result")?,
+        actor: row.get("actor")?,
+        address: row.get("address")?,
+        user_agent: row.get("user_agent")?,
+        request_id: row.get("request_id")?,
+        project_id: row.opt("project_id")?,
+        project: row.opt("project")?,
+        repository: row.opt("repository")?,
+        digest: row.opt("digest")?,
+        tag: row.opt("tag")?,
+        detail: row.json("detail")?,
+        at: row.get("happened_at")?,
+    })
+}
+
+/// Writes an event.
+pub async fn record(tx: &mut Tx, event: &NewEvent<'_>) -> Result<()> {
+    let now = tx.now();
+    record_all(tx, std::slice::from_ref(event), now).await
+}
+
+/// Writes a batch of events that happened about `at` (allowed pulls are batched, decision D16).
+pub async fn record_all(tx: &mut Tx, events: &[NewEvent<'_>], at: Timestamp) -> Result<()> {
+    let row = |event: &NewEvent<'_>| {
+        params![
+            event.action,
+            event.result,
+            event.actor,
+            event.address,
+            event.user_agent,
+            event.request_id,
+            event.project_id,
+            event.project,
+            event.repository,
+            event.digest,
+            event.tag,
+            event.detail.to_string(),
+            at
+        ]
+    };
+    let head = "INSERT INTO audit_events (action, result, actor, address, user_agent, request_id, \
+                project_id, project, repository, digest, tag, detail, happened_at)";
+    tx.insert_many(head, events.iter().map(row).collect(), "").await?;
+    Ok(())
+}
+
+/// Events, newest first, with a number below `before`.
+pub async fn list(
+    tx: &mut Tx,
+    filter: &Filter,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Event>> {
+    let (all, ids) = filter.visible.params();
+    let common = params![
+        before.unwrap_or(i64::MAX),
+        all,
+        &ids,
+        filter.actions.is_empty(),
+        &filter.actions,
+        filter.actor.as_deref(),
+        filter.project_id,
+        limit,
+        filter.digest,
+    ];
+    // Apart, so that either engine walks the index on the digest when one is asked for.
+    let sql = if filter.digest.is_some() {
+        "SELECT * FROM audit_events WHERE digest = $9 AND id < $1 \
+         AND ($2 = 1 OR project_id = ANY($3)) AND ($4 = 1 OR action = ANY($5)) \
+         AND ($6 IS NULL OR actor = $6) AND ($7 IS NULL OR project_id = $7) \
+         ORDER BY id DESC LIMIT $8"
+    } else {
+        "SELECT * FROM audit_events WHERE $9 IS NULL AND id < $1 \
+         AND ($2 = 1 OR project_id = ANY($3)) AND ($4 = 1 OR action = ANY($5)) \
+         AND ($6 IS NULL OR actor = $6) AND ($7 IS NULL OR project_id = $7) \
+         ORDER BY id DESC LIMIT $8"
+    };
+    tx.list(sql, common, read).await
+}

@@ -1,0 +1,264 @@
+use super::{
+    clock::Clock,
+    error::{ACQUIRE_SECONDS, Error, Result},
+    tx::{Inner, Tx},
+};
+use crate::schema;
+use sqlx::{
+    Connection as _, PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long a statement waits for a lock that another process holds.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// Connections that read a SQLite database.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL per replica.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// Prepared statements kept per connection.
+const STATEMENTS: usize = 256;
+/// A pooled connection that rested longer is tried before it is used.
+const TRUST_IDLE: Duration = Duration::from_secs(5);
+/// Marks a SQLite file as ours: "SEAL".
+const APPLICATION_ID: i64 = 0x5345_414c;
+
+/// Which database, and where.
+#[derive(Clone)]
+pub enum DatabaseConfig {
+    /// A file. It is made when it does not exist, unless `must_exist`.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Fail with [`Error::Missing`] rather than begin an empty database.
+        must_exist: bool,
+    },
+    /// A server: `postgres://user:password@host/database`.
+    Postgres {
+        /// The URL. It holds a password and is never printed.
+        url: String,
+    },
+}
+
+impl DatabaseConfig {
+    /// A SQLite file, made when it does not exist.
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self::Sqlite { path: path.into(), must_exist: false }
+    }
+
+    /// A PostgreSQL server.
+    pub fn postgres(url: impl Into<String>) -> Self {
+        Self::Postgres { url: url.into() }
+    }
+}
+
+impl std::fmt::Debug for DatabaseConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite { path, .. } => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres { .. } => f.write_str("postgres:(url hidden)"),
+        }
+    }
+}
+
+/// Which engine stands behind a [`Database`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pools: Pools,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Clone)]
+enum Pools {
+    /// One writer, whose pool is the fair queue of those who wait to write; and readers, each of
+    /// which sees a snapshot.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+impl Database {
+    /// Opens the database and brings its schema up to date.
+    pub async fn open(config: DatabaseConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let pools = match config {
+            DatabaseConfig::Sqlite { path, must_exist } => open_sqlite(&path, must_exist).await?,
+            DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
+        };
+        let database = Self { pools, clock };
+        schema::migrate(&database).await?;
+        Ok(database)
+    }
+
+    /// Which engine this is.
+    pub const fn engine(&self) -> Engine {
+        match self.pools {
+            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The clock seam.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    /// Begins a transaction that only reads, on one snapshot.
+    pub async fn read(&self) -> Result<Tx> {
+        let inner = match &self.pools {
+            Pools::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
+            Pools::Postgres(pool) => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Inner::Postgres(pool.begin_with(begin).await?)
+            }
+        };
+        Ok(Tx { inner, clock: self.clock.clone() })
+    }
+
+    /// Begins a transaction that writes. On SQLite writers stand in a fair queue and give up with
+    /// [`Error::Busy`] after a bounded wait; on PostgreSQL it runs under READ COMMITTED.
+    pub async fn write(&self) -> Result<Tx> {
+        let inner = match &self.pools {
+            Pools::Sqlite { writer, .. } => {
+                Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Pools::Postgres(pool) => {
+                Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
+            }
+        };
+        Ok(Tx { inner, clock: self.clock.clone() })
+    }
+
+    /// Closes every connection; SQLite folds its log into the file.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+fn at(path: &Path, error: sqlx::Error) -> Error {
+    match Error::from(error) {
+        Error::CannotOpen { why, .. } => Error::CannotOpen { path: path.to_owned(), why },
+        Error::Corrupt { why } if why.contains("not a database") => {
+            Error::NotOurs { path: path.to_owned(), why }
+        }
+        other => other,
+    }
+}
+
+async fn open_sqlite(path: &Path, must_exist: bool) -> Result<Pools> {
+    if must_exist && !path.exists() {
+        return Err(Error::Missing { path: path.to_owned() });
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(!must_exist)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(LOCK_WAIT)
+        .pragma("journal_size_limit", "67108864")
+        .statement_cache_capacity(STATEMENTS);
+    let wait = Duration::from_secs(ACQUIRE_SECONDS);
+    // The first connection is made outside the pool: the pool would turn its error into a timeout.
+    let mut first =
+        sqlx::SqliteConnection::connect_with(&options).await.map_err(|error| at(path, error))?;
+    claim_file(path, &mut first).await?;
+    first.close().await?;
+    let pool = |size| {
+        SqlitePoolOptions::new()
+            .max_connections(size)
+            .min_connections(1)
+            .acquire_timeout(wait)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+    };
+    let writer = pool(1).connect_with(options.clone()).await.map_err(|e| at(path, e))?;
+    let reading = options.create_if_missing(false).pragma("query_only", "1");
+    let readers = pool(SQLITE_READERS).connect_with(reading).await.map_err(|e| at(path, e))?;
+    Ok(Pools::Sqlite { writer, readers })
+}
+
+/// Marks an empty file as ours, and refuses one that another program made.
+async fn claim_file(path: &Path, connection: &mut sqlx::SqliteConnection) -> Result<()> {
+    let id: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| at(path, error))?;
+    if id == APPLICATION_ID {
+        return Ok(());
+    }
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| at(path, error))?;
+    if id != 0 || tables != 0 {
+        let why = "it is a SQLite database of another program".to_owned();
+        return Err(Error::NotOurs { path: path.to_owned(), why });
+    }
+    sqlx::query("PRAGMA application_id = 1397047628")
+        .execute(connection)
+        .await
+        .map_err(|error| at(path, error))?;
+    Ok(())
+}
+
+async fn open_postgres(url: &str) -> Result<Pools> {
+    let options: PgConnectOptions = url
+        .parse()
+        .map_err(|_| Error::Unavailable { why: "the URL is not a PostgreSQL URL".to_owned() })?;
+    let options = options.application_name("sealock").statement_cache_capacity(STATEMENTS);
+    let mut first = sqlx::PgConnection::connect_with(&options).await?;
+    let mut asynchronous = false;
+    for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
+        let value: String = sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(setting)
+            .fetch_one(&mut first)
+            .await?;
+        match (setting, value.as_str()) {
+            ("synchronous_commit", "off") => asynchronous = true,
+            (_, "off") => return Err(Error::NotDurable { setting }),
+            _ => {}
+        }
+    }
+    first.close().await?;
+    // A server that answers before its log is synced is asked to wait, on our connections only.
+    let options =
+        if asynchronous { options.options([("synchronous_commit", "on")]) } else { options };
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUST_IDLE {
+                    return Ok(connection.ping().await.is_ok());
+                }
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await?;
+    Ok(Pools::Postgres(pool))
+}

@@ -1,0 +1,18 @@
+//! The layer under the entities: one connection type, one transaction type and one SQL text for
+//! SQLite and PostgreSQL.
+
+mod clock;
+mod database;
+mod dialect;
+mod error;
+mod row;
+mod tx;
+mod value;
+
+pub use clock::{Clock, SystemClock, TestClock};
+pub use database::{Database, DatabaseConfig, Engine};
+pub use error::{Error, Result};
+pub use row::{Column, Row};
+pub use tx::Tx;
+pub(crate) use value::words;
+pub use value::{ToValue, Value};

@@ -1,0 +1,207 @@
+use super::{
+    clock::Clock,
+    dialect,
+    error::{Error, Result},
+    row::{Inner as RowInner, Row},
+    value::Value,
+};
+use jiff::Timestamp;
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Postgres, Sqlite, Transaction, postgres::PgArguments,
+    sqlite::SqliteArguments,
+};
+use std::{borrow::Cow, sync::Arc};
+
+/// Most rows in one multi-row INSERT; a longer list is sent in parts.
+const INSERT_ROWS: usize = 400;
+
+/// A transaction. Dropped without [`Tx::commit`], it is rolled back.
+#[derive(Debug)]
+pub struct Tx {
+    pub(super) inner: Inner,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+pub(super) enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    /// The time by the database's clock seam.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Runs a statement; how many rows it changed.
+    pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
+        Ok(match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                let query = sqlx::query_with(AssertSqlSafe(dialect::sqlite(sql)), lite(values)?);
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+            Inner::Postgres(tx) => {
+                let query =
+                    sqlx::query_with(AssertSqlSafe(dialect::postgres(sql)), postgres(values)?);
+                query.execute(&mut **tx).await?.rows_affected()
+            }
+        })
+    }
+
+    /// Runs a query; every row. The statement carries its own LIMIT.
+    pub async fn query(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+        let sql = match self.inner {
+            Inner::Sqlite(_) => dialect::sqlite(sql),
+            Inner::Postgres(_) => dialect::postgres(sql),
+        };
+        self.rows(sql, values, true).await
+    }
+
+    /// Runs a query that answers one row or none.
+    pub async fn query_one(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>> {
+        Ok(self.query(sql, values).await?.into_iter().next())
+    }
+
+    /// Runs a query whose rows are read by `read`.
+    pub async fn list<T>(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+        read: impl Fn(&Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        self.query(sql, values).await?.iter().map(read).collect()
+    }
+
+    /// Runs a query that answers one row or none, read by `read`.
+    pub async fn find<T>(
+        &mut self,
+        sql: &'static str,
+        values: Vec<Value>,
+        read: impl Fn(&Row) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.query(sql, values).await?.first().map(read).transpose()
+    }
+
+    /// Inserts many rows with a few statements: `head` is `INSERT INTO t (a, b)`, `tail` what
+    /// follows the values (`ON CONFLICT … RETURNING …`). The rows answered by RETURNING, if any.
+    pub async fn insert_many(
+        &mut self,
+        head: &'static str,
+        rows: Vec<Vec<Value>>,
+        tail: &'static str,
+    ) -> Result<Vec<Row>> {
+        let mut answers = Vec::new();
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut sql = format!("{head} VALUES ");
+            let mut values = Vec::new();
+            for (index, row) in rows.by_ref().take(INSERT_ROWS).enumerate() {
+                sql.push_str(if index == 0 { "(" } else { ", (" });
+                for (column, value) in row.into_iter().enumerate() {
+                    values.push(value);
+                    let comma = if column == 0 { "" } else { ", " };
+                    sql.push_str(&format!("{comma}${}", values.len()));
+                }
+                sql.push(')');
+            }
+            sql.push(' ');
+            sql.push_str(tail);
+            answers.extend(self.rows(Cow::Owned(sql), values, false).await?);
+        }
+        Ok(answers)
+    }
+
+    async fn rows(
+        &mut self,
+        sql: Cow<'static, str>,
+        values: Vec<Value>,
+        keep: bool,
+    ) -> Result<Vec<Row>> {
+        Ok(match &mut self.inner {
+            Inner::Sqlite(tx) => sqlx::query_with(AssertSqlSafe(sql), lite(values)?)
+                .persistent(keep)
+                .fetch_all(&mut **tx)
+                .await?
+                .into_iter()
+                .map(|row| Row(RowInner::Sqlite(row)))
+                .collect(),
+            Inner::Postgres(tx) => sqlx::query_with(AssertSqlSafe(sql), postgres(values)?)
+                .persistent(keep)
+                .fetch_all(&mut **tx)
+                .await?
+                .into_iter()
+                .map(|row| Row(RowInner::Postgres(row)))
+                .collect(),
+        })
+    }
+
+    /// Runs one statement of a migration.
+    pub(crate) async fn run_built(&mut self, sql: String) -> Result<()> {
+        match &mut self.inner {
+            Inner::Sqlite(tx) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+            }
+            Inner::Postgres(tx) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits. When this returns, the transaction is in a synced log.
+    pub async fn commit(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.commit().await?,
+            Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Rolls back now instead of on drop.
+    pub async fn rollback(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.rollback().await?,
+            Inner::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+}
+
+fn encode(error: sqlx::error::BoxDynError) -> Error {
+    Error::Sql(sqlx::Error::Encode(error))
+}
+
+fn lite(values: Vec<Value>) -> Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Int(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+            Value::Ints(list) => arguments.add(serde_json::to_string(&list)?),
+            Value::Texts(list) => arguments.add(serde_json::to_string(&list)?),
+        }
+        .map_err(encode)?;
+    }
+    Ok(arguments)
+}
+
+fn postgres(values: Vec<Value>) -> Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Int(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+            Value::Ints(list) => arguments.add(list),
+            Value::Texts(list) => arguments.add(list),
+        }
+        .map_err(encode)?;
+    }
+    Ok(arguments)
+}

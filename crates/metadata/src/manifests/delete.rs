@@ -1,0 +1,98 @@
+use super::{Manifest, read, select};
+use crate::{Result, Tx, params};
+use sealock_oci::Digest;
+use std::collections::BTreeSet;
+
+/// Longest chain of accessories on accessories that is followed.
+const MAX_DEPTH: usize = 32;
+
+/// What a deletion removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Deleted {
+    /// The manifest and its accessories.
+    pub manifests: Vec<Manifest>,
+    /// Names of the tags that went with them.
+    pub tags: Vec<String>,
+    /// An immutable tag protects one of the manifests: then nothing was removed.
+    pub immutable: Option<String>,
+}
+
+/// Removes a manifest of a repository with its tags and its accessories: what refers to it by
+/// `subject`, directly or through another accessory, and the legacy tags `sha256-<hex>.sig`, `.att`
+/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). `None` when there
+/// is no such manifest.
+///
+/// With `force` immutable tags go too: for eradication only.
+pub async fn delete(
+    tx: &mut Tx,
+    repository_id: i64,
+    digest: &Digest,
+    force: bool,
+) -> Result<Option<Deleted>> {
+    let Some(root) = lock(tx, repository_id, digest).await? else {
+        return Ok(None);
+    };
+    let manifests = with_accessories(tx, root).await?;
+    let ids: Vec<i64> = manifests.iter().map(|m| m.id).collect();
+    let tags = crate::tags::of_manifests(tx, repository_id, &ids).await?;
+    // An accessory's own tags never protect it: immutability does not cover accessories (D8).
+    let protected = tags.iter().find(|t| t.immutable && t.digest == *digest);
+    if let (Some(tag), false) = (protected, force) {
+        return Ok(Some(Deleted { immutable: Some(tag.name.clone()), ..Deleted::default() }));
+    }
+    let sql = "UPDATE manifests SET facts_rev = facts_rev + 1 WHERE repository_id = $1 \
+               AND digest IN (SELECT c.digest FROM manifest_children c WHERE c.parent_id = ANY($2))";
+    tx.execute(sql, params![repository_id, &ids]).await?;
+    // An index whose child goes has changed too: an absent child is unknown.
+    super::bump_facts_rev(tx, &ids).await?;
+    let digests: Vec<Digest> = manifests.iter().map(|m| m.digest).collect();
+    let sql = "DELETE FROM evidence WHERE repository_id = $1 AND subject_digest = ANY($2)";
+    tx.execute(sql, params![repository_id, &digests]).await?;
+    let sql = "DELETE FROM manifests WHERE repository_id = $1 AND id = ANY($2)";
+    tx.execute(sql, params![repository_id, &ids]).await?;
+    let tags = tags.into_iter().map(|tag| tag.name).collect();
+    Ok(Some(Deleted { manifests, tags, immutable: None }))
+}
+
+async fn lock(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option<Manifest>> {
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+         WHERE m.repository_id = $1 AND m.digest = $2 /*pg: FOR UPDATE OF m */"
+    );
+    tx.find(sql, params![repository_id, digest], read).await
+}
+
+/// The manifest and everything that lives by it, one query for each level of depth.
+async fn with_accessories(tx: &mut Tx, root: Manifest) -> Result<Vec<Manifest>> {
+    let repository_id = root.repository_id;
+    let mut seen = BTreeSet::from([root.id]);
+    let mut level = vec![root.digest];
+    let mut all = vec![root];
+    for _ in 0..MAX_DEPTH {
+        let legacy: Vec<String> = level
+            .iter()
+            .flat_map(|digest| {
+                let stem = digest.to_string().replacen(':', "-", 1);
+                ["sig", "att", "sbom"].map(|kind| format!("{stem}.{kind}"))
+            })
+            .collect();
+        let sql = select!(
+            "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+             WHERE m.repository_id = $1 AND (m.subject_digest = ANY($2) OR m.id IN (\
+             SELECT t.manifest_id FROM tags t WHERE t.repository_id = $1 AND t.name = ANY($3))) \
+             ORDER BY m.id /*pg: FOR UPDATE OF m */"
+        );
+        let found = tx.list(sql, params![repository_id, &level, &legacy], read).await?;
+        level.clear();
+        for manifest in found {
+            if seen.insert(manifest.id) {
+                level.push(manifest.digest);
+                all.push(manifest);
+            }
+        }
+        if level.is_empty() {
+            break;
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,415 @@
+//! Manifests: what was pushed, what it names, what names it.
+
+mod delete;
+mod facts;
+mod referrers;
+
+pub use delete::{Deleted, delete};
+pub use facts::{
+    Facts, bump_by_blob, bump_by_digest, bump_facts_rev, facts, lock_facts_rev, set_contents,
+    waiting_for_chain, without_contents,
+};
+pub use referrers::{Referrer, referrers};
+
+use crate::{Result, Row, Tx, engine::words, params};
+use jiff::Timestamp;
+use sealock_oci::{Digest, Tag};
+use std::collections::BTreeMap;
+
+words! {
+    /// Image or index, as `sealock_oci::ManifestKind`.
+    pub enum Kind {
+        /// Image or artifact.
+        Image = "image",
+        /// Index or manifest list.
+        Index = "index",
+    }
+}
+
+words! {
+    /// Whether the doors are open.
+    pub enum State {
+        /// Judged, or not in need of it.
+        Active = "active",
+        /// Stored and closed until it is judged (decision D1).
+        Held = "held",
+    }
+}
+
+words! {
+    /// What a blob is to a manifest.
+    pub enum BlobRole {
+        /// The configuration.
+        Config = "config",
+        /// A layer.
+        Layer = "layer",
+    }
+}
+
+/// A manifest without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Number.
+    pub id: i64,
+    /// The repository.
+    pub repository_id: i64,
+    /// The repository's project.
+    pub project_id: i64,
+    /// Digest.
+    pub digest: Digest,
+    /// As it was pushed.
+    pub media_type: String,
+    /// The type under which it is listed as a referrer.
+    pub artifact_type: Option<String>,
+    /// Image or index.
+    pub kind: Kind,
+    /// Size of the manifest in bytes.
+    pub size: u64,
+    /// The configuration's digest.
+    pub config_digest: Option<Digest>,
+    /// The configuration's media type.
+    pub config_media_type: Option<String>,
+    /// What it says something about.
+    pub subject: Option<Digest>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Key of its contents: a digest over its ordered layers.
+    pub chain: Option<Digest>,
+    /// Its merged contents, once known.
+    pub contents_id: Option<i64>,
+    /// Open or held.
+    pub state: State,
+    /// Counts changes of its own, its children's and its base's facts (decision D4).
+    pub facts_rev: i64,
+    /// Who pushed it first.
+    pub pushed_by: String,
+    /// When.
+    pub pushed_at: Timestamp,
+}
+
+/// A manifest with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The row.
+    pub manifest: Manifest,
+    /// The bytes as they were pushed.
+    pub payload: Vec<u8>,
+}
+
+/// A blob that a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestBlob {
+    /// Which manifest.
+    pub manifest_id: i64,
+    /// Config or layer.
+    pub role: BlobRole,
+    /// Place among the layers, lowest first.
+    pub position: u32,
+    /// Digest.
+    pub digest: Digest,
+    /// Media type as declared.
+    pub media_type: String,
+    /// Size as declared, in bytes.
+    pub size: u64,
+    /// Digest of the uncompressed layer as the configuration declares it.
+    pub diff_id: Option<Digest>,
+}
+
+/// A child that an index names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// The index.
+    pub parent_id: i64,
+    /// Place in the index.
+    pub position: u32,
+    /// Digest.
+    pub digest: Digest,
+    /// Media type as declared.
+    pub media_type: String,
+    /// Size as declared, in bytes.
+    pub size: u64,
+    /// `os/architecture[/variant]`.
+    pub platform: Option<String>,
+}
+
+/// A manifest to be stored.
+#[derive(Debug, Clone)]
+pub struct NewManifest<'a> {
+    /// The repository.
+    pub repository_id: i64,
+    /// Digest of `payload`.
+    pub digest: &'a Digest,
+    /// As pushed.
+    pub media_type: &'a str,
+    /// The type under which it is listed as a referrer.
+    pub artifact_type: Option<&'a str>,
+    /// Image or index.
+    pub kind: Kind,
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// Configuration.
+    pub config: Option<(&'a Digest, &'a str)>,
+    /// Subject.
+    pub subject: Option<&'a Digest>,
+    /// Annotations.
+    pub annotations: &'a BTreeMap<String, String>,
+    /// Key of its contents.
+    pub chain: Option<&'a Digest>,
+    /// Open or held.
+    pub state: State,
+    /// Who pushes.
+    pub pushed_by: &'a str,
+    /// The blobs it names (`manifest_id` is filled in here).
+    pub blobs: &'a [ManifestBlob],
+    /// The children it names (`parent_id` is filled in here).
+    pub children: &'a [Child],
+}
+
+/// Columns of a manifest `m` with its repository `r`.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT m.*, r.project_id AS project_id ", $rest)
+    };
+}
+use select;
+
+fn read(row: &Row) -> Result<Manifest> {
+    Ok(Manifest {
+        id: row.get("id")?,
+        repository_id: row.get("repository_id")?,
+        project_id: row.get("project_id")?,
+        digest: row.get("digest")?,
+        media_type: row.get("media_type")?,
+        artifact_type: row.opt("artifact_type")?,
+        kind: row.get("kind")?,
+        size: row.get("size")?,
+        config_digest: row.opt("config_digest")?,
+        config_media_type: row.opt("config_media_type")?,
+        subject: row.opt("subject_digest")?,
+        annotations: row.json("annotations")?,
+        chain: row.opt("chain")?,
+        contents_id: row.opt("contents_id")?,
+        state: row.get("state")?,
+        facts_rev: row.get("facts_rev")?,
+        pushed_by: row.get("pushed_by")?,
+        pushed_at: row.get("pushed_at")?,
+    })
+}
+
+fn read_stored(row: &Row) -> Result<Stored> {
+    Ok(Stored { manifest: read(row)?, payload: row.get("payload")? })
+}
+
+fn read_blob(row: &Row) -> Result<ManifestBlob> {
+    Ok(ManifestBlob {
+        manifest_id: row.get("manifest_id")?,
+        role: row.get("role")?,
+        position: row.get("position")?,
+        digest: row.get("digest")?,
+        media_type: row.get("media_type")?,
+        size: row.get("size")?,
+        diff_id: row.opt("diff_id")?,
+    })
+}
+
+fn read_child(row: &Row) -> Result<Child> {
+    Ok(Child {
+        parent_id: row.get("parent_id")?,
+        position: row.get("position")?,
+        digest: row.get("digest")?,
+        media_type: row.get("media_type")?,
+        size: row.get("size")?,
+        platform: row.opt("platform")?,
+    })
+}
+
+/// Stores a manifest with what it names. The row, and whether it is new; one that was there stays
+/// as it is (same digest, same bytes).
+pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, bool)> {
+    let now = tx.now();
+    let inserted: Option<i64> = tx
+        .find(
+            "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, kind, size, \
+             config_digest, config_media_type, subject_digest, annotations, chain, state, \
+             facts_rev, pushed_by, pushed_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14) \
+             ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id",
+            params![
+                new.repository_id,
+                new.digest,
+                new.media_type,
+                new.artifact_type,
+                new.kind,
+                new.payload.len(),
+                new.config.map(|(digest, _)| digest),
+                new.config.map(|(_, media_type)| media_type),
+                new.subject,
+                serde_json::to_string(new.annotations)?,
+                new.chain,
+                new.state,
+                new.pushed_by,
+                now
+            ],
+            |row| row.get("id"),
+        )
+        .await?;
+    if let Some(id) = inserted {
+        insert_parts(tx, id, new).await?;
+    }
+    let row = find(tx, new.repository_id, new.digest).await?.ok_or(crate::Error::Retry)?;
+    Ok((row, inserted.is_some()))
+}
+
+async fn insert_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
+    let sql = "INSERT INTO manifest_payloads (manifest_id, payload) VALUES ($1, $2)";
+    tx.execute(sql, params![id, new.payload]).await?;
+    let blob = |b: &ManifestBlob| {
+        params![id, b.role, b.position, b.digest, b.media_type.as_str(), b.size, b.diff_id]
+    };
+    let head = "INSERT INTO manifest_blobs (manifest_id, role, position, digest, media_type, size, diff_id)";
+    tx.insert_many(head, new.blobs.iter().map(blob).collect(), "").await?;
+    let repository = new.repository_id;
+    let child = |c: &Child| {
+        let platform = c.platform.as_deref();
+        params![id, c.position, repository, c.digest, c.media_type.as_str(), c.size, platform]
+    };
+    let head = "INSERT INTO manifest_children (parent_id, position, repository_id, digest, \
+                media_type, size, platform)";
+    tx.insert_many(head, new.children.iter().map(child).collect(), "").await?;
+    Ok(())
+}
+
+/// A manifest of a repository.
+pub async fn find(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option<Manifest>> {
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+         WHERE m.repository_id = $1 AND m.digest = $2"
+    );
+    tx.find(sql, params![repository_id, digest], read).await
+}
+
+/// A manifest of a repository with its bytes.
+pub async fn load(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option<Stored>> {
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
+               JOIN repositories r ON r.id = m.repository_id \
+               JOIN manifest_payloads p ON p.manifest_id = m.id \
+               WHERE m.repository_id = $1 AND m.digest = $2";
+    tx.find(sql, params![repository_id, digest], read_stored).await
+}
+
+/// The manifest that a tag names, with its bytes: one query.
+pub async fn load_tagged(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<Stored>> {
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM tags t \
+               JOIN manifests m ON m.id = t.manifest_id \
+               JOIN repositories r ON r.id = m.repository_id \
+               JOIN manifest_payloads p ON p.manifest_id = m.id \
+               WHERE t.repository_id = $1 AND t.name = $2";
+    tx.find(sql, params![repository_id, tag], read_stored).await
+}
+
+/// Manifests of a repository with these digests, with their bytes.
+pub async fn load_many(tx: &mut Tx, repository_id: i64, digests: &[Digest]) -> Result<Vec<Stored>> {
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
+               JOIN repositories r ON r.id = m.repository_id \
+               JOIN manifest_payloads p ON p.manifest_id = m.id \
+               WHERE m.repository_id = $1 AND m.digest = ANY($2) ORDER BY m.digest";
+    tx.list(sql, params![repository_id, digests], read_stored).await
+}
+
+/// A manifest by number: for jobs that were queued for it, never for a caller.
+pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Manifest>> {
+    let sql =
+        select!("FROM manifests m JOIN repositories r ON r.id = m.repository_id WHERE m.id = $1");
+    tx.find(sql, params![id], read).await
+}
+
+/// A manifest of a repository by number, with its bytes.
+pub async fn load_id(tx: &mut Tx, repository_id: i64, id: i64) -> Result<Option<Stored>> {
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
+               JOIN repositories r ON r.id = m.repository_id \
+               JOIN manifest_payloads p ON p.manifest_id = m.id \
+               WHERE m.repository_id = $1 AND m.id = $2";
+    tx.find(sql, params![repository_id, id], read_stored).await
+}
+
+/// Every place where this digest is stored, in the projects that the caller may see.
+pub async fn places(
+    tx: &mut Tx,
+    visible: &crate::projects::Visible,
+    digest: &Digest,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Manifest>> {
+    let (all, ids) = visible.params();
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id WHERE m.digest = $1 \
+         AND m.id > $2 AND ($3 = 1 OR r.project_id = ANY($4)) ORDER BY m.id LIMIT $5"
+    );
+    tx.list(sql, params![digest, after, all, &ids, limit], read).await
+}
+
+/// Manifests of a repository, newest first, with a number below `before`.
+pub async fn list(
+    tx: &mut Tx,
+    repository_id: i64,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Manifest>> {
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+         WHERE m.repository_id = $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3"
+    );
+    tx.list(sql, params![repository_id, before.unwrap_or(i64::MAX), limit], read).await
+}
+
+/// The blobs that these manifests of a repository name, in order.
+pub async fn blobs(
+    tx: &mut Tx,
+    repository_id: i64,
+    manifest_ids: &[i64],
+) -> Result<Vec<ManifestBlob>> {
+    let sql = "SELECT b.* FROM manifest_blobs b JOIN manifests m ON m.id = b.manifest_id \
+               WHERE m.repository_id = $1 AND b.manifest_id = ANY($2) \
+               ORDER BY b.manifest_id, b.role, b.position";
+    tx.list(sql, params![repository_id, manifest_ids], read_blob).await
+}
+
+/// Manifests of a repository that name this blob as config or layer: which artifacts a GET of the
+/// blob would open.
+pub async fn using_blob(
+    tx: &mut Tx,
+    repository_id: i64,
+    digest: &Digest,
+    limit: u32,
+) -> Result<Vec<Manifest>> {
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+         WHERE m.repository_id = $1 AND EXISTS (SELECT 1 FROM manifest_blobs b \
+         WHERE b.manifest_id = m.id AND b.digest = $2) ORDER BY m.id DESC LIMIT $3"
+    );
+    tx.list(sql, params![repository_id, digest, limit], read).await
+}
+
+/// The children that these indexes of a repository name, in order.
+pub async fn children(tx: &mut Tx, repository_id: i64, parent_ids: &[i64]) -> Result<Vec<Child>> {
+    let sql = "SELECT * FROM manifest_children WHERE repository_id = $1 AND parent_id = ANY($2) \
+               ORDER BY parent_id, position";
+    tx.list(sql, params![repository_id, parent_ids], read_child).await
+}
+
+/// The indexes of a repository that list this digest.
+pub async fn parents(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Vec<Manifest>> {
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+         WHERE m.repository_id = $1 AND m.id IN (SELECT c.parent_id FROM manifest_children c \
+         WHERE c.repository_id = $1 AND c.digest = $2) ORDER BY m.id"
+    );
+    tx.list(sql, params![repository_id, digest], read).await
+}
+
+/// Opens or holds a manifest, and counts it as a change of facts.
+pub async fn set_state(tx: &mut Tx, repository_id: i64, id: i64, state: State) -> Result<bool> {
+    let sql = "UPDATE manifests SET state = $3, facts_rev = facts_rev + 1 \
+               WHERE repository_id = $1 AND id = $2 AND state <> $3";
+    Ok(tx.execute(sql, params![repository_id, id, state]).await? == 1)
+}

@@ -1,0 +1,139 @@
+//! Projects: the unit of rights, policy and tier.
+
+use crate::{Result, Row, Tx, params};
+use jiff::Timestamp;
+use sealock_facts::Tier;
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Number.
+    pub id: i64,
+    /// First part of its repositories' names, unique.
+    pub name: String,
+    /// Anyone may pull.
+    pub public: bool,
+    /// Its tier.
+    pub tier: Tier,
+    /// Counts changes of policy, keys and waivers (decision D4).
+    pub policy_rev: i64,
+    /// Who made it.
+    pub owner_id: Option<i64>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Which projects a list may show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visible {
+    /// Every project.
+    All,
+    /// These, by number.
+    Only(Vec<i64>),
+}
+
+impl Visible {
+    /// As two parameters: 1 for every project, and the list.
+    pub(crate) fn params(&self) -> (bool, Vec<i64>) {
+        match self {
+            Self::All => (true, Vec::new()),
+            Self::Only(ids) => (false, ids.clone()),
+        }
+    }
+
+    /// Whether this project is among them.
+    pub fn contains(&self, project: i64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(ids) => ids.contains(&project),
+        }
+    }
+}
+
+fn read(row: &Row) -> Result<Project> {
+    Ok(Project {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        public: row.get("public")?,
+        tier: row.get("tier")?,
+        policy_rev: row.get("policy_rev")?,
+        owner_id: row.opt("owner_id")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+/// Makes a project. `None` when the name is taken.
+pub async fn create(
+    tx: &mut Tx,
+    name: &str,
+    public: bool,
+    tier: Tier,
+    owner_id: Option<i64>,
+) -> Result<Option<Project>> {
+    let now = tx.now();
+    tx.find(
+        "INSERT INTO projects (name, public, tier, policy_rev, owner_id, created_at, updated_at) \
+         VALUES ($1, $2, $3, 1, $4, $5, $5) ON CONFLICT (name) DO NOTHING RETURNING *",
+        params![name, public, tier, owner_id, now],
+        read,
+    )
+    .await
+}
+
+/// A project by number.
+pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Project>> {
+    tx.find("SELECT * FROM projects WHERE id = $1", params![id], read).await
+}
+
+/// A project by name.
+pub async fn find(tx: &mut Tx, name: &str) -> Result<Option<Project>> {
+    tx.find("SELECT * FROM projects WHERE name = $1", params![name], read).await
+}
+
+/// Projects by name, after `after`, among those the caller may see.
+pub async fn list(tx: &mut Tx, visible: &Visible, after: &str, limit: u32) -> Result<Vec<Project>> {
+    let (all, ids) = visible.params();
+    let sql = "SELECT * FROM projects WHERE name > $1 AND ($2 = 1 OR id = ANY($3)) \
+               ORDER BY name LIMIT $4";
+    tx.list(sql, params![after, all, &ids, limit], read).await
+}
+
+/// Numbers of the projects that a user may read: public ones and those of which they are a member;
+/// public ones only for `None`.
+pub async fn readable(tx: &mut Tx, user_id: Option<i64>) -> Result<Vec<i64>> {
+    let sql = "SELECT p.id AS id FROM projects p WHERE p.public = 1 \
+               OR EXISTS (SELECT 1 FROM members m WHERE m.project_id = p.id AND m.user_id = $1)";
+    tx.list(sql, params![user_id], |row| row.get("id")).await
+}
+
+/// Changes visibility and tier, and the policy revision with them.
+pub async fn update(tx: &mut Tx, id: i64, public: bool, tier: Tier) -> Result<bool> {
+    let now = tx.now();
+    let sql = "UPDATE projects SET public = $2, tier = $3, policy_rev = policy_rev + 1, \
+               updated_at = $4 WHERE id = $1";
+    Ok(tx.execute(sql, params![id, public, tier, now]).await? == 1)
+}
+
+/// Counts a change of policy, keys or waivers. The new revision, `None` without such a project.
+pub async fn bump_policy_rev(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
+    let sql = "UPDATE projects SET policy_rev = policy_rev + 1 WHERE id = $1 RETURNING policy_rev";
+    tx.find(sql, params![id], |row| row.get("policy_rev")).await
+}
+
+/// The policy revision now, locked until the transaction ends, so that a promotion can compare it
+/// and commit before it changes.
+pub async fn lock_policy_rev(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
+    let sql = "SELECT policy_rev FROM projects WHERE id = $1 /*pg: FOR SHARE */";
+    tx.find(sql, params![id], |row| row.get("policy_rev")).await
+}
+
+/// Removes an empty project with its members, robots, keys and waivers. False when it does not
+/// exist or still has repositories.
+pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
+    let sql = "DELETE FROM projects WHERE id = $1 \
+               AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.project_id = $1)";
+    Ok(tx.execute(sql, params![id]).await? == 1)
+}

@@ -1,0 +1,130 @@
+//! Tags.
+
+use crate::{Result, Row, Tx, params};
+use jiff::Timestamp;
+use sealock_oci::{Digest, Tag};
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagRow {
+    /// Number.
+    pub id: i64,
+    /// The repository.
+    pub repository_id: i64,
+    /// Its text.
+    pub name: String,
+    /// What it names.
+    pub manifest_id: i64,
+    /// The digest of what it names.
+    pub digest: Digest,
+    /// Cannot be moved or removed.
+    pub immutable: bool,
+    /// Who moved it last.
+    pub pushed_by: String,
+    /// When it was first made.
+    pub created_at: Timestamp,
+    /// When it was last moved.
+    pub updated_at: Timestamp,
+}
+
+/// What became of a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagSet {
+    /// New.
+    Created,
+    /// Moved from this manifest, or stayed where it was.
+    Moved {
+        /// The digest before.
+        from: Digest,
+    },
+    /// It is immutable and names another manifest.
+    Immutable {
+        /// The digest that it keeps.
+        digest: Digest,
+    },
+}
+
+fn read(row: &Row) -> Result<TagRow> {
+    Ok(TagRow {
+        id: row.get("id")?,
+        repository_id: row.get("repository_id")?,
+        name: row.get("name")?,
+        manifest_id: row.get("manifest_id")?,
+        digest: row.get("digest")?,
+        immutable: row.get("immutable")?,
+        pushed_by: row.get("pushed_by")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+/// Points a tag at a manifest of the same repository. `immutable` is never taken back by a push.
+/// Safe under READ COMMITTED: the condition stands in the upsert, which locks the tag's row.
+pub async fn set(
+    tx: &mut Tx,
+    repository_id: i64,
+    tag: &Tag,
+    manifest_id: i64,
+    immutable: bool,
+    pushed_by: &str,
+) -> Result<TagSet> {
+    let before = lock(tx, repository_id, tag).await?;
+    let now = tx.now();
+    let changed = tx
+        .execute(
+            "INSERT INTO tags (repository_id, name, manifest_id, immutable, pushed_by, \
+             created_at, updated_at) SELECT $1, $2, m.id, $4, $5, $6, $6 FROM manifests m \
+             WHERE m.id = $3 AND m.repository_id = $1 \
+             ON CONFLICT (repository_id, name) DO UPDATE SET manifest_id = excluded.manifest_id, \
+             immutable = CASE WHEN tags.immutable = 1 THEN 1 ELSE excluded.immutable END, \
+             pushed_by = excluded.pushed_by, updated_at = excluded.updated_at \
+             WHERE tags.immutable = 0 OR tags.manifest_id = excluded.manifest_id",
+            params![repository_id, tag, manifest_id, immutable, pushed_by, now],
+        )
+        .await?;
+    match (changed, before) {
+        (1, None) => Ok(TagSet::Created),
+        (1, Some(tag)) => Ok(TagSet::Moved { from: tag.digest }),
+        (_, Some(tag)) => Ok(TagSet::Immutable { digest: tag.digest }),
+        // Made between the two statements, or the manifest is gone: the whole push runs again.
+        (_, None) => Err(crate::Error::Retry),
+    }
+}
+
+async fn lock(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<TagRow>> {
+    let sql = "SELECT t.*, m.digest AS digest FROM tags t JOIN manifests m ON m.id = t.manifest_id \
+               WHERE t.repository_id = $1 AND t.name = $2 /*pg: FOR UPDATE OF t */";
+    tx.find(sql, params![repository_id, tag], read).await
+}
+
+/// A tag of a repository.
+pub async fn find(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<TagRow>> {
+    let sql = "SELECT t.*, m.digest AS digest FROM tags t JOIN manifests m ON m.id = t.manifest_id \
+               WHERE t.repository_id = $1 AND t.name = $2";
+    tx.find(sql, params![repository_id, tag], read).await
+}
+
+/// Tags of a repository in bytewise order, after `after` (distribution-spec, "Listing Tags": the
+/// spec's `last` is `after`, its `n` is `limit`).
+pub async fn list(tx: &mut Tx, repository_id: i64, after: &str, limit: u32) -> Result<Vec<TagRow>> {
+    let sql = "SELECT t.*, m.digest AS digest FROM tags t JOIN manifests m ON m.id = t.manifest_id \
+               WHERE t.repository_id = $1 AND t.name > $2 ORDER BY t.name LIMIT $3";
+    tx.list(sql, params![repository_id, after, limit], read).await
+}
+
+/// Every tag of these manifests of a repository.
+pub async fn of_manifests(
+    tx: &mut Tx,
+    repository_id: i64,
+    manifest_ids: &[i64],
+) -> Result<Vec<TagRow>> {
+    let sql = "SELECT t.*, m.digest AS digest FROM tags t JOIN manifests m ON m.id = t.manifest_id \
+               WHERE t.repository_id = $1 AND t.manifest_id = ANY($2) ORDER BY t.name";
+    tx.list(sql, params![repository_id, manifest_ids], read).await
+}
+
+/// Removes a tag that is not immutable. False when there is none or it is immutable.
+pub async fn delete(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<bool> {
+    let sql = "DELETE FROM tags WHERE repository_id = $1 AND name = $2 AND immutable = 0";
+    Ok(tx.execute(sql, params![repository_id, tag]).await? == 1)
+}

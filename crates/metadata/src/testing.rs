@@ -1,0 +1,133 @@
+//! Databases for tests, on both engines: each test gets its own, empty but for the schema.
+//!
+//! PostgreSQL is found by the environment variable `SEALOCK_TEST_POSTGRES`, the URL of a server on
+//! which databases may be created. Without it the PostgreSQL half of a test is skipped with a
+//! printed note, except under `CI=true`, where that fails.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test's own errors end the test"
+)]
+
+use crate::{Database, DatabaseConfig, TestClock};
+use jiff::Timestamp;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+/// The variable that names the PostgreSQL server.
+pub const POSTGRES: &str = "SEALOCK_TEST_POSTGRES";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A database of one test.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// The database.
+    pub db: Database,
+    /// Its clock; it stands at 2026-01-02T03:04:05Z until the test moves it.
+    pub clock: Arc<TestClock>,
+    /// How it was opened, to open it again.
+    pub config: DatabaseConfig,
+    home: Home,
+}
+
+#[derive(Debug)]
+enum Home {
+    Folder(#[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir),
+    Server { admin: String, name: String },
+}
+
+fn clock() -> Arc<TestClock> {
+    let start: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a constant");
+    Arc::new(TestClock::new(start))
+}
+
+impl TestDatabase {
+    /// A SQLite file in a folder of its own.
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
+        let clock = clock();
+        let db = Database::open(config.clone(), clock.clone()).await.expect("SQLite opens");
+        Self { db, clock, config, home: Home::Folder(folder) }
+    }
+
+    /// A PostgreSQL database of its own; `None` when there is no server and that is permitted.
+    pub async fn postgres() -> Option<Self> {
+        let Ok(admin) = std::env::var(POSTGRES) else {
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true"),
+                "{POSTGRES} must name a PostgreSQL server when CI=true"
+            );
+            eprintln!("skipped on PostgreSQL: {POSTGRES} is not set");
+            return None;
+        };
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let nanos = Timestamp::now().as_nanosecond();
+        let name = format!("sealock_test_{}_{nanos}_{count}", std::process::id());
+        let mut server = PgConnection::connect(&admin).await.expect("PostgreSQL answers");
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
+        server.execute(sqlx::AssertSqlSafe(create)).await.expect("databases may be created");
+        let config = DatabaseConfig::postgres(with_database(&admin, &name));
+        let clock = clock();
+        let db = Database::open(config.clone(), clock.clone()).await.expect("PostgreSQL opens");
+        Some(Self { db, clock, config, home: Home::Server { admin, name } })
+    }
+
+    /// Closes and removes the database.
+    pub async fn finish(self) {
+        self.db.close().await;
+        if let Home::Server { admin, name } = &self.home {
+            let mut server = PgConnection::connect(admin).await.expect("PostgreSQL answers");
+            let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+            server.execute(sqlx::AssertSqlSafe(drop)).await.expect("the database is dropped");
+        }
+    }
+}
+
+/// The URL with another database: the path part is replaced, parameters stay.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, None), |(b, q)| (b, Some(q)));
+    let Some((scheme, rest)) = base.split_once("://") else {
+        panic!("{POSTGRES} is not a URL");
+    };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let query = query.map(|q| format!("?{q}")).unwrap_or_default();
+    format!("{scheme}://{authority}/{name}{query}")
+}
+
+/// Makes each test run on SQLite and on PostgreSQL:
+/// `both_engines! { async fn name(t: TestDatabase) { … } }`. The body borrows `t` mutably.
+#[macro_export]
+macro_rules! both_engines {
+    ($($(#[$meta:meta])* async fn $name:ident($t:ident) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn body($t: &mut $crate::testing::TestDatabase) $body
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                let mut database = $crate::testing::TestDatabase::sqlite().await;
+                body(&mut database).await;
+                database.finish().await;
+            }
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                let Some(mut database) = $crate::testing::TestDatabase::postgres().await else {
+                    return;
+                };
+                body(&mut database).await;
+                database.finish().await;
+            }
+        }
+    )*};
+}

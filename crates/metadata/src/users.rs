@@ -1,0 +1,157 @@
+//! Local users.
+
+use crate::{Result, Row, Tx, params};
+use jiff::Timestamp;
+
+/// A user. The password hash is read apart, by [`credentials`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Number.
+    pub id: i64,
+    /// Login name, unique.
+    pub name: String,
+    /// Address, if given.
+    pub email: Option<String>,
+    /// Name for people; may be empty.
+    pub real_name: String,
+    /// Administers everything.
+    pub sysadmin: bool,
+    /// Grants waivers, edits the floor, quarantines.
+    pub security_officer: bool,
+    /// May not log in.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A user to be made.
+#[derive(Debug, Clone, Default)]
+pub struct NewUser<'a> {
+    /// Login name.
+    pub name: &'a str,
+    /// Address.
+    pub email: Option<&'a str>,
+    /// Name for people.
+    pub real_name: &'a str,
+    /// Hash in PHC form; none for a user who cannot log in by password.
+    pub password_hash: Option<&'a str>,
+    /// Administers everything.
+    pub sysadmin: bool,
+    /// Holds the security role.
+    pub security_officer: bool,
+}
+
+/// What a login needs.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user.
+    pub user: User,
+    /// Hash in PHC form.
+    pub password_hash: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+fn read(row: &Row) -> Result<User> {
+    Ok(User {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        email: row.opt("email")?,
+        real_name: row.get("real_name")?,
+        sysadmin: row.get("sysadmin")?,
+        security_officer: row.get("security_officer")?,
+        disabled: row.get("disabled")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+/// Makes a user. `None` when the name is taken.
+pub async fn create(tx: &mut Tx, new: &NewUser<'_>) -> Result<Option<User>> {
+    let now = tx.now();
+    tx.find(
+        "INSERT INTO users (name, email, real_name, password_hash, sysadmin, security_officer, \
+         disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) \
+         ON CONFLICT (name) DO NOTHING RETURNING *",
+        params![
+            new.name,
+            new.email,
+            new.real_name,
+            new.password_hash,
+            new.sysadmin,
+            new.security_officer,
+            now
+        ],
+        read,
+    )
+    .await
+}
+
+/// A user by number.
+pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<User>> {
+    tx.find("SELECT * FROM users WHERE id = $1 AND deleted_at IS NULL", params![id], read).await
+}
+
+/// A user by name.
+pub async fn find(tx: &mut Tx, name: &str) -> Result<Option<User>> {
+    tx.find("SELECT * FROM users WHERE name = $1 AND deleted_at IS NULL", params![name], read).await
+}
+
+/// A user by name with the password hash.
+pub async fn credentials(tx: &mut Tx, name: &str) -> Result<Option<Credentials>> {
+    let sql = "SELECT * FROM users WHERE name = $1 AND deleted_at IS NULL";
+    tx.find(sql, params![name], |row| {
+        Ok(Credentials { user: read(row)?, password_hash: row.opt("password_hash")? })
+    })
+    .await
+}
+
+/// Users by name, after `after`.
+pub async fn list(tx: &mut Tx, after: &str, limit: u32) -> Result<Vec<User>> {
+    let sql = "SELECT * FROM users WHERE name > $1 AND deleted_at IS NULL ORDER BY name LIMIT $2";
+    tx.list(sql, params![after, limit], read).await
+}
+
+/// Whether any user exists: false only before the first start.
+pub async fn any(tx: &mut Tx) -> Result<bool> {
+    Ok(tx.query_one("SELECT id FROM users LIMIT 1", params![]).await?.is_some())
+}
+
+/// Sets a new password hash.
+pub async fn set_password(tx: &mut Tx, id: i64, hash: &str) -> Result<bool> {
+    let now = tx.now();
+    let sql = "UPDATE users SET password_hash = $2, updated_at = $3 \
+               WHERE id = $1 AND deleted_at IS NULL";
+    Ok(tx.execute(sql, params![id, hash, now]).await? == 1)
+}
+
+/// Sets the three global flags.
+pub async fn set_flags(
+    tx: &mut Tx,
+    id: i64,
+    sysadmin: bool,
+    security_officer: bool,
+    disabled: bool,
+) -> Result<bool> {
+    let now = tx.now();
+    let sql = "UPDATE users SET sysadmin = $2, security_officer = $3, disabled = $4, \
+               updated_at = $5 WHERE id = $1 AND deleted_at IS NULL";
+    Ok(tx.execute(sql, params![id, sysadmin, security_officer, disabled, now]).await? == 1)
+}
+
+/// Removes a user and frees the name; the number is never given again. The row stays, without
+/// password and memberships, because records name it.
+pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
+    let now = tx.now();
+    tx.execute("DELETE FROM members WHERE user_id = $1", params![id]).await?;
+    let sql = "UPDATE users SET name = name || '#' || id, password_hash = NULL, email = NULL, \
+               disabled = 1, sysadmin = 0, security_officer = 0, deleted_at = $2, \
+               updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
+    Ok(tx.execute(sql, params![id, now]).await? == 1)
+}
