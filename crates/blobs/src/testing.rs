@@ -1,1 +1,0 @@
-//! A disk that records, fails and loses power on demand.

@@ -1,0 +1,260 @@
+use super::journal::{Event, FileId, Journal};
+use crate::{Disk, DiskFile, RealDisk};
+use std::{
+    collections::HashMap,
+    io::{self, IoSlice},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The kinds of operation that can be made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Opening a file for writing.
+    OpenWrite,
+    /// Opening a file for reading.
+    OpenRead,
+    /// Writing bytes.
+    Write,
+    /// Reading bytes.
+    Read,
+    /// Cutting a file.
+    SetLen,
+    /// Flushing a file.
+    SyncData,
+    /// Moving a file.
+    Rename,
+    /// Removing a file.
+    Remove,
+    /// Creating a directory.
+    CreateDir,
+    /// Flushing a directory.
+    SyncDir,
+}
+
+struct Fault {
+    operation: Operation,
+    /// Matching operations that still succeed.
+    after: u64,
+    error: io::ErrorKind,
+    /// Whether it fails once or from then on.
+    lasting: bool,
+}
+
+#[derive(Default)]
+struct State {
+    faults: Vec<Fault>,
+    /// Bytes that still fit, when the disk can become full.
+    room: Option<u64>,
+    /// Most bytes that one write takes.
+    short_writes: Option<usize>,
+    counts: HashMap<Operation, u64>,
+    ids: HashMap<PathBuf, FileId>,
+    journal: Option<Journal>,
+    next_id: FileId,
+}
+
+/// The real file system with faults on demand and, when asked for, a journal of what changed it.
+#[derive(Clone, Default)]
+pub struct FaultyDisk {
+    state: Arc<Mutex<State>>,
+}
+
+impl FaultyDisk {
+    /// A disk without faults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A disk that records every change, with its bytes: for small tests.
+    pub fn recording(root: &Path) -> Self {
+        let disk = Self::default();
+        disk.lock().journal = Some(Journal::new(root));
+        disk
+    }
+
+    /// Lets one operation of this kind fail after `after` more have succeeded.
+    pub fn fail_once(&self, operation: Operation, after: u64, error: io::ErrorKind) {
+        self.lock().faults.push(Fault { operation, after, error, lasting: false });
+    }
+
+    /// Lets every operation of this kind fail after `after` more have succeeded.
+    pub fn fail_always(&self, operation: Operation, after: u64, error: io::ErrorKind) {
+        self.lock().faults.push(Fault { operation, after, error, lasting: true });
+    }
+
+    /// Lets the disk be full after this many more bytes. The write that does not fit is cut short first,
+    /// as real file systems do.
+    pub fn full_after(&self, bytes: u64) {
+        self.lock().room = Some(bytes);
+    }
+
+    /// Lets every write take at most this many bytes.
+    pub fn write_at_most(&self, bytes: usize) {
+        self.lock().short_writes = Some(bytes);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        let mut state = self.lock();
+        state.faults.clear();
+        state.room = None;
+        state.short_writes = None;
+    }
+
+    /// How often an operation was tried.
+    pub fn count(&self, operation: Operation) -> u64 {
+        self.lock().counts.get(&operation).copied().unwrap_or_default()
+    }
+
+    /// A copy of the journal so far; empty unless recording.
+    pub fn journal(&self) -> Journal {
+        self.lock().journal.clone().unwrap_or_else(|| Journal::new(Path::new("/")))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the operation and fails if its turn has come.
+    fn attempt(&self, operation: Operation) -> io::Result<()> {
+        let mut state = self.lock();
+        *state.counts.entry(operation).or_default() += 1;
+        let due = state.faults.iter_mut().position(|fault| {
+            let matches = fault.operation == operation;
+            let due = matches && fault.after == 0;
+            fault.after = fault.after.saturating_sub(u64::from(matches));
+            due
+        });
+        let Some(index) = due else { return Ok(()) };
+        let error = state.faults[index].error.into();
+        if !state.faults[index].lasting {
+            state.faults.remove(index);
+        }
+        Err(error)
+    }
+
+    fn record(&self, event: impl FnOnce() -> Event) {
+        if let Some(journal) = &mut self.lock().journal {
+            journal.push(event());
+        }
+    }
+
+    fn file(&self, path: &Path, inner: Box<dyn DiskFile>, create: bool) -> Box<dyn DiskFile> {
+        let mut state = self.lock();
+        let known = state.ids.get(path).copied();
+        let id = known.unwrap_or_else(|| {
+            state.next_id += 1;
+            let id = state.next_id;
+            state.ids.insert(path.to_owned(), id);
+            id
+        });
+        if known.is_none()
+            && create
+            && let Some(journal) = &mut state.journal
+        {
+            journal.push(Event::Create { path: path.to_owned(), id });
+        }
+        drop(state);
+        Box::new(FaultyFile { disk: self.clone(), id, inner })
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn open_write(&self, path: &Path, create: bool) -> io::Result<Box<dyn DiskFile>> {
+        self.attempt(Operation::OpenWrite)?;
+        let inner = RealDisk.open_write(path, create)?;
+        Ok(self.file(path, inner, create))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.attempt(Operation::OpenRead)?;
+        let inner = RealDisk.open_read(path)?;
+        Ok(self.file(path, inner, false))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.attempt(Operation::Rename)?;
+        RealDisk.rename(from, to)?;
+        let mut state = self.lock();
+        if let Some(id) = state.ids.remove(from) {
+            state.ids.insert(to.to_owned(), id);
+        }
+        drop(state);
+        self.record(|| Event::Rename { from: from.to_owned(), to: to.to_owned() });
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.attempt(Operation::Remove)?;
+        RealDisk.remove(path)?;
+        self.lock().ids.remove(path);
+        self.record(|| Event::Remove { path: path.to_owned() });
+        Ok(())
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.attempt(Operation::CreateDir)?;
+        RealDisk.create_dir(path)?;
+        self.record(|| Event::CreateDir { path: path.to_owned() });
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.attempt(Operation::SyncDir)?;
+        // Not flushed for real: what a power loss leaves is computed from the journal.
+        self.record(|| Event::SyncDir { path: path.to_owned() });
+        Ok(())
+    }
+}
+
+struct FaultyFile {
+    disk: FaultyDisk,
+    id: FileId,
+    inner: Box<dyn DiskFile>,
+}
+
+impl DiskFile for FaultyFile {
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        self.disk.attempt(Operation::Write)?;
+        let mut bytes = buffers.iter().flat_map(|b| b.iter().copied()).collect::<Vec<u8>>();
+        let mut state = self.disk.lock();
+        bytes.truncate(state.short_writes.unwrap_or(usize::MAX));
+        if let Some(room) = &mut state.room {
+            if *room == 0 && !bytes.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            bytes.truncate(usize::try_from(*room).unwrap_or(usize::MAX));
+            *room -= bytes.len() as u64;
+        }
+        drop(state);
+        let n = self.inner.write_at(&[IoSlice::new(&bytes)], offset)?;
+        bytes.truncate(n);
+        self.disk.record(|| Event::Write { id: self.id, offset, bytes });
+        Ok(n)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.disk.attempt(Operation::Read)?;
+        self.inner.read_at(buffer, offset)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.disk.attempt(Operation::SetLen)?;
+        self.inner.set_len(length)?;
+        self.disk.record(|| Event::SetLen { id: self.id, length });
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.attempt(Operation::SyncData)?;
+        self.disk.record(|| Event::SyncData { id: self.id });
+        Ok(())
+    }
+
+    fn start_writeback(&self, _offset: u64, _length: u64) {}
+}
