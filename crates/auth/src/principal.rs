@@ -1,0 +1,99 @@
+use crate::{Access, Right, RightSet};
+use std::{fmt, net::IpAddr};
+
+/// Who is asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// Nobody said who they are.
+    Anonymous,
+    /// A person.
+    User {
+        /// Number.
+        id: i64,
+        /// Login name.
+        name: String,
+        /// Administers everything. Not by itself a security officer.
+        sysadmin: bool,
+        /// Grants and refuses waivers, edits the floor, quarantines.
+        security_officer: bool,
+    },
+    /// A pipeline's credential.
+    Robot {
+        /// Number.
+        id: i64,
+        /// Full login name, `robot$project+name`.
+        name: String,
+        /// Its only project.
+        project_id: i64,
+        /// What it may do there.
+        rights: RightSet,
+    },
+}
+
+impl Principal {
+    /// The user's number.
+    pub const fn user_id(&self) -> Option<i64> {
+        match self {
+            Self::User { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody said who they are.
+    pub const fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Anonymous)
+    }
+
+    /// Whether this is a system administrator.
+    pub const fn is_sysadmin(&self) -> bool {
+        matches!(self, Self::User { sysadmin: true, .. })
+    }
+
+    /// Whether this person holds the security role.
+    pub const fn is_security_officer(&self) -> bool {
+        matches!(self, Self::User { security_officer: true, .. })
+    }
+}
+
+/// The name in records: a login name, or `anonymous`, which no user may be called.
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.pad("anonymous"),
+            Self::User { name, .. } | Self::Robot { name, .. } => f.pad(name),
+        }
+    }
+}
+
+/// A principal and where the request comes from.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who.
+    pub principal: Principal,
+    /// From which address.
+    pub address: IpAddr,
+    /// With which client; cut to a bounded length by who fills it.
+    pub user_agent: String,
+    /// In which request.
+    pub request_id: String,
+    /// What a bearer token limits the caller to; `None` without a token.
+    pub scope: Option<Vec<Access>>,
+}
+
+impl Caller {
+    /// What is left of a principal's rights in a repository after the token's limits.
+    pub fn within_scope(&self, rights: RightSet, project_id: i64, repository: &str) -> RightSet {
+        let Some(scope) = &self.scope else { return rights };
+        let granted: RightSet = scope
+            .iter()
+            .filter(|access| access.covers(project_id, repository))
+            .flat_map(Access::rights)
+            .collect();
+        let mut left = rights.intersection(granted);
+        // A token names Docker's three actions only; who may attest does it by pushing.
+        if granted.contains(Right::Push) && rights.contains(Right::Attest) {
+            left = left.union(RightSet::of(&[Right::Attest]));
+        }
+        left
+    }
+}
