@@ -130,6 +130,24 @@ pub enum Action {
     Deny,
 }
 
+impl Action {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Warn => "warn",
+            Self::Hold => "hold",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One rule's result, with what a person needs to act on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reason {
@@ -163,6 +181,29 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The verdict that reasons make: the worst action stands; no reason means allow.
+    pub fn from_reasons(reasons: Vec<Reason>, valid_until: Option<Timestamp>) -> Self {
+        let action = reasons.iter().map(|reason| reason.action).max().unwrap_or(Action::Allow);
+        Self { action, reasons, valid_until }
+    }
+
+    /// Both verdicts together: every reason of both, the worse action, the earlier end.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.action = self.action.max(other.action);
+        self.reasons.extend(other.reasons);
+        self.valid_until = match (self.valid_until, other.valid_until) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (one, two) => one.or(two),
+        };
+        self
+    }
+
+    /// Whether the door opens, with or without a warning.
+    pub fn is_open(&self) -> bool {
+        self.action <= Action::Warn
+    }
+
     /// The reasons that ask for more than `Allow`, worst first.
     pub fn objections(&self) -> Vec<&Reason> {
         let mut found: Vec<_> =

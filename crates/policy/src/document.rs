@@ -27,6 +27,10 @@ pub struct PolicyDocument {
     /// inspected bytes hold no runnable layer. Types that are not listed are unknown, never exempt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unscannable_artifact_types: Vec<Pattern>,
+    /// Accept images in which no component was recognised (such as one static binary) as known and
+    /// without findings. Otherwise they are unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_empty_contents: bool,
     /// The rules; every one is evaluated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -321,10 +325,15 @@ pub enum BeforeCompromise {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FindingsRule {
-    /// Findings of this severity and above count: negligible, low, medium, high or critical.
-    #[serde(deserialize_with = "crate::values::threshold")]
+    /// Findings of this severity and above count: negligible, low, medium, high or critical. Absent:
+    /// only those known to be exploited.
+    #[serde(
+        default,
+        deserialize_with = "crate::values::threshold",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(schema_with = "crate::schema::threshold")]
-    pub severity: Severity,
+    pub severity: Option<Severity>,
     /// Count only findings for which a fixed version exists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_fixed: bool,
@@ -411,9 +420,6 @@ pub struct ContentsRule {
     /// Unknown when they were read longer ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age_days: Option<Days>,
-    /// Accept an image in which no component was recognised.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_empty: bool,
 }
 
 /// Advisory data is not too old. Its age is the data's own date, not the import's.

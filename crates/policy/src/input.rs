@@ -163,6 +163,11 @@ pub struct ArtifactFacts {
     pub children: Vec<ChildFacts>,
     /// Indexes of the same repository that list this digest, directly or through another index.
     pub covered_by: Vec<Covering>,
+    /// The digest that this manifest is evidence about. Set only where every layer was read as evidence
+    /// (signature, attestation, bundle): what it holds is judged there, so only the implicit rules apply
+    /// to it. An accessory with anything else inside is judged as what it is (decision D6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_about: Option<Digest>,
     /// When this digest was promoted into the subject's project, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_at: Option<Timestamp>,
@@ -341,6 +346,7 @@ impl ArtifactFacts {
             evidence_pending: false,
             children: Vec::new(),
             covered_by: Vec::new(),
+            evidence_about: None,
             promoted_at: None,
             held: false,
         }

@@ -16,8 +16,6 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 pub const MAX_DAYS: u32 = 3650;
 /// Most entries of one list in a document.
 pub const MAX_LIST: usize = 1000;
-/// Longest text in a document, in bytes.
-pub const MAX_TEXT_BYTES: usize = 4096;
 
 /// A number of days of 24 hours, at most [`MAX_DAYS`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -370,10 +368,14 @@ impl JsonSchema for DoorSetting {
 }
 
 /// A severity that can be a threshold: `unknown` cannot.
-pub(crate) fn threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Severity, D::Error> {
+pub(crate) fn threshold<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Severity>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.parse::<Severity>() {
-        Ok(severity) if severity > Severity::Unknown && text == severity.as_str() => Ok(severity),
+        Ok(severity) if severity > Severity::Unknown && text == severity.as_str() => {
+            Ok(Some(severity))
+        }
         _ => Err(de::Error::custom(format!(
             "{text:?} is not a threshold; write negligible, low, medium, high or critical"
         ))),
