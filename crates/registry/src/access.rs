@@ -66,14 +66,14 @@ impl Registry {
             ));
         }
         let (project, rights) = self
-            .project_scope(tx, caller, name.project(), need)
+            .scope_in(tx, caller, name.project(), Some(name), need)
             .await
             .map_err(|error| if error.kind() == Kind::NotFound { name_unknown(name) } else { error })?;
         let repository = metadata::repositories::find(tx, project.id, name).await?;
         Ok(Scope { project, name: name.clone(), repository, rights })
     }
 
-    /// Resolves a project for a caller.
+    /// Resolves a project for a caller. A bearer token, which is for repositories, opens none.
     pub(crate) async fn project_scope(
         &self,
         tx: &mut Tx,
@@ -81,7 +81,18 @@ impl Registry {
         name: &str,
         need: Need,
     ) -> Result<(ProjectRow, RightSet)> {
-        let anonymous = matches!(caller.principal, Principal::Anonymous);
+        self.scope_in(tx, caller, name, None, need).await
+    }
+
+    async fn scope_in(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        name: &str,
+        repository: Option<&RepositoryName>,
+        need: Need,
+    ) -> Result<(ProjectRow, RightSet)> {
+        let anonymous = caller.principal.is_anonymous();
         let hidden = || {
             if anonymous {
                 Error::unauthenticated()
@@ -94,6 +105,8 @@ impl Registry {
         };
         let Some(project) = metadata::projects::find(tx, name).await? else { return Err(hidden()) };
         let rights = sealock_auth::project_rights(tx, &caller.principal, &project).await?;
+        let repository = repository.map_or("", RepositoryName::as_str);
+        let rights = caller.within_scope(rights, project.id, repository);
         let held = match need {
             Need::Has(right) => rights.contains(right),
             Need::PushOrAttest => rights.contains(Right::Push) || rights.contains(Right::Attest),
@@ -109,14 +122,14 @@ impl Registry {
         }
         Err(Error::forbidden(format!(
             "{} lacks the right {} in project {name}; ask one of its administrators",
-            caller.principal.name(),
+            caller.principal,
             need.words()
         )))
     }
 
     /// The projects whose lists a caller may see.
     pub(crate) async fn visible(&self, tx: &mut Tx, caller: &Caller) -> Result<Visible> {
-        Ok(sealock_auth::visible_projects(tx, &caller.principal).await?)
+        Ok(sealock_auth::readable_projects(tx, &caller.principal).await?)
     }
 
     /// Fails unless the caller administers the whole system.

@@ -44,9 +44,9 @@ impl Event {
         Self {
             action,
             result: "allowed",
-            actor: caller.principal.name(),
+            actor: caller.principal.to_string(),
             address: caller.address.to_string(),
-            user_agent: caller.user_agent.clone().unwrap_or_default(),
+            user_agent: caller.user_agent.clone(),
             request_id: caller.request_id.clone(),
             project: None,
             repository: None,

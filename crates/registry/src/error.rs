@@ -15,6 +15,8 @@ pub enum Kind {
     NotFound,
     /// It exists already, or changed meanwhile.
     Conflict,
+    /// Well formed, but what it says cannot be used (a policy document with an error).
+    Unprocessable,
     /// Larger than a named limit.
     TooLarge,
     /// A chunk does not begin where the upload stands.

@@ -154,7 +154,7 @@ impl Registry {
         let mut request = RequestFacts {
             principal: match &caller.principal {
                 Principal::Anonymous => None,
-                known => Some(known.name()),
+                known => Some(known.to_string()),
             },
             robot: matches!(caller.principal, Principal::Robot { .. }),
             address: Some(caller.address),
@@ -411,7 +411,7 @@ impl Registry {
                 action: action_word(judged.verdict.action),
                 verdict: &verdict,
                 input_digest: &judged.input.0,
-                actor: &caller.principal.name(),
+                actor: &caller.principal.to_string(),
                 address: &caller.address.to_string(),
                 context: "",
             },

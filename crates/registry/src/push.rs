@@ -202,7 +202,7 @@ impl Registry {
         check_sizes(&incoming.manifest, &sizes)?;
         let stored = self.insert_manifest(&mut tx, repository.id, caller, incoming, state).await?;
         let immutable = !accessory && self.tags_are_immutable(&mut tx, &scope.project).await?;
-        let who = caller.principal.name();
+        let who = caller.principal.to_string();
         let mut moved = Vec::new();
         for tag in &incoming.tags {
             let set = metadata::tags::set(&mut tx, repository.id, tag, stored.0.id, immutable, &who)
@@ -245,7 +245,7 @@ impl Registry {
                 annotations: &manifest.annotations,
                 chain: chain.as_ref(),
                 state,
-                pushed_by: &caller.principal.name(),
+                pushed_by: &caller.principal.to_string(),
                 blobs: &incoming.blob_rows(),
                 children: &incoming.child_rows(),
             },

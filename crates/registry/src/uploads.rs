@@ -71,7 +71,7 @@ impl Registry {
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
         let repository = scope.ensure_repository(&mut tx).await?;
         let state = serde_json::to_string(&state).map_err(Error::internal)?;
-        let who = caller.principal.name();
+        let who = caller.principal.to_string();
         metadata::uploads::create(&mut tx, &id.to_string(), repository.id, &who, &state).await?;
         tx.commit().await?;
         Ok(UploadStatus { id, offset: 0 })
@@ -208,7 +208,7 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
         let Some(repository) = scope.repository else { return Err(unknown(id)) };
-        let who = caller.principal.name();
+        let who = caller.principal.to_string();
         let row = metadata::uploads::find(&mut tx, repository.id, &who, &id.to_string())
             .await?
             .ok_or_else(|| unknown(id))?;

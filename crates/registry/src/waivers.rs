@@ -45,7 +45,7 @@ impl Registry {
         let requester = person(caller)?;
         self.check_request(request)?;
         let mut tx = self.database().write().await?;
-        let need = Need::Has(Right::Push);
+        let need = Need::Has(Right::RequestWaiver);
         let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
         let row = metadata::waivers::create(
             &mut tx,
@@ -53,7 +53,7 @@ impl Registry {
                 project_id: project.id,
                 scope: &request.scope,
                 reason: request.reason.trim(),
-                requested_by: &caller.principal.name(),
+                requested_by: &caller.principal.to_string(),
                 requester_id: requester,
                 expires_at: request.expires_at,
             },
@@ -80,7 +80,7 @@ impl Registry {
             Ok(()) => metadata::projects::find(&mut tx, project).await?,
             Err(error) => {
                 // Who asked may take the request back.
-                let need = Need::Has(Right::Push);
+                let need = Need::Has(Right::RequestWaiver);
                 let (found, _) = self.project_scope(&mut tx, caller, project, need).await?;
                 let row = metadata::waivers::find(&mut tx, found.id, id).await?;
                 let own = row.is_some_and(|row| row.requester_id == decider);
@@ -109,7 +109,7 @@ impl Registry {
                 id,
                 from,
                 to,
-                decided_by: &caller.principal.name(),
+                decided_by: &caller.principal.to_string(),
                 reason: reason.unwrap_or_default(),
             },
         )
