@@ -32,9 +32,7 @@ impl Scope {
     pub(crate) async fn ensure_repository(&self, tx: &mut Tx) -> Result<Repository> {
         match &self.repository {
             Some(repository) => Ok(repository.clone()),
-            None => {
-                Ok(metadata::repositories::ensure(tx, self.project.id, &self.name).await?)
-            }
+            None => Ok(metadata::repositories::ensure(tx, self.project.id, &self.name).await?),
         }
     }
 
@@ -65,10 +63,10 @@ impl Registry {
                 "a repository's name is project/name, such as library/app",
             ));
         }
-        let (project, rights) = self
-            .scope_in(tx, caller, name.project(), Some(name), need)
-            .await
-            .map_err(|error| if error.kind() == Kind::NotFound { name_unknown(name) } else { error })?;
+        let (project, rights) =
+            self.scope_in(tx, caller, name.project(), Some(name), need).await.map_err(|error| {
+                if error.kind() == Kind::NotFound { name_unknown(name) } else { error }
+            })?;
         let repository = metadata::repositories::find(tx, project.id, name).await?;
         Ok(Scope { project, name: name.clone(), repository, rights })
     }

@@ -3,12 +3,12 @@
 //! An action writes its event in its own transaction. Allowed pulls are the exception: they are
 //! gathered and written together, and a crash may lose the last second of them (decision D16).
 
-use crate::{Page, PageRequest, Registry, Result};
-use sealock_auth::Caller;
+use crate::{Error, Page, PageRequest, Registry, Result, access::Need};
+use sealock_auth::{Caller, Right};
 use sealock_metadata::{
     self as metadata, Database, Tx,
     audit::{Event as EventRow, Filter, NewEvent},
-    projects::Project,
+    projects::{Project, Visible},
 };
 use sealock_oci::Digest;
 use serde_json::{Map, Value};
@@ -130,8 +130,9 @@ impl PullLog {
 
     /// Takes a pull. Waits for the database only when thousands wait already.
     pub(crate) async fn take(&self, event: Event) -> Result<()> {
-        if let Err(mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event)) =
-            self.sender.try_send(event)
+        if let Err(
+            mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event),
+        ) = self.sender.try_send(event)
         {
             let mut tx = self.database.write().await?;
             event.record(&mut tx).await?;
@@ -204,6 +205,27 @@ impl Registry {
         let limit = page.limit();
         let rows = metadata::audit::list(&mut tx, &filter, page.after_id(), limit + 1).await?;
         Ok(Page::cut(rows, limit, |event| event.id.to_string()))
+    }
+
+    /// The projects whose events a caller may read.
+    async fn auditable(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        project: Option<&str>,
+    ) -> Result<Visible> {
+        let principal = &caller.principal;
+        if principal.is_sysadmin() || principal.is_security_officer() {
+            return Ok(Visible::All);
+        }
+        let Some(project) = project else {
+            return Err(Error::forbidden(
+                "name a project; only system administrators and security officers read all events",
+            ));
+        };
+        let need = Need::Has(Right::ReadAudit);
+        let (project, _) = self.project_scope(tx, caller, project, need).await?;
+        Ok(Visible::Only(vec![project.id]))
     }
 
     /// Takes an allowed pull into the log.

@@ -100,10 +100,7 @@ async fn delete_digest(
             .at((&scope.project, scope.name.as_str()))
             .digest(&manifest.digest)
             .detail("tags", deleted.tags.clone())
-            .detail(
-                "with",
-                (manifest.digest != *digest).then(|| digest.to_string()),
-            )
+            .detail("with", (manifest.digest != *digest).then(|| digest.to_string()))
             .record(tx)
             .await?;
     }

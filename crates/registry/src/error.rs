@@ -51,7 +51,7 @@ struct Inner {
 }
 
 /// Shorthand for results of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What the gate refused, and where the record of it stands.
 #[derive(Debug, Clone)]

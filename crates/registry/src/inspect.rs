@@ -1,17 +1,18 @@
 //! From the bytes of a layer to a fact about it, once for all images that have the layer.
 
 use crate::{Error, Registry, Result, ride::Ride};
+use bytes::Bytes;
 use futures_util::{
-    FutureExt as _,
+    FutureExt as _, StreamExt as _,
     future::{BoxFuture, Shared},
 };
-use sealock_blobs::{BlobKey, BlobStore, StoredBlob};
+use sealock_blobs::{BlobKey, BlobReader, BlobStore, StoredBlob};
 use sealock_metadata as metadata;
 use sealock_oci::Digest;
 use sealock_sbom::{INSPECTOR_VERSION, LayerContents, Limits, code, inspect_layer};
 use std::{
     collections::HashMap,
-    io::{self, Read, Seek as _},
+    io::{self, Read},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Semaphore;
@@ -138,7 +139,7 @@ impl Registry {
         let bytes = blocking(move || pack(&*fact)).await.map_err(|e| log_text(&e))?;
         let store = async {
             let mut tx = self.database().write().await?;
-            metadata::layer_contents::put(&mut tx, digest, INSPECTOR_VERSION, &bytes, complete)
+            crate::draft::layer_contents::put(&mut tx, digest, INSPECTOR_VERSION, &bytes, complete)
                 .await?;
             tx.commit().await
         };
@@ -155,7 +156,7 @@ impl Registry {
             return Ok(contents);
         }
         let mut tx = self.database().read().await?;
-        let stored = metadata::layer_contents::find(&mut tx, digest, INSPECTOR_VERSION).await?;
+        let stored = crate::draft::layer_contents::find(&mut tx, digest, INSPECTOR_VERSION).await?;
         if let Some(stored) = stored {
             drop(tx);
             let contents = blocking(move || unpack(&stored.contents)).await?;
@@ -198,8 +199,7 @@ impl Registry {
             drop(tx);
             let key = BlobKey { digest: *digest, generation: blob.generation };
             let reader = self.blobs().open_blob(&key).await?;
-            let head = reader.read_head(crate::ride::HEAD_BYTES).await?;
-            if crate::ride::may_be_layer(&head) {
+            if crate::ride::may_be_layer(&read_head(&reader).await?) {
                 suspects.push(*digest);
             }
         }
@@ -210,6 +210,12 @@ impl Registry {
         }
         Ok(false)
     }
+}
+
+async fn read_head(reader: &BlobReader) -> Result<Bytes> {
+    let end = reader.size().min(crate::ride::HEAD_BYTES as u64);
+    let mut stream = Box::pin(reader.stream(0..end)?);
+    Ok(stream.next().await.transpose()?.unwrap_or_default())
 }
 
 /// Whether a layer is, or may be, one that could run: all but bytes that were read as far as it
@@ -232,7 +238,7 @@ fn absent_layer() -> LayerContents {
 
 fn reopen(blobs: &BlobStore, key: &BlobKey, offset: u64) -> io::Result<Box<dyn Read + Send>> {
     let mut reader = blobs.open_sync(key).map_err(io::Error::other)?;
-    reader.seek(io::SeekFrom::Start(offset))?;
+    reader.skip_to(offset);
     Ok(Box::new(reader))
 }
 

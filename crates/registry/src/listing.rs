@@ -76,15 +76,18 @@ impl Registry {
         .await?;
         let mut found: BTreeMap<String, Descriptor> = BTreeMap::new();
         for row in rows {
-            found.insert(row.digest.to_string(), Descriptor {
-                media_type: row.media_type,
-                digest: row.digest,
-                size: row.size,
-                artifact_type: row.artifact_type,
-                urls: Vec::new(),
-                annotations: row.annotations,
-                platform: None,
-            });
+            found.insert(
+                row.digest.to_string(),
+                Descriptor {
+                    media_type: row.media_type,
+                    digest: row.digest,
+                    size: row.size,
+                    artifact_type: row.artifact_type,
+                    urls: Vec::new(),
+                    annotations: row.annotations,
+                    platform: None,
+                },
+            );
         }
         for listed in fallback_entries(&mut tx, repository.id, subject).await? {
             let wanted = artifact_type.is_none_or(|t| listed.artifact_type.as_deref() == Some(t));
@@ -98,7 +101,11 @@ impl Registry {
     }
 
     /// Names of the repositories that the caller may pull from, in bytewise order.
-    pub async fn catalog(&self, caller: &Caller, page: &PageRequest) -> Result<Page<RepositoryName>> {
+    pub async fn catalog(
+        &self,
+        caller: &Caller,
+        page: &PageRequest,
+    ) -> Result<Page<RepositoryName>> {
         let mut tx = self.database().read().await?;
         let visible = self.visible(&mut tx, caller).await?;
         let after = page.after.clone().unwrap_or_default();
@@ -155,7 +162,8 @@ mod tests {
     fn accessory_tags_are_told_by_their_whole_name() {
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let tag = |text: String| text.parse::<Tag>().expect("a tag");
-        for yes in [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha256-{hex}.att")]
+        for yes in
+            [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha256-{hex}.att")]
         {
             assert!(is_accessory_tag(&tag(yes)));
         }

@@ -98,7 +98,11 @@ impl Registry {
 
     /// A policy as it stands. The floor and the tiers' may be read by everybody who is logged in:
     /// who is refused has a right to know by what.
-    pub async fn policy(&self, caller: &Caller, target: &PolicyTarget) -> Result<Option<PolicyText>> {
+    pub async fn policy(
+        &self,
+        caller: &Caller,
+        target: &PolicyTarget,
+    ) -> Result<Option<PolicyText>> {
         let mut tx = self.database().read().await?;
         let (scope, key, name) = self.policy_key(&mut tx, caller, target, false).await?.words();
         let row = metadata::policies::current(&mut tx, scope, &key).await?;
@@ -185,10 +189,10 @@ impl Registry {
     /// Sets the documents that ship with the product where none was ever set.
     pub(crate) async fn set_shipped_policies(&self) -> Result<()> {
         let mut shipped: HashMap<(PolicyScope, String), &'static str> = HashMap::new();
-        shipped.insert((PolicyScope::Floor, String::new()), sealock_policy::default_floor());
+        shipped.insert((PolicyScope::Floor, String::new()), sealock_policy::default_text(None));
         for tier in Tier::ALL {
             let key = (PolicyScope::Tier, tier.as_str().to_owned());
-            shipped.insert(key, sealock_policy::default_tier(tier));
+            shipped.insert(key, sealock_policy::default_text(Some(tier)));
         }
         let mut tx = self.database().read().await?;
         let mut missing = Vec::new();

@@ -71,12 +71,11 @@ impl Registry {
         };
         check_name(&new.name)?;
         let mut tx = self.database().write().await?;
-        let row =
-            metadata::projects::create(&mut tx, &new.name, new.public, new.tier, Some(owner))
-                .await?
-                .ok_or_else(|| {
-                    Error::conflict(format!("there is a project of the name {:?}", new.name))
-                })?;
+        let row = metadata::projects::create(&mut tx, &new.name, new.public, new.tier, Some(owner))
+            .await?
+            .ok_or_else(|| {
+                Error::conflict(format!("there is a project of the name {:?}", new.name))
+            })?;
         metadata::members::put(&mut tx, row.id, owner, sealock_auth::Role::ProjectAdmin.id())
             .await?;
         Event::new(caller, "create-project")
@@ -122,9 +121,8 @@ impl Registry {
         let need = Need::Has(Right::ManageProject);
         let (before, _) = self.project_scope(&mut tx, caller, name, need).await?;
         let (public, tier) = (public.unwrap_or(before.public), tier.unwrap_or(before.tier));
-        let row = metadata::projects::update(&mut tx, before.id, public, tier)
-            .await?
-            .ok_or_else(|| Error::internal("the project vanished"))?;
+        metadata::projects::update(&mut tx, before.id, public, tier).await?;
+        let row = metadata::projects::get(&mut tx, before.id).await?.ok_or_else(vanished)?;
         Event::new(caller, "update-project")
             .project(&row)
             .detail("tier", row.tier.as_str())
@@ -155,6 +153,10 @@ impl Registry {
         let rows = rows.into_iter().map(summary).collect::<Result<Vec<_>>>()?;
         Ok(Page::cut(rows, limit, |row: &RepositorySummary| row.name.to_string()))
     }
+}
+
+fn vanished() -> Error {
+    Error::conflict("the project was removed meanwhile")
 }
 
 /// A project's name is one part of a repository name.

@@ -58,7 +58,7 @@ impl Registry {
         let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
         let repository_id = scope.repository()?.id;
         let stored = load(&mut tx, repository_id, reference).await?;
-        let question = self.pull_question(caller, &scope, Some(reference));
+        let question = self.pull_question(caller, Some(reference));
         let judged = self.verdict(&mut tx, &scope, &stored.manifest, &question).await?;
         let judged = match judged {
             Some(judged) => judged,
@@ -148,7 +148,7 @@ impl Registry {
             Some(from) => Some(from.clone()),
             None => {
                 let visible = self.visible(&mut tx, caller).await?;
-                metadata::blobs::find_mountable(&mut tx, &visible, digest).await?
+                self.mount_source(&mut tx, &visible, digest).await?
             }
         };
         drop(tx);
@@ -162,6 +162,19 @@ impl Registry {
         let linked = metadata::blobs::link(&mut tx, repository.id, &[*digest]).await?;
         tx.commit().await?;
         Ok(!linked.is_empty())
+    }
+
+    async fn mount_source(
+        &self,
+        tx: &mut Tx,
+        visible: &metadata::projects::Visible,
+        digest: &Digest,
+    ) -> Result<Option<RepositoryName>> {
+        let Some(id) = metadata::blobs::find_mountable(tx, visible, digest).await? else {
+            return Ok(None);
+        };
+        let repository = metadata::repositories::get(tx, id).await?;
+        repository.map(|row| row.name.parse().map_err(Error::internal)).transpose()
     }
 
     async fn may_mount(
@@ -190,7 +203,7 @@ impl Registry {
     async fn open_to(&self, caller: &Caller, scope: &Scope, digest: &Digest) -> Result<()> {
         let repository_id = scope.repository()?.id;
         let mut tx = self.database().read().await?;
-        let question = self.pull_question(caller, scope, None);
+        let question = self.pull_question(caller, None);
         let users =
             metadata::manifests::using_blob(&mut tx, repository_id, digest, ASKED_MANIFESTS)
                 .await?;
@@ -228,13 +241,8 @@ impl Registry {
         }
     }
 
-    fn pull_question(
-        &self,
-        caller: &Caller,
-        scope: &Scope,
-        reference: Option<&Reference>,
-    ) -> Question {
-        let request = self.request_facts(caller, &scope.project, |request| {
+    fn pull_question(&self, caller: &Caller, reference: Option<&Reference>) -> Question {
+        let request = self.request_facts(caller, |request| {
             request.by_digest = !matches!(reference, Some(Reference::Tag(_)));
         });
         Question { door: Door::Pull, request: Some(request), cluster: None }

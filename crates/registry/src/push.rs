@@ -4,12 +4,12 @@ use crate::{
     Error, Kind, Registry, Result,
     access::{Need, Scope},
     audit::Event,
+    draft::jobs,
     gate::{Node, Question},
-    jobs,
 };
 use bytes::Bytes;
 use sealock_auth::{Caller, Right};
-use sealock_facts::{Action, Door, Tier};
+use sealock_facts::{Action, Door};
 use sealock_metadata::{
     self as metadata, Tx,
     manifests::{BlobRole, Child, ManifestBlob, NewManifest, State},
@@ -108,8 +108,8 @@ impl Registry {
         incoming: &Incoming,
         accessory: bool,
     ) -> Result<(State, Vec<String>)> {
-        let node = Node::incoming(scope, incoming);
-        let request = self.request_facts(caller, &scope.project, |request| {
+        let node = Node::incoming(incoming);
+        let request = self.request_facts(caller, |request| {
             request.accessory = accessory;
             request.by_digest = incoming.tags.is_empty();
         });
@@ -205,8 +205,9 @@ impl Registry {
         let who = caller.principal.to_string();
         let mut moved = Vec::new();
         for tag in &incoming.tags {
-            let set = metadata::tags::set(&mut tx, repository.id, tag, stored.0.id, immutable, &who)
-                .await?;
+            let set =
+                metadata::tags::set(&mut tx, repository.id, tag, stored.0.id, immutable, &who)
+                    .await?;
             match set {
                 TagSet::Created => moved.push((tag, None)),
                 TagSet::Moved { from } if from == incoming.digest => {}
@@ -339,11 +340,9 @@ impl Registry {
         tx: &mut Tx,
         project: &metadata::projects::Project,
     ) -> Result<bool> {
-        if project.tier >= Tier::Release {
-            return Ok(true);
-        }
         let policies = self.policies_of(tx, project, None).await?;
-        Ok(policies.iter().any(|policy| policy.document.access.immutable_tags))
+        let documents = policies.iter().map(|policy| &policy.document);
+        Ok(sealock_policy::immutable_tags(project.tier, documents))
     }
 }
 
@@ -362,9 +361,7 @@ impl Incoming {
                 }
                 (actual, push.tags.to_vec())
             }
-            Reference::Tag(tag) => {
-                (Digest::sha256(&push.payload), vec![tag.clone()])
-            }
+            Reference::Tag(tag) => (Digest::sha256(&push.payload), vec![tag.clone()]),
         };
         if tags.len() > MAX_TAGS {
             return Err(Error::new(
@@ -407,7 +404,7 @@ impl Incoming {
         config.chain(layers).collect()
     }
 
-    fn child_rows(&self) -> Vec<Child> {
+    pub(crate) fn child_rows(&self) -> Vec<Child> {
         let children = self.manifest.manifests.iter().enumerate();
         children
             .map(|(position, child)| Child {

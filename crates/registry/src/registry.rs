@@ -4,9 +4,7 @@ use crate::{
     flights::Flights,
     inspect::Inspections,
     policies::PolicyCache,
-    product_keys::ProductKeys,
 };
-use sealock_advisories::SnapshotStore;
 use sealock_blobs::BlobStore;
 use sealock_metadata::Database;
 use sealock_signing::MasterKey;
@@ -21,8 +19,6 @@ pub struct Config {
     pub database: Database,
     /// The bytes.
     pub blobs: BlobStore,
-    /// The advisory snapshots.
-    pub snapshots: SnapshotStore,
     /// What seals the product's own keys. Replicas share it.
     pub master_key: MasterKey,
     /// The URL under which clients reach this registry, such as `https://registry.example.com`.
@@ -43,10 +39,8 @@ pub struct Registry {
 struct Inner {
     database: Database,
     blobs: BlobStore,
-    snapshots: SnapshotStore,
     external_url: String,
     door_wait: Duration,
-    keys: ProductKeys,
     inspections: Inspections,
     flights: Flights,
     policies: PolicyCache,
@@ -57,7 +51,6 @@ impl Registry {
     /// Opens the registry: makes or unseals its keys, and sets the policies that ship with it where
     /// none stand. Scans nothing.
     pub async fn open(config: Config) -> Result<Self> {
-        let keys = ProductKeys::load(&config.database, &config.master_key).await?;
         let places = config
             .inspectors
             .or_else(|| std::thread::available_parallelism().ok())
@@ -67,10 +60,8 @@ impl Registry {
                 pulls: Arc::new(PullLog::start(config.database.clone())),
                 database: config.database,
                 blobs: config.blobs,
-                snapshots: config.snapshots,
                 external_url: config.external_url.trim_end_matches('/').to_owned(),
                 door_wait: config.door_wait,
-                keys,
                 inspections: Inspections::new(places.max(2)),
                 flights: Flights::default(),
                 policies: PolicyCache::new(),
@@ -86,10 +77,6 @@ impl Registry {
 
     pub(crate) fn blobs(&self) -> &BlobStore {
         &self.inner.blobs
-    }
-
-    pub(crate) fn snapshots(&self) -> &SnapshotStore {
-        &self.inner.snapshots
     }
 
     pub(crate) fn inspections(&self) -> &Inspections {
@@ -110,11 +97,6 @@ impl Registry {
 
     pub(crate) fn door_wait(&self) -> Duration {
         self.inner.door_wait
-    }
-
-    /// The product's own keys.
-    pub fn product_keys(&self) -> &ProductKeys {
-        &self.inner.keys
     }
 
     /// The URL under which clients reach this registry, without a slash at its end.

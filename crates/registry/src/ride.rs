@@ -294,7 +294,8 @@ mod tests {
     fn layers_are_recognised_by_magic() {
         let mut tar = vec![0; 512];
         tar[257..262].copy_from_slice(b"ustar");
-        for yes in [&[0x1f, 0x8b, 8][..], &[0x28, 0xb5, 0x2f, 0xfd], &[0x50, 0x2a, 0x4d, 0x18], &tar]
+        for yes in
+            [&[0x1f, 0x8b, 8][..], &[0x28, 0xb5, 0x2f, 0xfd], &[0x50, 0x2a, 0x4d, 0x18], &tar]
         {
             assert!(may_be_layer(yes));
         }

@@ -199,12 +199,7 @@ impl Registry {
     }
 
     /// Uploads are found by id, repository and who began them: nobody writes into another's.
-    async fn find_upload(
-        &self,
-        caller: &Caller,
-        name: &RepositoryName,
-        id: Uuid,
-    ) -> Result<Open> {
+    async fn find_upload(&self, caller: &Caller, name: &RepositoryName, id: Uuid) -> Result<Open> {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
         let Some(repository) = scope.repository else { return Err(unknown(id)) };
@@ -286,8 +281,7 @@ impl Registry {
     ) -> Result<Option<i64>> {
         let StoredBlob { key, size } = *stored;
         let mut tx = self.database().write().await?;
-        let inserted =
-            metadata::blobs::insert(&mut tx, &key.digest, size, key.generation).await?;
+        let inserted = metadata::blobs::insert(&mut tx, &key.digest, size, key.generation).await?;
         metadata::blobs::link(&mut tx, repository_id, &[key.digest]).await?;
         if let Some(id) = upload {
             metadata::uploads::delete(&mut tx, repository_id, &id.to_string()).await?;
