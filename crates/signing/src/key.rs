@@ -80,8 +80,8 @@ pub struct PublicKey {
 pub(crate) enum Convention {
     /// Cosign's legacy payloads: SHA-256 under every EC and RSA key.
     Legacy,
-    /// DSSE and Sigstore bundles: the hash that fits the curve, then SHA-256, which cosign before
-    /// 3.2 wrote with every curve.
+    /// DSSE and Sigstore bundles: the hash that fits the curve, then SHA-256, which cosign 2 wrote
+    /// with every curve; Ed25519 pure, then prehashed, which cosign 3 writes.
     Bundle,
 }
 
@@ -135,6 +135,10 @@ impl PublicKey {
             None => KeyAlgorithm::Rsa { bits: rsa_bits(spki).ok_or(KeyError::Unsupported)? },
         };
         let key = Self { id: Digest::sha256(spki).hex(), algorithm, spki: spki.into() };
+        // A point of small order accepts signatures over anything.
+        if algorithm == KeyAlgorithm::Ed25519 && key.ed25519().is_none_or(|point| point.is_weak()) {
+            return Err(KeyError::Unsupported);
+        }
         for scheme in key.schemes(Convention::Bundle) {
             // Checks that the point lies on the curve.
             signature::ParsedPublicKey::new(*scheme, &key.spki)
@@ -193,11 +197,32 @@ impl PublicKey {
         message: &[u8],
         signature: &[u8],
     ) -> bool {
-        self.schemes(convention).iter().any(|scheme| {
+        let standard = self.schemes(convention).iter().any(|scheme| {
             signature::UnparsedPublicKey::new(*scheme, &self.spki)
                 .verify(message, signature)
                 .is_ok()
-        })
+        });
+        standard
+            || (convention == Convention::Bundle && self.verifies_ed25519ph(message, signature))
+    }
+
+    /// Ed25519ph (RFC 8032 section 5.1) with an empty context: how cosign 3 signs bundles under
+    /// Ed25519 keys. AWS-LC has it, its Rust interface does not.
+    fn verifies_ed25519ph(&self, message: &[u8], signature: &[u8]) -> bool {
+        use sha2::Digest as _;
+        let (Some(key), Ok(signature)) =
+            (self.ed25519(), ed25519_dalek::Signature::from_slice(signature))
+        else {
+            return false;
+        };
+        let hash = sha2::Sha512::new_with_prefix(message);
+        key.verify_prehashed_strict(hash, None, &signature).is_ok()
+    }
+
+    /// The point of an Ed25519 key; none for other keys and for what is no point.
+    fn ed25519(&self) -> Option<ed25519_dalek::VerifyingKey> {
+        let bytes = self.spki.strip_prefix(ED25519_PREFIX)?.try_into().ok()?;
+        ed25519_dalek::VerifyingKey::from_bytes(bytes).ok()
     }
 
     /// Whether `signature` is this key's over a message of which only the SHA-256 is at hand.
