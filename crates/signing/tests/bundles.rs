@@ -233,6 +233,29 @@ fn a_log_entry_must_speak_about_this_signature() {
 }
 
 #[test]
+fn a_message_signature_under_other_hashes_needs_the_subjects_bytes() {
+    let image = b"the image that is signed";
+    for key in [TestKey::p384(), TestKey::p521_sha512(), TestKey::ed25519(), TestKey::ed25519ph()] {
+        let keys = [key.public()];
+        let content = |message: &[u8]| {
+            json!({
+                "mediaType": media_type::SIGSTORE_BUNDLE_V03,
+                "verificationMaterial": { "publicKey": { "hint": key.public().hint() } },
+                "messageSignature": { "messageDigest": {}, "signature": b64(&key.sign(message)) },
+            })
+        };
+        assert_eq!(bundle_reason(&content(image), &keys), Some(RejectReason::Unsupported));
+        let with_bytes = |content: &Value| {
+            let stored = stored(content);
+            let facts = verify_with_subject(&stored, &keys, Some(image));
+            reason(only(&facts).1)
+        };
+        assert_eq!(with_bytes(&content(image)), None, "{:?}", key.public());
+        assert_eq!(with_bytes(&content(b"another image")), Some(RejectReason::Forged));
+    }
+}
+
+#[test]
 fn a_message_signature_signs_the_subject() {
     for key in [TestKey::p256(), TestKey::rsa()] {
         let keys = [key.public()];

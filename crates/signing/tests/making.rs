@@ -49,7 +49,7 @@ fn our_bundle_verifies_as_an_attestation() {
     assert_eq!(made.config.digest, Digest::sha256(BundleManifest::CONFIG));
     let manifest = Manifest::parse(media_type::OCI_MANIFEST, &made.bytes).unwrap();
     assert_eq!(manifest.referrer_type(), Some(media_type::SIGSTORE_BUNDLE_V03));
-    assert_eq!(manifest.layers, [made.layer.clone()]);
+    assert_eq!(manifest.layers, std::slice::from_ref(&made.layer));
     assert_eq!(manifest.annotations["org.opencontainers.image.created"], "2026-11-22T04:00:00Z");
     assert_eq!(manifest.annotations["dev.sigstore.bundle.predicateType"], VERIFICATION_SUMMARY);
     assert_eq!(classify(&manifest, None).unwrap().subject, subject());

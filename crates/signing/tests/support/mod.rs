@@ -235,11 +235,28 @@ pub fn store(layers: Vec<Layer>, subject: &Digest, suffix: &str) -> Stored {
 }
 
 pub fn verify_with(stored: &Stored, keys: &[PublicKey], limits: &Limits) -> AccessoryFacts {
+    verify_all(stored, keys, limits, None)
+}
+
+pub fn verify_with_subject(
+    stored: &Stored,
+    keys: &[PublicKey],
+    subject_bytes: Option<&[u8]>,
+) -> AccessoryFacts {
+    verify_all(stored, keys, &Limits::default(), subject_bytes)
+}
+
+fn verify_all(
+    stored: &Stored,
+    keys: &[PublicKey],
+    limits: &Limits,
+    subject_bytes: Option<&[u8]>,
+) -> AccessoryFacts {
     let input = AccessoryInput {
         accessory: stored.accessory,
         digest: stored.digest,
         manifest: &stored.manifest,
-        subject_bytes: None,
+        subject_bytes,
         blobs: &|digest, limit| match stored.blobs.get(digest) {
             None => Lookup::Missing,
             Some(bytes) if bytes.len() as u64 > limit => Lookup::TooLarge,

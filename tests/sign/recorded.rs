@@ -1,16 +1,14 @@
 //! A repository signed with cosign 2 and 3 under four keys, where the shared test data lies beside
 //! the checkout. Its contents: four legacy signatures, four bundles, two kinds of attestation, an
 //! image with only an attestation, and one with nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-#![allow(clippy::print_stdout, reason = "says what is skipped")]
-
-mod support;
 use jiff::Timestamp;
 use sealock_facts::EvidenceState;
 use sealock_oci::{Digest, Manifest, Tag};
 use sealock_signing::{
-    AccessoryFacts, AccessoryInput, Limits, Lookup, PublicKey, classify, verify_accessory,
+    AccessoryFacts, AccessoryInput, Limits, Lookup, PublicKey, SigningKey, classify,
+    verify_accessory,
 };
+use sealock_tests::skips;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -19,20 +17,9 @@ struct Repository {
     index: Value,
 }
 
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/testdata/signing")
-        .join(path);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("skipped: the shared signing data is not beside this checkout");
-    None
-}
-
 impl Repository {
     fn open() -> Option<Self> {
-        let root = shared("cosign-keyed")?;
+        let root = skips::shared_data("testdata/signing/cosign-keyed")?;
         let index = fs::read(root.join("repo/index.json")).unwrap();
         Some(Self { root, index: serde_json::from_slice(&index).unwrap() })
     }
@@ -120,7 +107,7 @@ fn each_key_verifies_its_own_signatures_in_both_forms() {
         .count();
     assert_eq!(refused, 0);
     for fact in &facts.attestations {
-        assert_eq!(fact.predicate_type, support::VULN);
+        assert_eq!(fact.predicate_type, "https://cosign.sigstore.dev/attestation/vuln/v1");
     }
 }
 
@@ -135,47 +122,45 @@ fn an_attestation_alone_is_no_signature() {
     assert_eq!(repository.facts(&repository.image("unsigned"), &keys), AccessoryFacts::default());
 }
 
+/// The state of the only fact in a bundle that is attached to `subject`.
+fn bundle_state(bundle: &[u8], subject: &Digest, keys: &[PublicKey]) -> EvidenceState {
+    let state = crate::attached(bundle, subject, keys);
+    assert_eq!(state.signatures.len() + state.attestations.len(), 1);
+    let signature = state.signatures.first().map(|fact| fact.status.clone());
+    signature.or_else(|| Some(state.attestations.first()?.status.clone())).unwrap()
+}
+
 #[test]
 fn bundles_for_clients_with_a_managed_key() {
-    let Some(root) = shared("sigstore-conformance") else { return };
-    let artifact = fs::read(root.join("a.txt")).unwrap();
-    let subject = Digest::sha256(&artifact);
+    let Some(root) = skips::shared_data("testdata/signing/sigstore-conformance") else { return };
+    let subject = Digest::sha256(&fs::read(root.join("a.txt")).unwrap());
     for (name, expected) in [
         ("managed-key-happy-path", true),
         ("managed-key-and-trusted-root", true),
         ("managed-key-no-key_fail", false),
     ] {
-        let folder = root.join(name);
-        let Ok(bundle) = fs::read(folder.join("bundle.sigstore.json")) else {
-            panic!("{name} has no bundle")
-        };
-        let keys: Vec<_> = fs::read_to_string(folder.join("key.pub"))
+        let bundle = fs::read(root.join(name).join("bundle.sigstore.json")).unwrap();
+        let keys: Vec<_> = fs::read_to_string(root.join(name).join("key.pub"))
             .iter()
             .map(|pem| PublicKey::from_pem(pem).unwrap())
             .collect();
-        let layer = support::Layer::bundle(bundle);
-        let stored = support::store(vec![layer], &subject, "");
-        let facts = support::verify(&stored, &keys);
-        let (_, state) = support::only(&facts);
+        let state = bundle_state(&bundle, &subject, &keys);
         assert_eq!(matches!(state, EvidenceState::Verified { .. }), expected, "{name}: {state:?}");
     }
 }
 
-/// Keyless bundles are for a later piece of work: none of them may count, and those whose JSON is
-/// broken must be told from those that only are not judged.
+/// Keyless bundles are not judged yet: none of them may count.
 #[test]
 fn no_keyless_bundle_counts() {
-    let Some(root) = shared("sigstore-conformance") else { return };
-    let key = support::TestKey::p256().public();
+    let Some(root) = skips::shared_data("testdata/signing/sigstore-conformance") else { return };
+    let key = SigningKey::generate().unwrap().public_key().clone();
     let mut seen = 0;
     for entry in fs::read_dir(&root).unwrap() {
         let path = entry.unwrap().path();
         let Ok(bundle) = fs::read(path.join("bundle.sigstore.json")) else { continue };
         seen += 1;
-        let layer = support::Layer::bundle(bundle);
-        let stored = support::store(vec![layer], &support::subject(), "");
-        let facts = support::verify(&stored, std::slice::from_ref(&key));
-        let (_, state) = support::only(&facts);
+        let subject = Digest::sha256(b"a.txt");
+        let state = bundle_state(&bundle, &subject, std::slice::from_ref(&key));
         assert!(matches!(state, EvidenceState::Rejected { .. }), "{path:?}");
     }
     assert!(seen >= 30, "{seen}");
