@@ -124,7 +124,7 @@ login dana
 
 # ---- The image -------------------------------------------------------------------------------------------------
 chapter "A real application on a real Debian base, pushed to the sandbox"
-first="${image:-oci:$SEALOCK_CACHE/images/app:1.0}"
+first="${image:-oci:$SEALOCK_CACHE/images/app:latest}"
 quietly skopeo copy --dest-tls-verify=false "$first" "docker://$host/shop/app:1.0"
 digest_of() { skopeo inspect --tls-verify=false "docker://$host/$1" --format '{{.Digest}}'; }
 as dana must "$SEALOCK" show shop/app:1.0

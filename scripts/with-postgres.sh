@@ -14,7 +14,7 @@ if command -v initdb >/dev/null && command -v postgres >/dev/null; then
 else
   bin="$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tail -n 1)" || true
 fi
-[ -n "${bin:-}" ] && [ -x "$bin/initdb" ] || die "PostgreSQL is not installed; run scripts/tools.sh"
+if [ ! -x "${bin:-}/initdb" ]; then die "PostgreSQL is not installed; run scripts/tools.sh"; fi
 
 # A short path: a Unix socket's is limited to 107 bytes. Not under $TMPDIR, which another user may be unable to enter.
 home="$(mktemp -d /tmp/sealock-pg.XXXXXX)"

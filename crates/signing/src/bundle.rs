@@ -35,9 +35,9 @@ pub(crate) struct MessageSignature<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageDigest<'a> {
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     pub(crate) algorithm: Cow<'a, str>,
-    #[serde(default, borrow)]
+    #[serde(borrow)]
     pub(crate) digest: Cow<'a, str>,
 }
 

@@ -22,7 +22,6 @@ mod key;
 mod limits;
 mod log_entry;
 mod make;
-mod message;
 mod provenance;
 mod seal;
 mod simple_signing;

@@ -1,0 +1,83 @@
+use std::path::Path;
+
+use reqwest::Method;
+use sealock_tests::{
+    clients::Desk,
+    images::Image,
+    server::{ADMIN_PASSWORD, Options, Server, TlsFiles},
+    skips,
+};
+use serde_json::json;
+
+use crate::page;
+
+/// People that the pages speak of. Each has a password; `SEALOCK_PASSWORD` is the one that is logged in.
+const PEOPLE: &[(&str, bool)] = &[("dana", false), ("sofia", true)];
+const PASSWORD: &str = "Correct-horse-1";
+
+/// Runs every block of one page against a server of its own, over TLS, as an administrator.
+fn page_runs(name: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = std::fs::read_to_string(root.join(name)).unwrap();
+    let blocks = page::blocks(&text);
+    assert!(!blocks.is_empty(), "{name} has nothing to run");
+
+    let pki = tempfile::tempdir().unwrap();
+    let (certificate, key) = certificates(pki.path());
+    let options =
+        Options { tls: Some((certificate.clone(), key)), admission: true, ..Options::default() };
+    let server = Server::start_with(options);
+    let admin = server.admin().trusting(&certificate);
+    for (person, officer) in PEOPLE {
+        let body = json!({"name": person, "password": PASSWORD, "security_officer": officer});
+        admin.write(Method::POST, "/api/sealock/v1/users", &body);
+    }
+    let desk = Desk::admin(&server);
+    for image in ["base", "app", "app-rebuilt", "app-index", "small"] {
+        let link = desk.home().join(image);
+        std::os::unix::fs::symlink(Image::named(image).path, link).unwrap();
+    }
+    let environment = [
+        ("REGISTRY", server.host()),
+        ("ADMISSION", server.admission_address.to_string()),
+        ("SSL_CERT_FILE", authority.clone()),
+        ("SEALOCK_CA_FILE", authority.clone()),
+        ("ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+        ("PASSWORD", PASSWORD.to_owned()),
+    ];
+    let mut script = String::new();
+    for (variable, value) in environment {
+        script.push_str(&format!("export {variable}='{value}'\n"));
+    }
+    script.push_str(&page::script(&blocks));
+    let bash = skips::require_tool("bash").expect("bash");
+    let ran = desk.run(&bash, &["-c", &script]);
+    let said = ran.said();
+    println!("{said}");
+    assert_eq!(ran.code(), Some(0), "{name} fails after the last `## line` above\n{said}");
+}
+
+#[test]
+fn how_to_sign_with_cosign() {
+    page_runs("docs/how-to/sign-with-cosign.md");
+}
+
+#[test]
+fn how_to_configure_admission() {
+    page_runs("docs/how-to/configure-admission.md");
+}
+
+#[test]
+fn how_to_produce_and_use_sboms() {
+    page_runs("docs/how-to/produce-and-use-sboms.md");
+}
+
+#[test]
+fn how_to_handle_a_new_vulnerability() {
+    page_runs("docs/how-to/handle-a-new-vulnerability.md");
+}
+
+#[test]
+fn the_first_image() {
+    page_runs("docs/tutorials/your-first-release.md");
+}

@@ -1,0 +1,89 @@
+//! First start, second start, and starts that must fail clearly.
+
+use std::process::Command;
+
+use sealock_tests::{
+    clients::Desk,
+    server::{Options, Server, binary},
+};
+
+#[test]
+fn without_a_given_password_one_is_made_and_shown_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start_with(Options { generated_password: true, ..Options::default() });
+    let said = server.log();
+    let password = said
+        .lines()
+        .find_map(|line| line.split_once("password ").map(|(_, rest)| rest))
+        .and_then(|rest| rest.split_whitespace().next())
+        .unwrap_or_else(|| panic!("no password is shown:\n{said}"))
+        .to_owned();
+    assert!(password.len() >= 16, "{password:?} is short");
+    let admin = server.http().with_user("admin", &password);
+    assert_eq!(admin.get("/v2/").unwrap().status(), 200);
+    server.terminate();
+    server.restart();
+    assert_eq!(server.log().matches(&password).count(), 1, "the password is shown again");
+    assert_eq!(admin.get("/v2/").unwrap().status(), 200, "it changed at the second start");
+    drop(directory);
+}
+
+#[test]
+fn no_default_password_works() {
+    let server = Server::start_with(Options { generated_password: true, ..Options::default() });
+    for password in ["", "admin", "password", "sealock", "Harbor12345"] {
+        let answer = server.http().with_user("admin", password).get("/v2/").unwrap();
+        assert_eq!(answer.status(), 401, "{password:?} logs in");
+    }
+}
+
+#[test]
+fn two_servers_do_not_share_a_data_directory() {
+    let server = Server::start();
+    let second = Command::new(binary())
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(server.data_directory())
+        .args(["--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("another sealock uses"), "{said}");
+}
+
+#[test]
+fn a_damaged_database_is_an_error_that_says_so() {
+    let mut server = Server::start();
+    server.terminate();
+    let database = std::fs::read_dir(server.data_directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "db" || end == "sqlite"))
+        .expect("a database file");
+    let mut bytes = std::fs::read(&database).unwrap();
+    bytes[..64].fill(0xa5);
+    std::fs::write(&database, &bytes).unwrap();
+    let start = Command::new(binary())
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(server.data_directory())
+        .args(["--listen", &server.host()])
+        .output()
+        .unwrap();
+    assert!(!start.status.success());
+    let said = String::from_utf8_lossy(&start.stderr);
+    assert!(said.contains("database"), "{said}");
+    assert_eq!(std::fs::read(&database).unwrap(), bytes, "the damaged file was changed");
+}
+
+#[test]
+fn the_first_words_say_how_to_go_on() {
+    let server = Server::start();
+    let said = server.log();
+    for word in ["login", "push", &server.url()] {
+        assert!(said.contains(word), "{word:?} is missing in:\n{said}");
+    }
+    let desk = Desk::admin(&server);
+    desk.sealock(&["user", "me"]).ok();
+}

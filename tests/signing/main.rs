@@ -1,0 +1,1 @@
+//! Signatures and attestations that real clients make.
