@@ -23,11 +23,11 @@ fn page_runs(name: &str) {
     assert!(!blocks.is_empty(), "{name} has nothing to run");
 
     let pki = tempfile::tempdir().unwrap();
-    let (certificate, key) = certificates(pki.path());
-    let options =
-        Options { tls: Some((certificate.clone(), key)), admission: true, ..Options::default() };
+    let tls = TlsFiles::new(pki.path());
+    let authority = tls.authority.display().to_string();
+    let options = Options { tls: Some(tls), admission: true, ..Options::default() };
     let server = Server::start_with(options);
-    let admin = server.admin().trusting(&certificate);
+    let admin = server.admin();
     for (person, officer) in PEOPLE {
         let body = json!({"name": person, "password": PASSWORD, "security_officer": officer});
         admin.write(Method::POST, "/api/sealock/v1/users", &body);
