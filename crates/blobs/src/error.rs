@@ -34,13 +34,8 @@ pub enum BlobError {
     #[error("upload {0} failed before and cannot go on")]
     UploadFailed(Uuid),
     /// The bytes received have another digest than the client said. Nothing was kept.
-    #[error("the content's digest is {actual}, not {expected}")]
-    DigestMismatch {
-        /// What the client said.
-        expected: Digest,
-        /// What arrived.
-        actual: Digest,
-    },
+    #[error("the content's digest is {}, not {}", .0.actual, .0.expected)]
+    DigestMismatch(Box<DigestMismatch>),
     /// The upload was begun under another algorithm than the digest's; the bytes are still there.
     #[error("the upload is hashed with {}, the digest is {expected}", begun.name())]
     AlgorithmMismatch {
@@ -98,6 +93,15 @@ pub enum BlobError {
     /// A blocking task ended without an answer: it panicked or the runtime is shutting down.
     #[error("a disk task ended without an answer")]
     TaskLost,
+}
+
+/// Two digests that should be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigestMismatch {
+    /// What the client said.
+    pub expected: Digest,
+    /// What arrived.
+    pub actual: Digest,
 }
 
 impl BlobError {

@@ -31,7 +31,7 @@ pub mod testing;
 mod upload;
 
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use error::BlobError;
+pub use error::{BlobError, DigestMismatch};
 pub use key::BlobKey;
 pub use read::{BlobReader, READ_CHUNK_BYTES, SyncReader};
 pub use store::BlobStore;

@@ -1,7 +1,7 @@
 //! The blocking half of an upload: hash, write, flush, publish.
 
 use crate::{
-    BlobError, BlobKey, Result, StoredBlob, UploadState,
+    BlobError, BlobKey, DigestMismatch, Result, StoredBlob, UploadState,
     disk::DiskFile,
     error::at,
     hash::Hasher,
@@ -130,7 +130,8 @@ impl Sink {
             let actual =
                 sink.hasher.digest().ok_or(BlobError::UploadStateInvalid(sink.active.id()))?;
             if actual != *expected {
-                return Err(BlobError::DigestMismatch { expected: *expected, actual });
+                let mismatch = DigestMismatch { expected: *expected, actual };
+                return Err(BlobError::DigestMismatch(Box::new(mismatch)));
             }
             sink.write(batch)?;
             if sink.offset == 0 {

@@ -49,8 +49,9 @@ async fn a_wrong_digest_leaves_nothing() {
     writer.write(some_bytes(600_000)).await.unwrap();
     let wrong = Digest::sha256(b"something else");
     match writer.finish(&wrong).await {
-        Err(BlobError::DigestMismatch { expected, actual }) => {
-            assert_eq!((expected, actual), (wrong, Digest::sha256(&some_bytes(600_000))));
+        Err(BlobError::DigestMismatch(mismatch)) => {
+            assert_eq!(mismatch.expected, wrong);
+            assert_eq!(mismatch.actual, Digest::sha256(&some_bytes(600_000)));
         }
         other => panic!("{other:?}"),
     }
