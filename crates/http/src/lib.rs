@@ -1,1 +1,18 @@
 //! What the faces share: errors to HTTP, authentication of a request, paging, listeners.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod body;
+mod credentials;
+mod error;
+mod front;
+mod layers;
+mod paging;
+mod server;
+
+pub use body::read_limited;
+pub use credentials::Credentials;
+pub use error::{HttpError, Result};
+pub use front::{Front, Peer, bearer_challenge};
+pub use layers::{REQUEST_ID, RequestId, around};
+pub use paging::{encode, next_link};
+pub use server::{ListenerLimits, serve};

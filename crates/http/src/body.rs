@@ -1,0 +1,133 @@
+use crate::{HttpError, Result};
+use axum::body::Body;
+use bytes::{Buf as _, Bytes};
+use http::StatusCode;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use sealock_oci::ErrorCode;
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Reads a whole body of at most `limit` bytes. `what` names it in the error.
+pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes> {
+    let too_large = || {
+        HttpError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::SizeInvalid,
+            format!("{what} has at most {limit} bytes"),
+        )
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let mut body = body;
+    let mut received: Vec<Bytes> = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(&error))?;
+        let Ok(bytes) = frame.into_data() else { continue };
+        length += bytes.remaining();
+        if length > limit {
+            return Err(too_large());
+        }
+        received.push(bytes);
+    }
+    Ok(match received.len() {
+        1 => received.swap_remove(0),
+        _ => received.concat().into(),
+    })
+}
+
+fn broken(error: &axum::Error) -> HttpError {
+    HttpError::new(
+        StatusCode::BAD_REQUEST,
+        ErrorCode::SizeInvalid,
+        "the request's body broke off before its end",
+    )
+    .with_log(error)
+}
+
+/// A body that fails when its sender pauses for too long.
+pub(crate) struct IdleLimited<B> {
+    inner: B,
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> IdleLimited<B> {
+    pub(crate) fn new(inner: B, limit: Duration) -> Self {
+        Self { inner, limit, timer: None }
+    }
+}
+
+impl<B> HttpBody for IdleLimited<B>
+where
+    B: HttpBody + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = B::Data;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+            // Kept and set anew at the next pause: a timer per frame would cost more than the frame.
+            self.timer = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(context));
+        timer.as_mut().reset(Instant::now() + limit);
+        let error = io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no byte of the body arrived for {} seconds", limit.as_secs()),
+        );
+        Poll::Ready(Some(Err(error.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::StreamBody;
+
+    #[tokio::test]
+    async fn bodies_beyond_the_limit_are_refused_whether_announced_or_not() {
+        let announced = Body::from(vec![0; 11]);
+        let error = read_limited(announced, 10, "a policy").await.expect_err("too large");
+        assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let parts = (0..11).map(|_| Ok::<_, io::Error>(Frame::data(Bytes::from_static(b"x"))));
+        let streamed = Body::new(StreamBody::new(futures_util::stream::iter(parts)));
+        let error = read_limited(streamed, 10, "a policy").await.expect_err("too large");
+        assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(read_limited(Body::from(vec![0; 10]), 10, "x").await.unwrap().len(), 10);
+        assert_eq!(read_limited(Body::empty(), 10, "x").await.unwrap().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pausing_sender_is_cut_off() {
+        let stream = futures_util::stream::pending::<Result<Frame<Bytes>, io::Error>>();
+        let mut body = IdleLimited::new(StreamBody::new(stream), Duration::from_secs(60));
+        let begin = Instant::now();
+        let error = body.frame().await.unwrap().expect_err("cut off");
+        assert_eq!(error.to_string(), "no byte of the body arrived for 60 seconds");
+        assert_eq!(begin.elapsed(), Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,240 @@
+//! The one place where errors become HTTP.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sealock_oci::ErrorCode;
+use sealock_registry::Kind;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// What handlers of the faces return.
+pub type Result<T, E = HttpError> = std::result::Result<T, E>;
+
+/// Seconds after which a client may try again when the server is busy.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+/// An error on its way to a client: a status, a stable code and a message, and apart from them a message
+/// for the log.
+#[derive(Debug)]
+pub struct HttpError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    code: String,
+    message: String,
+    detail: Value,
+    headers: HeaderMap,
+    log: Option<String>,
+}
+
+/// The envelope of the distribution specification ("Error Codes"), which Harbor uses as well.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    errors: [Entry<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    detail: &'a Value,
+}
+
+impl HttpError {
+    /// An error with a code of the distribution specification.
+    pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        let code = match serde_json::to_value(code) {
+            Ok(Value::String(code)) => code,
+            _ => "UNKNOWN".to_owned(),
+        };
+        Self::with_code(status, code, message)
+    }
+
+    /// An error with a code of another face.
+    pub fn with_code(
+        status: StatusCode,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            status,
+            code: code.into(),
+            message: message.into(),
+            detail: Value::Null,
+            headers: HeaderMap::new(),
+            log: None,
+        }))
+    }
+
+    /// 400 with a code of the distribution specification.
+    pub fn bad_request(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 404 with a code of the distribution specification.
+    pub fn not_found(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// 401; the face adds the challenge.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
+    }
+
+    /// 500: the client learns only that it happened.
+    pub fn internal(log: impl fmt::Display) -> Self {
+        Self::from(sealock_registry::Error::internal(log))
+    }
+
+    /// Adds structured detail for the client.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Value) -> Self {
+        self.0.detail = detail;
+        self
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// Adds a message for the log.
+    #[must_use]
+    pub fn with_log(mut self, log: impl fmt::Display) -> Self {
+        self.0.log = Some(log.to_string());
+        self
+    }
+
+    /// Says it with the codes of Harbor's API, which follow from the status.
+    #[must_use]
+    pub fn in_harbors_words(mut self) -> Self {
+        let code = match self.0.status {
+            StatusCode::BAD_REQUEST => "BAD_REQUEST",
+            StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+            StatusCode::FORBIDDEN => "FORBIDDEN",
+            StatusCode::NOT_FOUND => "NOT_FOUND",
+            StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
+            StatusCode::CONFLICT => "CONFLICT",
+            StatusCode::PRECONDITION_FAILED if self.0.code != "PROJECTPOLICYVIOLATION" => {
+                "PRECONDITION"
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => "REQUEST_ENTITY_TOO_LARGE",
+            StatusCode::UNPROCESSABLE_ENTITY => "UNPROCESSABLE_ENTITY",
+            StatusCode::TOO_MANY_REQUESTS => "TOO_MANY_REQUEST",
+            _ => return self,
+        };
+        code.clone_into(&mut self.0.code);
+        self
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// What the client is told.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.0.status.as_u16(), self.0.code, self.0.message)
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+impl From<sealock_registry::Error> for HttpError {
+    fn from(error: sealock_registry::Error) -> Self {
+        let status = match error.kind() {
+            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Kind::Forbidden => StatusCode::FORBIDDEN,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Conflict => StatusCode::CONFLICT,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Range => StatusCode::RANGE_NOT_SATISFIABLE,
+            Kind::Policy => StatusCode::PRECONDITION_FAILED,
+            Kind::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let mut made = Self::new(status, error.code(), error.message());
+        made.0.log = error.log().map(str::to_owned);
+        if error.kind() == Kind::Busy {
+            let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            made.0.headers.insert(header::RETRY_AFTER, seconds);
+        }
+        if let Some(refusal) = error.refusal() {
+            made.0.detail = json!({
+                "digest": refusal.digest,
+                "verdict": refusal.verdict,
+                "decision": refusal.decision,
+            });
+        }
+        made
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let Inner { status, code, message, detail, headers, log } = *self.0;
+        match log {
+            Some(log) if status.is_server_error() => {
+                tracing::error!(status = status.as_u16(), code, "{log}");
+            }
+            Some(log) => tracing::debug!(status = status.as_u16(), code, "{log}"),
+            None => {}
+        }
+        let entry = Entry { code: &code, message: &message, detail: &detail };
+        let body = serde_json::to_vec(&Envelope { errors: [entry] }).unwrap_or_default();
+        let mut response = (status, headers, body).into_response();
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn the_cause_of_a_failure_never_reaches_the_client() {
+        let response = HttpError::internal("password of the database is x").into_response();
+        assert_eq!(response.status(), 500);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["errors"][0]["code"], "UNKNOWN");
+        assert!(!body.to_string().contains("password"));
+    }
+
+    #[test]
+    fn statuses_and_codes() {
+        let error =
+            |kind| HttpError::from(sealock_registry::Error::new(kind, ErrorCode::NameUnknown, "x"));
+        assert_eq!(error(Kind::NotFound).status(), 404);
+        assert_eq!(error(Kind::NotFound).code(), "NAME_UNKNOWN");
+        assert_eq!(error(Kind::NotFound).in_harbors_words().code(), "NOT_FOUND");
+        assert_eq!(error(Kind::Policy).status(), 412);
+        assert_eq!(error(Kind::Full).status(), 507);
+        let busy = error(Kind::Busy).into_response();
+        assert_eq!(busy.status(), 503);
+        assert_eq!(busy.headers()[header::RETRY_AFTER], RETRY_AFTER_SECONDS);
+    }
+}

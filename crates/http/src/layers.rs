@@ -1,0 +1,111 @@
+//! What every request passes, whichever face it is for: a request id, a limit on headers, the access log
+//! and a net under panics.
+
+use crate::{Front, HttpError, Peer};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sealock_oci::ErrorCode;
+use std::{any::Any, sync::Arc, time::Instant};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+
+/// The header that carries a request's id in and out.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id that is taken from a client, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+/// Size of all headers of a request, names and values, in bytes.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// The id of the request at hand, in its extensions.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub Arc<str>);
+
+/// Puts what every request passes around the faces.
+pub fn around(app: Router, front: Arc<Front>) -> Router {
+    app.fallback(nowhere)
+        .layer(CatchPanicLayer::custom(caught))
+        .layer(from_fn_with_state(front, observe))
+}
+
+async fn nowhere(request: Request) -> HttpError {
+    HttpError::with_code(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        format!("there is nothing at {}", request.uri().path()),
+    )
+}
+
+async fn observe(
+    axum::extract::State(front): axum::extract::State<Arc<Front>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begin = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    let id = request_id(&parts.headers);
+    parts.extensions.insert(RequestId(id.clone()));
+    let client = front.client_address(&parts);
+    let method = parts.method.clone();
+    let path = parts.uri.path().to_owned();
+    let tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
+    let agent = parts.headers.get(http::header::USER_AGENT).cloned();
+    let span = tracing::info_span!("request", id = %id);
+    let large = header_bytes(&parts.headers) > MAX_HEADER_BYTES;
+    let mut response = if large {
+        HttpError::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ErrorCode::Unsupported,
+            format!("a request has at most {MAX_HEADER_BYTES} bytes of headers"),
+        )
+        .into_response()
+    } else {
+        next.run(Request::from_parts(parts, body)).instrument(span.clone()).await
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    // The path only: a query may hold what should not stand in a log.
+    tracing::info!(
+        parent: &span,
+        %client,
+        tls,
+        %method,
+        path,
+        status = response.status().as_u16(),
+        milliseconds = begin.elapsed().as_secs_f64() * 1e3,
+        agent = agent.as_ref().and_then(|agent| agent.to_str().ok()).unwrap_or_default(),
+        "access"
+    );
+    response
+}
+
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
+        (1..=MAX_REQUEST_ID_BYTES).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    });
+    match given {
+        Some(text) => text.into(),
+        None => uuid::Uuid::new_v4().to_string().into(),
+    }
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+fn caught(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text");
+    HttpError::internal(format!("a handler panicked: {text}")).into_response()
+}

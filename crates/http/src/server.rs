@@ -1,0 +1,265 @@
+//! Listeners, with the limits that keep slow or hostile clients from holding the server.
+
+use crate::{Peer, body::IdleLimited};
+use axum::{Router, body::Body};
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use rustls::ServerConfig;
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tower::Service as _;
+
+/// Limits of a listener. The defaults suit a registry on the open internet.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenerLimits {
+    /// Connections open at once; more wait to be accepted.
+    pub connections: usize,
+    /// Time for the TLS handshake.
+    pub handshake: Duration,
+    /// Time for a request's head, and longest idle time between requests of a connection.
+    pub head: Duration,
+    /// Longest pause of a client that sends a body.
+    pub body_idle: Duration,
+    /// Longest pause of a client that receives an answer.
+    pub write_idle: Duration,
+    /// Headers per request.
+    pub headers: usize,
+    /// Size of a request's headers in bytes.
+    pub header_bytes: u32,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: u32,
+    /// Time that requests under way get to end when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            handshake: Duration::from_secs(15),
+            head: Duration::from_secs(60),
+            body_idle: Duration::from_secs(60),
+            write_idle: Duration::from_secs(120),
+            headers: 100,
+            header_bytes: 64 * 1024,
+            streams: 128,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Size of a connection's read buffer in bytes: large reads are what makes uploads cheap.
+const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// HTTP/2 flow-control windows in bytes, per stream and per connection.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Pause after the system refuses a connection for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown` is ready, then lets requests under way end within the limit.
+///
+/// With `tls` the listener speaks TLS only, HTTP/2 or HTTP/1.1 as the client chooses by ALPN; without it,
+/// HTTP/1.1 only.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    app: Router,
+    limits: ListenerLimits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let acceptor = tls.map(TlsAcceptor::from);
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let Some((stream, address, permit)) = accepted else { continue };
+        let peer = Peer { address, tls: acceptor.is_some() };
+        let connection = Connection { app: app.clone(), peer, limits, watcher: graceful.watcher() };
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let _permit: OwnedSemaphorePermit = permit;
+            match acceptor {
+                Some(acceptor) => connection.serve_tls(acceptor, stream).await,
+                None => connection.serve(stream, false).await,
+            }
+        });
+    }
+    drop(listener);
+    if timeout(limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way when the time to drain was over");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, std::net::SocketAddr, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, address)) => {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY");
+            }
+            Some((stream, address, permit))
+        }
+        Err(error) => {
+            // Errors of one connection say nothing about the next; want of descriptors needs patience.
+            tracing::warn!(%error, "a connection could not be accepted");
+            sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+struct Connection {
+    app: Router,
+    peer: Peer,
+    limits: ListenerLimits,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve_tls(self, acceptor: TlsAcceptor, stream: TcpStream) {
+        match timeout(self.limits.handshake, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.serve(stream, http2).await;
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %self.peer.address, %error, "TLS handshake failed");
+            }
+            Err(_) => tracing::debug!(peer = %self.peer.address, "TLS handshake took too long"),
+        }
+    }
+
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        http2: bool,
+    ) {
+        let Self { app, peer, limits, watcher } = self;
+        let io = TokioIo::new(WriteLimited::new(stream, limits.write_idle));
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(peer);
+            let body = Body::new(IdleLimited::new(body, limits.body_idle));
+            app.clone().call(Request::from_parts(parts, body))
+        });
+        let served = if http2 {
+            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(limits.streams)
+                .max_header_list_size(limits.header_bytes)
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .keep_alive_interval(limits.head)
+                .keep_alive_timeout(limits.handshake);
+            watcher.watch(builder.serve_connection(io, service)).await
+        } else {
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.head)
+                .max_headers(limits.headers)
+                .max_buf_size(READ_BUFFER_BYTES);
+            watcher.watch(builder.serve_connection(io, service)).await
+        };
+        if let Err(error) = served {
+            tracing::debug!(peer = %peer.address, %error, "connection ended");
+        }
+    }
+}
+
+/// A stream that fails when its receiver takes nothing for too long.
+struct WriteLimited<S> {
+    inner: S,
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> WriteLimited<S> {
+    fn new(inner: S, limit: Duration) -> Self {
+        Self { inner, limit, timer: None }
+    }
+
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.timer = None;
+            return polled;
+        }
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WriteLimited<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteLimited<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.watch(context, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(context, buffers);
+        self.watch(context, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(context);
+        self.watch(context, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.watch(context, polled)
+    }
+}

@@ -1,0 +1,209 @@
+//! The listener against slow, large, broken and leaving clients.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    routing::{get, post},
+};
+use http_body_util::BodyExt as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use sealock_http::{Front, ListenerLimits, Peer, REQUEST_ID, around, serve};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+struct Served {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+fn app() -> Router {
+    let app = Router::new()
+        .route("/ok", get(|| async { "ok" }))
+        .route(
+            "/slow",
+            get(|| async {
+                sleep(Duration::from_millis(300)).await;
+                "done"
+            }),
+        )
+        .route(
+            "/panic",
+            get(|| async {
+                if true {
+                    panic!("the secret of the panic");
+                }
+            }),
+        )
+        .route(
+            "/tls",
+            get(|request: Request| async move {
+                request.extensions().get::<Peer>().unwrap().tls.to_string()
+            }),
+        )
+        .route("/endless", get(|| async { Body::from(vec![0; 64 * 1024 * 1024]) }))
+        .route(
+            "/count",
+            post(|body: Body| async move {
+                match body.collect().await {
+                    Ok(body) => body.to_bytes().len().to_string(),
+                    Err(error) => format!("broken: {error}"),
+                }
+            }),
+        );
+    around(app, Arc::new(Front::default()))
+}
+
+async fn start(limits: ListenerLimits, tls: Option<Arc<rustls::ServerConfig>>) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        serve(listener, tls, app(), limits, stopped).await;
+    });
+    Served { address, stop, task }
+}
+
+fn limits() -> ListenerLimits {
+    ListenerLimits {
+        head: Duration::from_millis(400),
+        body_idle: Duration::from_millis(400),
+        write_idle: Duration::from_millis(400),
+        handshake: Duration::from_millis(400),
+        drain: Duration::from_secs(5),
+        ..ListenerLimits::default()
+    }
+}
+
+async fn ask(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+const CLOSE: &str = "host: a\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn answers_carry_a_request_id_and_panics_stay_inside() {
+    let served = start(limits(), None).await;
+    let answer = ask(served.address, &format!("GET /ok HTTP/1.1\r\n{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("x-request-id: "), "{answer}");
+    let request = format!("GET /ok HTTP/1.1\r\n{REQUEST_ID}: mine-1\r\n{CLOSE}");
+    assert!(ask(served.address, &request).await.contains("x-request-id: mine-1"));
+    let request = format!("GET /ok HTTP/1.1\r\n{REQUEST_ID}: a b\r\n{CLOSE}");
+    assert!(!ask(served.address, &request).await.contains("a b"));
+    let answer = ask(served.address, &format!("GET /panic HTTP/1.1\r\n{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("\"UNKNOWN\""), "{answer}");
+    assert!(!answer.contains("secret"), "{answer}");
+    let answer = ask(served.address, &format!("GET /no HTTP/1.1\r\n{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("NOT_FOUND"), "{answer}");
+}
+
+#[tokio::test]
+async fn heads_are_limited_in_time_and_size() {
+    let served = start(limits(), None).await;
+    let answer = ask(served.address, "GET /ok HTTP/1.1\r\nhost: a\r\n").await;
+    assert!(!answer.contains("200"), "an unfinished head: {answer}");
+    assert_eq!(ask(served.address, "").await, "", "a silent client");
+    let large = format!("GET /ok HTTP/1.1\r\nx: {}\r\n{CLOSE}", "a".repeat(70_000));
+    assert!(ask(served.address, &large).await.starts_with("HTTP/1.1 431"));
+    let many = format!("GET /ok HTTP/1.1\r\n{}{CLOSE}", "x: y\r\n".repeat(200));
+    assert!(ask(served.address, &many).await.starts_with("HTTP/1.1 431"));
+}
+
+#[tokio::test]
+async fn bodies_that_pause_or_break_off_are_errors() {
+    let served = start(limits(), None).await;
+    let head = "POST /count HTTP/1.1\r\ncontent-length: 10\r\n";
+    let answer = ask(served.address, &format!("{head}{CLOSE}0123456789")).await;
+    assert!(answer.ends_with("\r\n10"), "{answer}");
+    let answer = ask(served.address, &format!("{head}{CLOSE}01234")).await;
+    assert!(answer.contains("broken: no byte of the body arrived"), "{answer}");
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(format!("{head}{CLOSE}01234").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(!answer.ends_with("\r\n5"), "a cut body is not a whole one: {answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_dropped() {
+    let served = start(limits(), None).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(format!("GET /endless HTTP/1.1\r\n{CLOSE}").as_bytes()).await.unwrap();
+    sleep(Duration::from_millis(1500)).await;
+    let mut answer = Vec::new();
+    let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(read.is_err() || answer.len() < 64 * 1024 * 1024, "served in full");
+}
+
+#[tokio::test]
+async fn requests_under_way_end_before_the_server_does() {
+    let served = start(limits(), None).await;
+    let address = served.address;
+    let slow =
+        tokio::spawn(async move { ask(address, "GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await });
+    sleep(Duration::from_millis(100)).await;
+    served.stop.send(()).unwrap();
+    let answer = slow.await.unwrap();
+    assert!(answer.ends_with("done"), "{answer}");
+    timeout(Duration::from_secs(2), served.task).await.expect("ends at once").unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn tls_speaks_both_versions_of_http_and_drops_the_silent() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let certificate: CertificateDer<'static> = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let served = start(limits(), Some(Arc::new(config))).await;
+    for alpn in ["h2", "http/1.1"] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let mut config =
+            rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(served.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        let io = hyper_util::rt::TokioIo::new(stream);
+        let request = http::Request::get("https://localhost/tls").header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
+        let response = if alpn == "h2" {
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            tokio::spawn(connection);
+            sender.send_request(request).await.unwrap()
+        };
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "true");
+    }
+    let mut silent = TcpStream::connect(served.address).await.unwrap();
+    let mut nothing = Vec::new();
+    let read = timeout(Duration::from_secs(3), silent.read_to_end(&mut nothing)).await;
+    assert!(read.is_ok(), "a silent client keeps its place");
+}
