@@ -113,7 +113,11 @@ impl<'a> View<'a> {
             }
         } else if facts.children.is_empty() {
             let message = format!("the index {} lists no image that is known", facts.digest);
-            self.gaps.push(Part::new(Outcome::Unknown, message));
+            self.gaps.push(
+                Part::new(Outcome::Unknown, message)
+                    .evidence([facts.digest.to_string()])
+                    .remedy("push every image that the index lists"),
+            );
         }
         if !facts.children.is_empty() && depth >= MAX_INDEX_DEPTH {
             return self.gap("indexes within indexes are too deep", MAX_INDEX_DEPTH);
@@ -137,7 +141,8 @@ impl<'a> View<'a> {
     }
 
     fn gap(&mut self, what: &str, limit: usize) {
-        let part = Part::new(Outcome::Unknown, format!("{what}; the limit is {limit}"));
+        let part = Part::new(Outcome::Unknown, format!("{what}; the limit is {limit}"))
+            .remedy("split the index into smaller ones");
         if !self.gaps.contains(&part) {
             self.gaps.push(part);
         }

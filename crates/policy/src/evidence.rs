@@ -104,7 +104,7 @@ impl Want<'_> {
                 (Some(old), Some(new)) => old <= new,
                 (old, new) => old.is_some() || new.is_none(),
             };
-            if !keys.get(key.id.as_str()).is_some_and(|old| earlier(old)) {
+            if !keys.get(key.id.as_str()).is_some_and(earlier) {
                 keys.insert(&key.id, key);
             }
         }

@@ -13,6 +13,7 @@ mod error;
 mod evaluate;
 mod evidence;
 mod findings;
+mod fuzz;
 mod input;
 mod locate;
 mod parse;
@@ -34,6 +35,7 @@ pub use evaluate::{
     BUILT_IN, MAX_IMAGES, MAX_INDEX_DEPTH, RULE_NOT_HELD, RULE_NOT_QUARANTINED, evaluate,
     immutable_tags, is_quarantined,
 };
+pub use fuzz::{fuzz_gate_input, fuzz_policy};
 pub use input::{
     AppliedPolicy, ArtifactFacts, ChildFacts, ContentsFact, Covering, FORMAT_VERSION, GateInput,
     KnownContents, ListedKey, MAX_INPUT_BYTES, RequestFacts, Scan, Scope, Subject,

@@ -56,6 +56,7 @@ pub(crate) fn options() -> serde_saphyr::Options {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
         merge_keys: serde_saphyr::options::MergeKeyPolicy::Error,
         strict_booleans: true,
+        no_schema: true,
         reject_unsupported_tags: true,
         with_snippet: false,
     }
@@ -75,9 +76,11 @@ fn read(text: &str) -> Result<PolicyDocument, PolicyError> {
         let path = if matches!(met_at.as_str(), "." | "?") { String::new() } else { met_at };
         let message = locate::plain_message(&error);
         let own = error.location().map(|at| (at.line(), at.column())).filter(|at| at.0 > 0);
-        // A missing field is reported where its mapping ends; a reader looks where it begins.
-        let begin = own.is_none() || message.starts_with("missing field");
-        let place = if begin { locate::position(text, &path).or(own) } else { own };
+        // The path names the value more exactly than the reader's place, save where a field itself is
+        // wrong; a missing field is reported where its mapping ends, and a reader looks where it begins.
+        let by_path = !path.is_empty() && !message.starts_with("unknown field")
+            || message.starts_with("missing field");
+        let place = if by_path { locate::position(text, &path).or(own) } else { own };
         let (line, column) = place.unwrap_or((0, 0));
         PolicyError { line, column, path, message }
     })

@@ -8,7 +8,13 @@ use serde_json::{Value, json};
 /// The JSON Schema (draft 2020-12) of a policy document.
 pub fn json_schema() -> Value {
     let mut schema = schemars::schema_for!(PolicyDocument).to_value();
-    if let Some(rule) = schema.pointer_mut("/$defs/RuleFields").and_then(Value::as_object_mut) {
+    let definitions = schema.pointer_mut("/$defs").and_then(Value::as_object_mut);
+    // The definition of a rule is the one that has the checks as properties.
+    let is_rule = |definition: &&mut Value| {
+        CHECKS.iter().all(|check| definition.pointer(&format!("/properties/{check}")).is_some())
+    };
+    let rule = definitions.and_then(|definitions| definitions.values_mut().find(is_rule));
+    if let Some(rule) = rule.and_then(Value::as_object_mut) {
         let one_check: Vec<_> = CHECKS.iter().map(|check| json!({"required": [check]})).collect();
         rule.insert("oneOf".to_owned(), Value::Array(one_check));
     }

@@ -39,13 +39,13 @@ pub fn covers(
     digests: &[Digest],
     finding: &Finding,
 ) -> bool {
-    let same_id = |id: &str| id.eq_ignore_ascii_case(&scope.vulnerability);
-    let component = scope.component.as_deref().is_none_or(|purl| purl_covers(purl, &finding.purl));
-    let place = scope.repository.as_deref().is_none_or(|pattern| {
-        Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(repository))
-    });
-    let digest = scope.digest.is_none_or(|digest| digests.contains(&digest));
-    finding.ids().any(same_id) && component && place && digest
+    // The cheapest question first: most waivers name another vulnerability.
+    finding.ids().any(|id| id.eq_ignore_ascii_case(&scope.vulnerability))
+        && scope.digest.is_none_or(|digest| digests.contains(&digest))
+        && scope.component.as_deref().is_none_or(|purl| purl_covers(purl, &finding.purl))
+        && scope.repository.as_deref().is_none_or(|pattern| {
+            Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(repository))
+        })
 }
 
 /// The parts of a purl: type to name, version, qualifiers.
