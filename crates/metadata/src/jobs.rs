@@ -76,3 +76,107 @@ pub async fn enqueue(
     tx.execute(sql, params![kind, key, payload, run_after, now]).await?;
     Ok(())
 }
+
+/// Claims one due job of these kinds until `until`, or one whose worker let its lease run out.
+///
+/// Safe with any number of workers: the row is locked as it is chosen (on PostgreSQL locked rows
+/// are passed over; SQLite has one writer). A job waits while another of its kind and key runs.
+pub async fn claim(tx: &mut Tx, kinds: &[&str], until: Timestamp) -> Result<Option<Job>> {
+    let now = tx.now();
+    let sql = "UPDATE jobs SET state = 'running', attempts = attempts + 1, lease = lease + 1, \
+               leased_until = $3 WHERE id = (SELECT j.id FROM jobs j WHERE j.kind = ANY($1) \
+               AND ((j.state = 'queued' AND j.run_after <= $2) \
+               OR (j.state = 'running' AND j.leased_until <= $2)) \
+               AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.kind = j.kind AND o.key = j.key \
+               AND o.id <> j.id AND o.state = 'running' AND o.leased_until > $2) \
+               ORDER BY j.run_after, j.id LIMIT 1 /*pg: FOR UPDATE OF j SKIP LOCKED */) \
+               RETURNING *";
+    tx.find(sql, params![kinds, now, until], read).await
+}
+
+/// Claims the job of a kind and key, due or not; `None` when there is none or it runs.
+pub async fn claim_key(
+    tx: &mut Tx,
+    kind: &str,
+    key: &str,
+    until: Timestamp,
+) -> Result<Option<Job>> {
+    let now = tx.now();
+    let sql = "UPDATE jobs SET state = 'running', attempts = attempts + 1, lease = lease + 1, \
+               leased_until = $4 WHERE id = (SELECT j.id FROM jobs j WHERE j.kind = $1 \
+               AND j.key = $2 AND (j.state = 'queued' \
+               OR (j.state = 'running' AND j.leased_until <= $3)) \
+               AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.kind = $1 AND o.key = $2 \
+               AND o.id <> j.id AND o.state = 'running' AND o.leased_until > $3) \
+               ORDER BY j.id LIMIT 1 /*pg: FOR UPDATE OF j SKIP LOCKED */) RETURNING *";
+    tx.find(sql, params![kind, key, now, until], read).await
+}
+
+/// The jobs of a kind and key that wait or run: empty when the work is done.
+pub async fn open(tx: &mut Tx, kind: &str, key: &str) -> Result<Vec<Job>> {
+    let sql = "SELECT * FROM jobs WHERE kind = $1 AND key = $2 AND state <> 'dead' ORDER BY id";
+    tx.list(sql, params![kind, key], read).await
+}
+
+/// Holds a lease longer. False when it was lost.
+pub async fn extend(tx: &mut Tx, id: i64, lease: i64, until: Timestamp) -> Result<bool> {
+    let sql = "UPDATE jobs SET leased_until = $3 \
+               WHERE id = $1 AND lease = $2 AND state = 'running'";
+    Ok(tx.execute(sql, params![id, lease, until]).await? == 1)
+}
+
+/// Ends a job that was done. False when the lease was lost: then another worker has it. In the
+/// transaction of the job's own writes, this is the fence.
+pub async fn complete(tx: &mut Tx, id: i64, lease: i64) -> Result<bool> {
+    let sql = "DELETE FROM jobs WHERE id = $1 AND lease = $2 AND state = 'running'";
+    Ok(tx.execute(sql, params![id, lease]).await? == 1)
+}
+
+/// Puts a failed job back for `retry_at`, or, with none, among the dead. If one for the same kind
+/// and key was queued meanwhile, that one does the work and this one ends.
+pub async fn fail(
+    tx: &mut Tx,
+    id: i64,
+    lease: i64,
+    error: &str,
+    retry_at: Option<Timestamp>,
+) -> Result<bool> {
+    let sql = "DELETE FROM jobs WHERE id = $1 AND lease = $2 AND state = 'running' \
+               AND EXISTS (SELECT 1 FROM jobs o WHERE o.kind = jobs.kind AND o.key = jobs.key \
+               AND o.state = 'queued')";
+    if tx.execute(sql, params![id, lease]).await? == 1 {
+        return Ok(true);
+    }
+    let state = if retry_at.is_some() { JobState::Queued } else { JobState::Dead };
+    let run_after = retry_at.unwrap_or_else(|| tx.now());
+    let sql = "UPDATE jobs SET state = $3, run_after = $4, leased_until = NULL, last_error = $5 \
+               WHERE id = $1 AND lease = $2 AND state = 'running'";
+    Ok(tx.execute(sql, params![id, lease, state, run_after, error]).await? == 1)
+}
+
+/// When the next job of these kinds is due: a queued one's time or a lease's end.
+pub async fn next_due(tx: &mut Tx, kinds: &[&str]) -> Result<Option<Timestamp>> {
+    let sql = "SELECT min(CASE WHEN state = 'queued' THEN run_after ELSE leased_until END) AS due \
+               FROM jobs WHERE kind = ANY($1) AND state <> 'dead'";
+    let row = tx.query_one(sql, params![kinds]).await?;
+    row.map_or(Ok(None), |row| row.opt("due"))
+}
+
+/// How many jobs stand in each state, by kind.
+pub async fn counts(tx: &mut Tx) -> Result<Vec<(String, JobState, i64)>> {
+    let sql = "SELECT kind, state, count(*) AS n FROM jobs GROUP BY kind, state \
+               ORDER BY kind, state";
+    tx.list(sql, params![], |row| Ok((row.get("kind")?, row.get("state")?, row.get("n")?))).await
+}
+
+/// Dead jobs by number, after `after`.
+pub async fn dead(tx: &mut Tx, after: i64, limit: u32) -> Result<Vec<Job>> {
+    let sql = "SELECT * FROM jobs WHERE state = 'dead' AND id > $1 ORDER BY id LIMIT $2";
+    tx.list(sql, params![after, limit], read).await
+}
+
+/// Removes a dead job, for instance when it is queued anew.
+pub async fn bury(tx: &mut Tx, id: i64) -> Result<bool> {
+    let sql = "DELETE FROM jobs WHERE id = $1 AND state = 'dead'";
+    Ok(tx.execute(sql, params![id]).await? == 1)
+}

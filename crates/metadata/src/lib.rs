@@ -11,11 +11,22 @@ mod schema;
 
 pub mod audit;
 pub mod blobs;
+pub mod clusters;
+pub mod components;
+pub mod contents;
+pub mod decisions;
+pub mod evidence;
+pub mod findings;
+pub mod impact;
 pub mod jobs;
 pub mod manifests;
 pub mod members;
 pub mod policies;
+pub mod product_keys;
+pub mod project_keys;
 pub mod projects;
+pub mod promotions;
+pub mod quarantines;
 pub mod repositories;
 pub mod robots;
 pub mod settings;
@@ -24,6 +35,8 @@ pub mod tags;
 pub mod testing;
 pub mod uploads;
 pub mod users;
+pub mod verdicts;
+pub mod waivers;
 
 pub use engine::{
     Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row, SystemClock, TestClock,

@@ -1,6 +1,6 @@
 //! Policy documents, every version kept.
 
-use crate::{Result, Row, Tx, engine::words, params};
+use crate::{Result, Row, Tx, engine::words, params, projects, settings};
 use jiff::Timestamp;
 
 words! {
@@ -48,8 +48,8 @@ fn read(row: &Row) -> Result<Policy> {
     })
 }
 
-/// Writes the next version; `None` as document removes the policy. The caller bumps the project's
-/// or the system's revision in the same transaction.
+/// Writes the next version; `None` as document removes the policy. It counts in the project's
+/// policy revision, or in the system's for every other scope.
 pub async fn put(
     tx: &mut Tx,
     scope: PolicyScope,
@@ -63,6 +63,10 @@ pub async fn put(
                WHERE scope = $1 AND target = $2 RETURNING *";
     // Two writers of one policy at once meet at UNIQUE (scope, target, version): one gets Conflict.
     let row = tx.find(sql, params![scope, target, document, author, now], read).await?;
+    match (scope, target.parse()) {
+        (PolicyScope::Project, Ok(id)) => projects::bump_policy_rev(tx, id).await?,
+        _ => Some(settings::bump_system_rev(tx).await?),
+    };
     row.ok_or(crate::Error::Retry)
 }
 

@@ -10,7 +10,7 @@
     reason = "a test's own errors end the test"
 )]
 
-use crate::{Database, DatabaseConfig, TestClock};
+use crate::{Clock as _, Database, DatabaseConfig, SystemClock, TestClock};
 use jiff::Timestamp;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use std::sync::{
@@ -67,8 +67,8 @@ impl TestDatabase {
             return None;
         };
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let nanos = Timestamp::now().as_nanosecond();
-        let name = format!("sealock_test_{}_{nanos}_{count}", std::process::id());
+        let micros = SystemClock.now().as_microsecond();
+        let name = format!("sealock_test_{}_{micros}_{count}", std::process::id());
         let mut server = PgConnection::connect(&admin).await.expect("PostgreSQL answers");
         let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
         server.execute(sqlx::AssertSqlSafe(create)).await.expect("databases may be created");

@@ -1,5 +1,5 @@
 //! The entities of a push, on both engines.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use sealock_facts::Tier;
 use sealock_metadata::{

@@ -236,7 +236,7 @@ CREATE TABLE component_findings (
     component_id INT NOT NULL REFERENCES components (id) ON DELETE CASCADE,
     scanner TEXT NOT NULL,
     vulnerability TEXT NOT NULL,
-    severity TEXT NOT NULL,
+    severity INT NOT NULL,
     fixed_version TEXT,
     kev_added INT,
     published INT,

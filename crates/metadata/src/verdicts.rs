@@ -1,0 +1,114 @@
+//! Stored verdicts: a cache (decision D4).
+
+use crate::{Result, Tx, params};
+use jiff::Timestamp;
+use sealock_facts::{Door, Verdict};
+use sealock_oci::Digest;
+
+/// The revisions that a verdict was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revisions {
+    /// The artifact's.
+    pub facts: i64,
+    /// The project's.
+    pub policy: i64,
+    /// The system's.
+    pub system: i64,
+}
+
+/// A stored verdict that still holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVerdict {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Digest of its canonical input document.
+    pub input_digest: Digest,
+    /// The revisions it was made from, which are those of now.
+    pub revisions: Revisions,
+}
+
+/// The verdict about a manifest of a repository, if one is stored and every revision, read in the
+/// same query, is still the one it was made from, and its time has not run out.
+///
+/// `context` tells verdicts of one door apart: the cluster and namespace, the target of a promotion.
+pub async fn fresh(
+    tx: &mut Tx,
+    repository_id: i64,
+    manifest_id: i64,
+    door: Door,
+    context: &str,
+) -> Result<Option<StoredVerdict>> {
+    let now = tx.now();
+    let sql = "SELECT v.* FROM verdicts v JOIN manifests m ON m.id = v.manifest_id \
+               JOIN repositories r ON r.id = m.repository_id \
+               JOIN projects p ON p.id = r.project_id \
+               JOIN revisions s ON s.name = 'system' \
+               WHERE v.manifest_id = $1 AND m.repository_id = $2 AND v.door = $3 \
+               AND v.context = $4 AND v.facts_rev = m.facts_rev AND v.policy_rev = p.policy_rev \
+               AND v.system_rev = s.value AND (v.valid_until IS NULL OR v.valid_until > $5)";
+    tx.find(sql, params![manifest_id, repository_id, door, context, now], |row| {
+        Ok(StoredVerdict {
+            verdict: row.json("verdict")?,
+            input_digest: row.get("input_digest")?,
+            revisions: Revisions {
+                facts: row.get("facts_rev")?,
+                policy: row.get("policy_rev")?,
+                system: row.get("system_rev")?,
+            },
+        })
+    })
+    .await
+}
+
+/// The three revisions of a manifest of a repository now: one query, before facts are read.
+pub async fn revisions(
+    tx: &mut Tx,
+    repository_id: i64,
+    manifest_id: i64,
+) -> Result<Option<Revisions>> {
+    let sql = "SELECT m.facts_rev AS facts, p.policy_rev AS policy, s.value AS system \
+               FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+               JOIN projects p ON p.id = r.project_id JOIN revisions s ON s.name = 'system' \
+               WHERE m.repository_id = $1 AND m.id = $2";
+    tx.find(sql, params![repository_id, manifest_id], |row| {
+        Ok(Revisions {
+            facts: row.get("facts")?,
+            policy: row.get("policy")?,
+            system: row.get("system")?,
+        })
+    })
+    .await
+}
+
+/// Stores a verdict over the former one.
+pub async fn put(
+    tx: &mut Tx,
+    manifest_id: i64,
+    door: Door,
+    context: &str,
+    revisions: Revisions,
+    verdict: &Verdict,
+    input_digest: &Digest,
+) -> Result<()> {
+    let until: Option<Timestamp> = verdict.valid_until;
+    let sql = "INSERT INTO verdicts (manifest_id, door, context, facts_rev, policy_rev, \
+               system_rev, valid_until, verdict, input_digest) \
+               SELECT m.id, $2, $3, $4, $5, $6, $7, $8, $9 FROM manifests m WHERE m.id = $1 \
+               ON CONFLICT (manifest_id, door, context) DO UPDATE SET \
+               facts_rev = excluded.facts_rev, policy_rev = excluded.policy_rev, \
+               system_rev = excluded.system_rev, valid_until = excluded.valid_until, \
+               verdict = excluded.verdict, input_digest = excluded.input_digest";
+    let values = params![
+        manifest_id,
+        door,
+        context,
+        revisions.facts,
+        revisions.policy,
+        revisions.system,
+        until,
+        serde_json::to_string(verdict)?,
+        input_digest
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
