@@ -1,4 +1,4 @@
-use crate::{Compression, INSPECTOR_VERSION, LayerReason, evidence::Evidence, overlay::PathSet};
+use crate::{Compression, INSPECTOR_VERSION, LayerReason, evidence::Evidence, path_set::PathSet};
 use sealock_oci::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,6 +11,7 @@
 mod archive;
 mod catalogue;
 mod collect;
+mod components;
 mod compression;
 mod cyclonedx;
 mod distro;
@@ -20,12 +21,13 @@ mod inspect;
 mod layer;
 mod limits;
 mod merge;
-mod overlay;
-mod ownership;
+
 mod path;
+mod path_set;
 mod purl;
 mod reasons;
 mod rootfs;
+mod view;
 
 pub use compression::Compression;
 pub use cyclonedx::{SbomSubject, cyclonedx};

@@ -26,6 +26,14 @@ impl PathSet {
         Self(hashes)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
+    }
+
     pub(crate) fn contains_hash(&self, hash: u64) -> bool {
         self.0.binary_search(&hash).is_ok()
     }
