@@ -120,6 +120,11 @@ impl SyncReader {
     pub fn size(&self) -> u64 {
         self.reader.size
     }
+
+    /// Goes on reading at `position`, in bytes from the beginning.
+    pub fn skip_to(&mut self, position: u64) {
+        self.position = position;
+    }
 }
 
 impl io::Read for SyncReader {

@@ -65,6 +65,28 @@ pub async fn list(
     tx.list(sql, params![after, all, &ids, limit], read).await
 }
 
+/// A repository by number: for what was found through a link, never for a caller's own number.
+pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Repository>> {
+    tx.find("SELECT * FROM repositories WHERE id = $1", params![id], read).await
+}
+
+/// Repositories of a project by name, after `after`, each with its number of manifests and of tags.
+pub async fn with_counts(
+    tx: &mut Tx,
+    project_id: i64,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<(Repository, u64, u64)>> {
+    let sql = "SELECT r.*, \
+               (SELECT count(*) FROM manifests m WHERE m.repository_id = r.id) AS manifests, \
+               (SELECT count(*) FROM tags t WHERE t.repository_id = r.id) AS tags \
+               FROM repositories r WHERE r.project_id = $1 AND r.name > $2 ORDER BY r.name LIMIT $3";
+    tx.list(sql, params![project_id, after, limit], |row| {
+        Ok((read(row)?, row.get("manifests")?, row.get("tags")?))
+    })
+    .await
+}
+
 /// Removes a repository that holds no manifest. False when it does not exist or holds some.
 pub async fn delete(tx: &mut Tx, project_id: i64, id: i64) -> Result<bool> {
     let sql = "DELETE FROM repositories WHERE project_id = $1 AND id = $2 \

@@ -35,9 +35,9 @@ pub(crate) struct MessageSignature<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MessageDigest<'a> {
-    #[serde(borrow)]
+    #[serde(default, borrow)]
     pub(crate) algorithm: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(default, borrow)]
     pub(crate) digest: Cow<'a, str>,
 }
 

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 /// The payload type of in-toto statements.
 pub(crate) const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// Most signatures in one envelope.
-pub(crate) const MAX_SIGNATURES: usize = 100;
+pub(crate) const MAX_SIGNATURES: usize = 16;
 
 /// An envelope as it stands in a blob. Fields that are not known are ignored, as its specification
 /// asks; the second spelling is ProtoJSON's.

@@ -1,7 +1,12 @@
-use aws_lc_rs::{encoding::AsDer, rsa, signature};
+use crate::message::{Hash, Message};
+use aws_lc_rs::{
+    encoding::AsDer,
+    rsa,
+    signature::{self, ParsedPublicKey, VerificationAlgorithm},
+};
 use sealock_facts::KeyId;
 use sealock_oci::Digest;
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// Longest PEM text accepted, in bytes (an RSA key of 8192 bits needs 1.5 KB).
 const MAX_PEM_BYTES: usize = 16 * 1024;
@@ -72,7 +77,16 @@ pub enum KeyError {
 pub struct PublicKey {
     id: KeyId,
     algorithm: KeyAlgorithm,
-    spki: Box<[u8]>,
+    spki: Arc<[u8]>,
+    schemes: Arc<[Scheme]>,
+}
+
+/// One way in which a key signs: the hash, and the key as the library wants it for that.
+struct Scheme {
+    /// None: the message itself is signed.
+    hash: Option<Hash>,
+    key: ParsedPublicKey,
+    legacy: bool,
 }
 
 /// How a digest is made before a signature is checked.
@@ -80,8 +94,8 @@ pub struct PublicKey {
 pub(crate) enum Convention {
     /// Cosign's legacy payloads: SHA-256 under every EC and RSA key.
     Legacy,
-    /// DSSE and Sigstore bundles: the hash that fits the curve, then SHA-256, which cosign before
-    /// 3.2 wrote with every curve.
+    /// DSSE and Sigstore bundles: the hash that fits the curve, then SHA-256, which cosign 2 wrote
+    /// with every curve; Ed25519 pure, then prehashed, which cosign 3 writes.
     Bundle,
 }
 
@@ -134,13 +148,16 @@ impl PublicKey {
             Some((algorithm, ..)) => *algorithm,
             None => KeyAlgorithm::Rsa { bits: rsa_bits(spki).ok_or(KeyError::Unsupported)? },
         };
-        let key = Self { id: Digest::sha256(spki).hex(), algorithm, spki: spki.into() };
-        for scheme in key.schemes(Convention::Bundle) {
-            // Checks that the point lies on the curve.
-            signature::ParsedPublicKey::new(*scheme, &key.spki)
-                .map_err(|_| KeyError::Unsupported)?;
+        // A point of small order accepts signatures over anything.
+        if algorithm == KeyAlgorithm::Ed25519 && ed25519(spki).is_none_or(|point| point.is_weak()) {
+            return Err(KeyError::Unsupported);
         }
-        Ok(key)
+        Ok(Self {
+            id: Digest::sha256(spki).hex(),
+            algorithm,
+            spki: spki.into(),
+            schemes: schemes(algorithm, spki)?,
+        })
     }
 
     /// The key's id.
@@ -169,59 +186,75 @@ impl PublicKey {
         crate::dsse::encode(Digest::sha256(&self.spki).as_bytes())
     }
 
-    fn schemes(&self, convention: Convention) -> &'static [&'static dyn Scheme] {
-        use Convention::{Bundle, Legacy};
-        match (self.algorithm, convention) {
-            (KeyAlgorithm::EcdsaP256, _) => &[&signature::ECDSA_P256_SHA256_ASN1],
-            (KeyAlgorithm::EcdsaP384, Legacy) => &[&signature::ECDSA_P384_SHA256_ASN1],
-            (KeyAlgorithm::EcdsaP384, Bundle) => {
-                &[&signature::ECDSA_P384_SHA384_ASN1, &signature::ECDSA_P384_SHA256_ASN1]
-            }
-            (KeyAlgorithm::EcdsaP521, Legacy) => &[&signature::ECDSA_P521_SHA256_ASN1],
-            (KeyAlgorithm::EcdsaP521, Bundle) => {
-                &[&signature::ECDSA_P521_SHA512_ASN1, &signature::ECDSA_P521_SHA256_ASN1]
-            }
-            (KeyAlgorithm::Ed25519, _) => &[&signature::ED25519],
-            (KeyAlgorithm::Rsa { .. }, _) => &[&signature::RSA_PKCS1_2048_8192_SHA256],
-        }
-    }
-
     /// Whether `signature` is this key's over `message`.
     pub(crate) fn verifies(
         &self,
         convention: Convention,
-        message: &[u8],
+        message: &Message<'_>,
         signature: &[u8],
     ) -> bool {
-        self.schemes(convention).iter().any(|scheme| {
-            signature::UnparsedPublicKey::new(*scheme, &self.spki)
-                .verify(message, signature)
-                .is_ok()
-        })
+        let bundle = convention == Convention::Bundle;
+        let fits = |scheme: &&Scheme| bundle || scheme.legacy;
+        let standard = self.schemes.iter().filter(fits).any(|scheme| match scheme.hash {
+            Some(hash) => message
+                .hashed(hash)
+                .is_some_and(|digest| scheme.key.verify_digest_sig(digest, signature).is_ok()),
+            None => {
+                message.bytes().is_some_and(|bytes| scheme.key.verify_sig(bytes, signature).is_ok())
+            }
+        });
+        standard || (bundle && self.verifies_ed25519ph(message, signature))
     }
 
-    /// Whether `signature` is this key's over a message of which only the SHA-256 is at hand.
-    /// Never true for Ed25519, whose pure form needs the message.
-    pub(crate) fn verifies_sha256(&self, hash: &[u8], signature: &[u8]) -> bool {
-        let Ok(digest) =
-            aws_lc_rs::digest::Digest::import_less_safe(hash, &aws_lc_rs::digest::SHA256)
-        else {
+    /// Ed25519ph (RFC 8032 section 5.1) with an empty context: how cosign 3 signs bundles under
+    /// Ed25519 keys. AWS-LC has it, its Rust interface does not.
+    fn verifies_ed25519ph(&self, message: &Message<'_>, signature: &[u8]) -> bool {
+        let (Some(key), Ok(signature), Some(hash)) = (
+            ed25519(&self.spki),
+            ed25519_dalek::Signature::from_slice(signature),
+            message.ed25519_prehash(),
+        ) else {
             return false;
         };
-        let scheme: &'static dyn Scheme = match self.algorithm {
-            KeyAlgorithm::EcdsaP256 => &signature::ECDSA_P256_SHA256_ASN1,
-            KeyAlgorithm::EcdsaP384 => &signature::ECDSA_P384_SHA256_ASN1,
-            KeyAlgorithm::EcdsaP521 => &signature::ECDSA_P521_SHA256_ASN1,
-            KeyAlgorithm::Rsa { .. } => &signature::RSA_PKCS1_2048_8192_SHA256,
-            KeyAlgorithm::Ed25519 => return false,
-        };
-        signature::UnparsedPublicKey::new(scheme, &self.spki)
-            .verify_digest(&digest, signature)
-            .is_ok()
+        key.verify_prehashed_strict(hash, None, &signature).is_ok()
     }
 }
 
-use signature::VerificationAlgorithm as Scheme;
+/// The point of an Ed25519 key; none for other keys and for what is no point.
+fn ed25519(spki: &[u8]) -> Option<ed25519_dalek::VerifyingKey> {
+    let bytes = spki.strip_prefix(ED25519_PREFIX)?.try_into().ok()?;
+    ed25519_dalek::VerifyingKey::from_bytes(bytes).ok()
+}
+
+/// The ways in which a key signs, the usual one first. Parsing checks that a point lies on its curve.
+fn schemes(algorithm: KeyAlgorithm, spki: &[u8]) -> Result<Arc<[Scheme]>, KeyError> {
+    let table: &[(Option<Hash>, &'static dyn VerificationAlgorithm, bool)] = match algorithm {
+        KeyAlgorithm::EcdsaP256 => {
+            &[(Some(Hash::Sha256), &signature::ECDSA_P256_SHA256_ASN1, true)]
+        }
+        KeyAlgorithm::EcdsaP384 => &[
+            (Some(Hash::Sha384), &signature::ECDSA_P384_SHA384_ASN1, false),
+            (Some(Hash::Sha256), &signature::ECDSA_P384_SHA256_ASN1, true),
+        ],
+        KeyAlgorithm::EcdsaP521 => &[
+            (Some(Hash::Sha512), &signature::ECDSA_P521_SHA512_ASN1, false),
+            (Some(Hash::Sha256), &signature::ECDSA_P521_SHA256_ASN1, true),
+        ],
+        KeyAlgorithm::Ed25519 => &[(None, &signature::ED25519, true)],
+        KeyAlgorithm::Rsa { .. } => {
+            &[(Some(Hash::Sha256), &signature::RSA_PKCS1_2048_8192_SHA256, true)]
+        }
+    };
+    // The library wants the bare 32 bytes of an Ed25519 key.
+    let bytes = spki.strip_prefix(ED25519_PREFIX).unwrap_or(spki);
+    table
+        .iter()
+        .map(|&(hash, scheme, legacy)| {
+            let key = ParsedPublicKey::new(scheme, bytes).map_err(|_| KeyError::Unsupported)?;
+            Ok(Scheme { hash, key, legacy })
+        })
+        .collect()
+}
 
 /// The length of the modulus, when `spki` is the canonical encoding of an acceptable RSA key.
 fn rsa_bits(spki: &[u8]) -> Option<usize> {

@@ -22,6 +22,7 @@ mod key;
 mod limits;
 mod log_entry;
 mod make;
+mod message;
 mod provenance;
 mod seal;
 mod simple_signing;

@@ -11,6 +11,11 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Keys that are tried for one signature.
     pub keys: usize,
+    /// Signatures that are checked in one accessory, counting each key that is tried: some seconds
+    /// of one processor.
+    pub checks: u64,
+    /// Bytes that are hashed for keys that hash by themselves (Ed25519) in one accessory.
+    pub hashed_bytes: u64,
 }
 
 impl Default for Limits {
@@ -21,6 +26,8 @@ impl Default for Limits {
             attestation_bytes: 64 * 1024 * 1024,
             total_bytes: 256 * 1024 * 1024,
             keys: 200,
+            checks: 100_000,
+            hashed_bytes: 4 * 1024 * 1024 * 1024,
         }
     }
 }

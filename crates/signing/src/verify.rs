@@ -1,15 +1,18 @@
 //! Accessory in, facts out.
 
 use crate::{
-    Accessory, AccessoryKind, COSIGN_SIGNATURE, Limits, PublicKey, Statement,
+    Accessory, AccessoryKind, COSIGN_SIGNATURE, KeyAlgorithm, Limits, PublicKey, Statement,
     bundle::{Bundle, Content, Material, MessageSignature},
     dsse::{self, Envelope},
     key::Convention,
+    message::Message,
     simple_signing::{self, Claim},
 };
 use jiff::Timestamp;
 use sealock_facts::{AttestationFact, EvidenceFormat, EvidenceState, RejectReason, SignatureFact};
-use sealock_oci::{Descriptor, Digest, Manifest};
+use sealock_oci::{Algorithm, Descriptor, Digest, Manifest};
+
+use std::cell::Cell;
 
 /// What the caller found for a blob that the accessory names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +67,7 @@ pub fn verify_accessory(
 ) -> AccessoryFacts {
     let mut facts = AccessoryFacts::default();
     let Some(format) = format_of(input.accessory.kind) else { return facts };
-    let judge = Judge { input, keys, limits, format };
+    let judge = Judge { work: Work::default(), input, keys, limits, format };
     let mut total = 0_u64;
     for (position, layer) in input.manifest.layers.iter().enumerate() {
         let judged = if position >= limits.layers {
@@ -168,7 +171,28 @@ fn to_state(result: Result<&PublicKey, Rejection>) -> EvidenceState {
     }
 }
 
+/// What one accessory has cost so far.
+#[derive(Default)]
+struct Work {
+    checks: Cell<u64>,
+    hashed_bytes: Cell<u64>,
+}
+
+impl Work {
+    /// Counts one check of a signature, unless it would go beyond the limits.
+    fn allows(&self, key: &PublicKey, message: &Message<'_>, limits: &Limits) -> bool {
+        let hashed = match key.algorithm() {
+            KeyAlgorithm::Ed25519 => message.bytes().map_or(0, |bytes| bytes.len() as u64),
+            _ => 0,
+        };
+        self.checks.set(self.checks.get().saturating_add(1));
+        self.hashed_bytes.set(self.hashed_bytes.get().saturating_add(hashed));
+        self.checks.get() <= limits.checks && self.hashed_bytes.get() <= limits.hashed_bytes
+    }
+}
+
 struct Judge<'a> {
+    work: Work,
     input: &'a AccessoryInput<'a>,
     keys: &'a [PublicKey],
     limits: &'a Limits,
@@ -247,12 +271,22 @@ impl<'a> Judge<'a> {
     fn find_key(
         &self,
         hint: Option<&str>,
-        verifies: impl Fn(&PublicKey) -> bool,
+        convention: Convention,
+        message: &Message<'_>,
+        signature: &[u8],
     ) -> Result<&'a PublicKey, Rejection> {
         let hinted = hint.and_then(|hint| self.keys.iter().find(|key| is_named(key, hint)));
         let tried = self.keys.iter().take(self.limits.keys);
-        if let Some(key) = hinted.into_iter().chain(tried).find(|key| verifies(key)) {
-            return Ok(key);
+        for key in hinted.into_iter().chain(tried) {
+            if !self.work.allows(key, message, self.limits) {
+                return Err((
+                    RejectReason::LimitExceeded,
+                    "the accessory holds more signatures than are checked".to_owned(),
+                ));
+            }
+            if key.verifies(convention, message, signature) {
+                return Ok(key);
+            }
         }
         Err(match hinted {
             Some(key) => (
@@ -283,7 +317,7 @@ impl<'a> Judge<'a> {
             .ok_or_else(|| malformed("the layer has no signature in base64"))?;
         let certificate = layer.annotations.get(simple_signing::CERTIFICATE);
         let key = self
-            .find_key(None, |key| key.verifies(Convention::Legacy, payload, &signature))
+            .find_key(None, Convention::Legacy, &Message::new(payload), &signature)
             .map_err(|rejection| match certificate {
                 // GHSA-fx35-mq7g-6g98: a bare key here must never become the verifier.
                 Some(text) if !is_certificate(text) => {
@@ -406,9 +440,10 @@ impl<'a> Judge<'a> {
         material: Option<&Material>,
     ) -> Result<(&'a PublicKey, Vec<u8>), Rejection> {
         if envelope.signatures.is_empty() || envelope.signatures.len() > dsse::MAX_SIGNATURES {
-            return Err(malformed("the envelope has no signature, or more than 100"));
+            return Err(malformed("the envelope has no signature, or too many"));
         }
         let message = dsse::pae(&envelope.payload_type, payload);
+        let message = Message::new(&message);
         let mut worst = None;
         for signature in &envelope.signatures {
             let Some(bytes) = dsse::decode(&signature.sig).filter(|bytes| !bytes.is_empty()) else {
@@ -420,7 +455,7 @@ impl<'a> Judge<'a> {
                 Some(Material::Certificate) => None,
                 None => signature.keyid.as_deref(),
             };
-            match self.find_key(hint, |key| key.verifies(Convention::Bundle, &message, &bytes)) {
+            match self.find_key(hint, Convention::Bundle, &message, &bytes) {
                 Ok(key) => return Ok((key, bytes)),
                 Err(_) if matches!(material, Some(Material::Certificate)) => {
                     return Err(by_certificate());
@@ -447,7 +482,7 @@ impl<'a> Judge<'a> {
             Some(stated) if stated.algorithm == "SHA2_256" => {
                 let hash = dsse::decode(&stated.digest).unwrap_or_default();
                 Some(
-                    Digest::from_hash(sealock_oci::Algorithm::Sha256, &hash)
+                    Digest::from_hash(Algorithm::Sha256, &hash)
                         .ok_or_else(|| malformed("the messageDigest is not a SHA-256"))?,
                 )
             }
@@ -457,42 +492,54 @@ impl<'a> Judge<'a> {
             .input
             .subject_bytes
             .filter(|bytes| Digest::of(subject.algorithm(), bytes) == *subject);
-        // Over the stated digest first, so that a transplanted signature is told from a forged one.
+        // A signature that is transplanted verifies over the digest that it states.
         let signed = stated.unwrap_or(*subject);
+        let about_subject =
+            signed == *subject || body.is_some_and(|body| Digest::sha256(body) == signed);
+        let message = match body {
+            Some(body) if about_subject => Message::new(body),
+            _ if signed.algorithm() == Algorithm::Sha256 => Message::from_sha256(signed.as_bytes()),
+            _ => return Err(needs_subject_bytes()),
+        };
         let hint = match &bundle.material {
             Material::Key { hint } => Some(hint.as_str()),
             Material::Certificate => None,
         };
-        let over_hash = signed.algorithm() == sealock_oci::Algorithm::Sha256;
-        let key = self
-            .find_key(hint, |key| {
-                (over_hash && key.verifies_sha256(signed.as_bytes(), &signature))
-                    || body.is_some_and(|body| key.verifies(Convention::Bundle, body, &signature))
-            })
-            .map_err(|rejection| match bundle.material {
-                Material::Certificate => by_certificate(),
-                Material::Key { .. } if body.is_none() && self.keys.iter().any(needs_bytes) => (
-                    RejectReason::Unsupported,
-                    "it signs the subject's bytes, which are not at hand".to_owned(),
-                ),
-                Material::Key { .. } => rejection,
+        let key =
+            self.find_key(hint, Convention::Bundle, &message, &signature).map_err(|rejection| {
+                match bundle.material {
+                    Material::Certificate => by_certificate(),
+                    Material::Key { .. }
+                        if message.bytes().is_none() && self.keys.iter().any(needs_bytes) =>
+                    {
+                        needs_subject_bytes()
+                    }
+                    Material::Key { .. } => rejection,
+                }
             })?;
-        if let Some(stated) = stated.filter(|stated| stated != subject) {
-            let matches_body = body.is_some_and(|body| Digest::sha256(body) == stated);
-            if !matches_body {
-                return Err((
-                    RejectReason::SubjectMismatch,
-                    format!("it signs {stated}, not {subject}"),
-                ));
-            }
+        if !about_subject {
+            return Err((
+                RejectReason::SubjectMismatch,
+                format!("it signs {signed}, not {subject}"),
+            ));
         }
         log_agrees(bundle, &signature, signed.as_bytes())?;
         Ok(key)
     }
 }
 
+fn needs_subject_bytes() -> Rejection {
+    (
+        RejectReason::Unsupported,
+        "it signs the subject's bytes under a hash that is not the subject's digest, \
+         and the bytes are not at hand"
+            .to_owned(),
+    )
+}
+
+/// Keys whose usual signature cannot be checked with the SHA-256 of a message alone.
 fn needs_bytes(key: &PublicKey) -> bool {
-    use crate::KeyAlgorithm::{EcdsaP384, EcdsaP521, Ed25519};
+    use KeyAlgorithm::{EcdsaP384, EcdsaP521, Ed25519};
     matches!(key.algorithm(), Ed25519 | EcdsaP384 | EcdsaP521)
 }
 

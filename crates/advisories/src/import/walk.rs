@@ -1,0 +1,137 @@
+//! Files and folders of records.
+
+use super::Collector;
+use super::archive::read_zip;
+use super::document::read_document;
+use crate::error::{AdvisoryError, Result};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// Largest zstd window that is allocated, as a power of two: 128 MiB.
+const MAX_WINDOW: u32 = 27;
+
+/// Reads a file by the end of its name, or everything in a folder.
+pub(crate) fn read_path(path: &Path, into: &mut Collector) -> Result<()> {
+    let kind = fs::metadata(path).map_err(AdvisoryError::file(path))?;
+    if kind.is_dir() {
+        return read_folder(path, 0, into);
+    }
+    if !read_file(path, into)? {
+        return Err(AdvisoryError::input(
+            path.to_string_lossy(),
+            "not a known form; give a folder, .json, .jsonl, .zip, or either of the first with .zst",
+        ));
+    }
+    Ok(())
+}
+
+/// Links are not followed; names sorted, so that reports are the same each time.
+fn read_folder(folder: &Path, depth: usize, into: &mut Collector) -> Result<()> {
+    if depth > into.limits.depth {
+        let limit = into.limits.depth;
+        into.skip(&folder.to_string_lossy(), "too_deep", format!("more than {limit} folders"));
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(folder)
+        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+        .map_err(AdvisoryError::file(folder))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, hidden) = (entry.path(), entry.file_name().as_encoded_bytes().starts_with(b"."));
+        let kind = entry.file_type().map_err(AdvisoryError::file(&path))?;
+        if hidden {
+            continue;
+        }
+        if kind.is_dir() {
+            read_folder(&path, depth + 1, into)?;
+        } else if kind.is_file() {
+            read_file(&path, into)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the name told a form.
+fn read_file(path: &Path, into: &mut Collector) -> Result<bool> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let origin = path.to_string_lossy();
+    let (plain, packed) = match name.strip_suffix(".zst") {
+        Some(plain) => (plain, true),
+        None => (&*name, false),
+    };
+    let open = || -> Result<Box<dyn Read>> {
+        let file = File::open(path).map_err(AdvisoryError::file(path))?;
+        if !packed {
+            return Ok(Box::new(file));
+        }
+        let mut decoder = zstd::Decoder::new(file).map_err(AdvisoryError::file(path))?;
+        decoder.window_log_max(MAX_WINDOW).map_err(AdvisoryError::file(path))?;
+        Ok(Box::new(decoder))
+    };
+    match plain.rsplit_once('.').map(|(_, end)| end) {
+        Some("json") => {
+            let limit = into.limits.document_bytes;
+            let mut json = Vec::new();
+            open()?.take(limit + 1).read_to_end(&mut json).map_err(AdvisoryError::file(path))?;
+            if json.len() as u64 > limit {
+                into.skip(&origin, "document_too_large", format!("more than {limit} bytes"));
+            } else {
+                read_document(&origin, &json, into)?;
+            }
+        }
+        Some("jsonl" | "ndjson") => read_lines(open()?, &origin, into)?,
+        Some("zip") if !packed => {
+            let file = File::open(path).map_err(AdvisoryError::file(path))?;
+            read_zip(BufReader::new(file), &origin, into)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// One record a line. A line that is too long is passed over without being held.
+pub(super) fn read_lines(input: impl Read, origin: &str, into: &mut Collector) -> Result<()> {
+    let mut input = BufReader::with_capacity(1 << 18, input);
+    let error = |e| AdvisoryError::input(origin, e);
+    let limit = into.limits.record_bytes;
+    let mut line = Vec::new();
+    let mut number = 0_u64;
+    loop {
+        line.clear();
+        number += 1;
+        let read = input.by_ref().take(limit + 1).read_until(b'\n', &mut line).map_err(error)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let from = format!("{origin}:{number}");
+        if read as u64 > limit && line.last() != Some(&b'\n') {
+            into.skip(&from, "record_too_large", format!("more than {limit} bytes"));
+            into.charge(limit)?;
+            skip_line(&mut input, into).map_err(error)??;
+            continue;
+        }
+        let record = line.trim_ascii();
+        if !record.is_empty() {
+            into.osv(&from, record)?;
+        }
+    }
+}
+
+fn skip_line(input: &mut impl BufRead, into: &mut Collector) -> std::io::Result<Result<()>> {
+    loop {
+        let held = input.fill_buf()?;
+        if held.is_empty() {
+            return Ok(Ok(()));
+        }
+        let end = held.iter().position(|&b| b == b'\n');
+        let taken = end.map_or(held.len(), |at| at + 1);
+        input.consume(taken);
+        if let Err(e) = into.charge(taken as u64) {
+            return Ok(Err(e));
+        }
+        if end.is_some() {
+            return Ok(Ok(()));
+        }
+    }
+}

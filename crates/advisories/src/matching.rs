@@ -1,0 +1,370 @@
+//! Components × index → findings.
+
+use crate::codec::{Corrupt, Read, Reader};
+use crate::ecosystem::{is_distribution, normalise_name};
+use crate::error::Result;
+use crate::groups::preferred_id;
+use crate::index::{Index, RecordBlob};
+use crate::range::{self, Answer};
+use crate::record::{EventKind, Status};
+use crate::severity::{Assessment, preferred};
+use crate::version::Order;
+use jiff::Timestamp;
+use sealock_facts::{Component, Finding, FixState, MatchKey, Severity};
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+
+/// Name of this scanner in findings.
+pub const SCANNER: &str = "sealock";
+
+/// What to match.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MatchOptions {
+    /// Also match language packages that a distribution package owns, and report what the
+    /// distribution has not judged yet.
+    pub comprehensive: bool,
+}
+
+/// A component that an advisory names but whose version cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unmatched {
+    /// purl of the component.
+    pub purl: String,
+    /// Its version.
+    pub version: String,
+    /// Why: `version` when the version cannot be read, `order` when the ecosystem's order is unknown.
+    pub reason: &'static str,
+}
+
+/// What matching found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Matches {
+    /// Sorted.
+    pub findings: Vec<Finding>,
+    /// Sorted.
+    pub unmatched: Vec<Unmatched>,
+}
+
+impl Index {
+    /// Findings of components, sorted: one per component and alias group. The same components and
+    /// the same index give the same findings; `now` decides only which withdrawals stand.
+    pub fn findings(&self, components: &[Component], now: Timestamp) -> Result<Vec<Finding>> {
+        Ok(self.match_components(components, now, MatchOptions::default())?.findings)
+    }
+
+    /// As [`Index::findings`], with options and with what could not be matched.
+    pub fn match_components(
+        &self,
+        components: &[Component],
+        now: Timestamp,
+        options: MatchOptions,
+    ) -> Result<Matches> {
+        let mut matches = Matches::default();
+        // Packages of distributions by purl, to judge what they own.
+        let owners: HashMap<&str, &MatchKey> = match options.comprehensive {
+            false => HashMap::new(),
+            true => components
+                .iter()
+                .filter_map(|c| Some((c.purl.as_str(), c.match_key.as_ref()?)))
+                .filter(|(_, key)| is_distribution(&key.ecosystem))
+                .collect(),
+        };
+        for component in components {
+            let Some(key) = &component.match_key else { continue };
+            if component.owner.is_some() && !options.comprehensive {
+                continue;
+            }
+            let mut found = self.sound(self.judge(key, now, options))?;
+            if let Some(owner) = component.owner.as_deref().and_then(|o| owners.get(o)) {
+                let settled = self.sound(self.judge(owner, now, options))?.settled();
+                found.hits.retain(|hit| !settled.contains(&hit.group));
+            }
+            if let Some(reason) = found.unmatched {
+                let (purl, version) = (component.purl.clone(), key.version.clone());
+                matches.unmatched.push(Unmatched { purl, version, reason });
+            }
+            self.sound(self.report(component, key, found, &mut matches.findings))?;
+        }
+        matches.findings.sort_unstable();
+        matches.findings.dedup();
+        matches.unmatched.sort_unstable();
+        matches.unmatched.dedup();
+        Ok(matches)
+    }
+
+    /// Every record that names the package, asked about the version.
+    fn judge(&self, key: &MatchKey, now: Timestamp, options: MatchOptions) -> Read<Judged<'_>> {
+        let name = normalise_name(&key.ecosystem, &key.name);
+        let order = Order::of_ecosystem(&key.ecosystem);
+        let version = match order {
+            Some(Order::Debian) => without_rebuild(key.version.trim()),
+            _ => key.version.trim(),
+        };
+        let mut judged = Judged::default();
+        let Some(package) = self.package(&key.ecosystem, &name)? else { return Ok(judged) };
+        let mut entries = package.entries;
+        let readable = order.is_some_and(|o| o.accepts(version));
+        judged.unmatched = order.is_none().then_some("order");
+        for _ in 0..package.count {
+            let record = entries.number()?;
+            let entry = Entry::read(entries.blob()?)?;
+            let (answer, tried) = entry.answer(order, version, readable)?;
+            if !tried {
+                judged.unmatched = judged.unmatched.or(Some("version"));
+            }
+            let excused = entry.status == Status::NotAffected;
+            if !answer.affected && !excused && !options.comprehensive {
+                continue;
+            }
+            let record = self.record(record)?;
+            if record.withdrawn.is_some_and(|at| at <= now) {
+                continue;
+            }
+            for group in &record.groups {
+                if excused {
+                    judged.excused.insert(*group);
+                } else if !answer.affected {
+                    judged.fixed.insert(*group);
+                } else if entry.status != Status::UnderInvestigation || options.comprehensive {
+                    judged.hits.push(Hit::new(*group, &record, &entry, answer));
+                }
+            }
+        }
+        let excused = &judged.excused;
+        judged.hits.retain(|hit| !excused.contains(&hit.group));
+        judged.hits.sort_by(|a, b| (a.group, a.record).cmp(&(b.group, b.record)));
+        Ok(judged)
+    }
+
+    /// Turns the hits on one component into findings.
+    fn report(
+        &self,
+        component: &Component,
+        key: &MatchKey,
+        found: Judged<'_>,
+        out: &mut Vec<Finding>,
+    ) -> Read<()> {
+        let order = Order::of_ecosystem(&key.ecosystem);
+        for hits in found.hits.chunk_by(|a, b| a.group == b.group) {
+            let Some(first) = hits.first() else { continue };
+            let group = self.group(first.group)?;
+            let assessment = preferred(hits.iter().filter_map(|h| h.assessment.as_ref()))
+                .or(group.assessment.as_ref());
+            let records: BTreeSet<&str> = hits.iter().map(|h| h.record).collect();
+            let mut ids: BTreeSet<&str> = group.aliases.iter().map(String::as_str).collect();
+            ids.insert(&group.id);
+            ids.extend(&records);
+            let shown = preferred_id(ids.iter().copied()).unwrap_or_default().to_owned();
+            ids.remove(shown.as_str());
+            let own = hits.iter().map(|h| h.summary).find(|s| !s.is_empty());
+            let published = hits.iter().filter_map(|h| h.published).min();
+            out.push(Finding {
+                aliases: ids.into_iter().map(str::to_owned).collect(),
+                purl: component.purl.clone(),
+                version: key.version.clone(),
+                severity: assessment.map_or(Severity::Unknown, |a| a.severity),
+                severity_source: assessment.map(|a| a.source.clone()),
+                fix: fix_of(order, hits),
+                published: group.published.or(published),
+                kev: group.kev.clone(),
+                summary: if group.summary.is_empty() {
+                    own.unwrap_or_default().to_owned()
+                } else {
+                    group.summary.clone()
+                },
+                records: records.into_iter().map(str::to_owned).collect(),
+                scanner: SCANNER.to_owned(),
+                vulnerability: shown,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `1.2-3+b4` is a rebuild of `1.2-3` without a change of source.
+fn without_rebuild(version: &str) -> &str {
+    match version.rsplit_once("+b") {
+        Some((source, n)) if !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) => source,
+        _ => version,
+    }
+}
+
+/// The version that ends every matched interval: each record names its own branch's fix, and only
+/// above the highest of them do all agree.
+fn fix_of(order: Option<Order>, hits: &[Hit<'_>]) -> FixState {
+    let later = |a: &&str, b: &&str| match order {
+        Some(order) => order.compare(a, b).then_with(|| a.cmp(b)),
+        None => Ordering::Equal,
+    };
+    if let Some(version) = hits.iter().filter_map(|h| h.fix).max_by(later) {
+        return FixState::Fixed { version: version.to_owned() };
+    }
+    if hits.iter().any(|h| h.status == Status::WontFix) {
+        return FixState::WontFix;
+    }
+    FixState::NotFixed
+}
+
+/// What the records about one package say of one version.
+#[derive(Default)]
+struct Judged<'a> {
+    hits: Vec<Hit<'a>>,
+    /// Groups of which the package is declared free for ever.
+    excused: BTreeSet<u32>,
+    /// Groups that are fixed in this version (filled in comprehensive mode).
+    fixed: BTreeSet<u32>,
+    unmatched: Option<&'static str>,
+}
+
+impl Judged<'_> {
+    /// Groups that the package was once open to, or never, and is not now.
+    fn settled(self) -> BTreeSet<u32> {
+        let open: BTreeSet<u32> = self.hits.iter().map(|h| h.group).collect();
+        self.excused.union(&self.fixed).copied().filter(|g| !open.contains(g)).collect()
+    }
+}
+
+/// One record that matched, seen from one of its groups.
+struct Hit<'a> {
+    group: u32,
+    record: &'a str,
+    fix: Option<&'a str>,
+    status: Status,
+    assessment: Option<Assessment>,
+    published: Option<Timestamp>,
+    summary: &'a str,
+}
+
+impl<'a> Hit<'a> {
+    fn new(group: u32, record: &RecordBlob<'a>, entry: &Entry<'a>, answer: Answer<'a>) -> Self {
+        Self {
+            group,
+            record: record.id,
+            fix: answer.fix,
+            status: entry.status,
+            assessment: entry.assessment.clone(),
+            published: record.published,
+            summary: record.summary,
+        }
+    }
+}
+
+/// One affected entry of one record, as it lies in the index.
+struct Entry<'a> {
+    status: Status,
+    assessment: Option<Assessment>,
+    ranges: Vec<(bool, Vec<(EventKind, &'a str)>)>,
+    versions: Vec<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    fn read(bytes: &'a [u8]) -> Read<Self> {
+        let mut reader = Reader::new(bytes);
+        let status = Status::from_byte(reader.byte()?).ok_or(Corrupt)?;
+        let assessment = reader.assessment()?;
+        let mut ranges = Vec::new();
+        for _ in 0..reader.count()? {
+            let semver = reader.byte()? != 0;
+            let count = reader.count()?;
+            let mut events = Vec::with_capacity(count);
+            for _ in 0..count {
+                let kind = match reader.byte()? {
+                    0 => EventKind::Introduced,
+                    1 => EventKind::Fixed,
+                    2 => EventKind::LastAffected,
+                    3 => EventKind::Limit,
+                    _ => return Err(Corrupt),
+                };
+                events.push((kind, reader.text()?));
+            }
+            ranges.push((semver, events));
+        }
+        let count = reader.count()?;
+        let mut versions = Vec::with_capacity(count);
+        for _ in 0..count {
+            versions.push(reader.text()?);
+        }
+        Ok(Self { status, assessment, ranges, versions })
+    }
+
+    /// The answer, and whether it could be sought everywhere.
+    fn answer(
+        &self,
+        order: Option<Order>,
+        version: &str,
+        readable: bool,
+    ) -> Read<(Answer<'a>, bool)> {
+        let mut answer = Answer { affected: self.status == Status::Everything, fix: None };
+        let mut tried = true;
+        let later = |a: &'a str, b: &'a str| match order {
+            Some(order) if order.compare(a, b).is_lt() => b,
+            _ => a,
+        };
+        for (semver, events) in &self.ranges {
+            let with = if *semver { Some(Order::Semantic) } else { order };
+            let fits = if *semver { Order::Semantic.accepts(version) } else { readable };
+            let (Some(with), true) = (with, fits) else {
+                tried = false;
+                continue;
+            };
+            let said = range::evaluate(with, events.iter().copied(), version);
+            answer.affected |= said.affected;
+            answer.fix = match (answer.fix, said.fix) {
+                (Some(a), Some(b)) => Some(later(a, b)),
+                (a, b) => a.or(b),
+            };
+        }
+        if !answer.affected && self.lists(order, version, readable) {
+            answer.affected = true;
+            answer.fix = self.next_fix(order, version, readable);
+        }
+        Ok((answer, tried))
+    }
+
+    /// Whether the version is listed. The list is sorted in the ecosystem's order.
+    fn lists(&self, order: Option<Order>, version: &str, readable: bool) -> bool {
+        if !readable {
+            return self.versions.contains(&version);
+        }
+        let Some(order) = order else { return self.versions.binary_search(&version).is_ok() };
+        let from = self.versions.partition_point(|v| order.compare(v, version).is_lt());
+        let same =
+            self.versions.iter().skip(from).take_while(|v| order.compare(v, version).is_eq());
+        same.into_iter().any(|v| *v == version || order.accepts(v))
+    }
+
+    /// For a version that only the list names: the smallest fix above it.
+    fn next_fix(&self, order: Option<Order>, version: &str, readable: bool) -> Option<&'a str> {
+        let order = order.filter(|_| readable)?;
+        let fixes = self.ranges.iter().flat_map(|(_, events)| events);
+        fixes
+            .filter(|(kind, at)| *kind == EventKind::Fixed && order.compare(at, version).is_gt())
+            .map(|(_, at)| *at)
+            .min_by(|a, b| order.compare(a, b))
+    }
+}
+
+/// Packages whose findings may differ between two indexes, sorted: those that a changed, new or
+/// removed record names, or whose vulnerabilities are told of differently (aliases, KEV, severity).
+pub fn changed_packages(old: &Index, new: &Index) -> Result<Vec<(String, String)>> {
+    let (old_count, new_count) = (old.sound(old.packages())?, new.sound(new.packages())?);
+    let (mut at_old, mut at_new) = (0, 0);
+    let mut changed = Vec::new();
+    while at_old < old_count || at_new < new_count {
+        let left = (at_old < old_count).then(|| old.sound(old.package_at(at_old))).transpose()?;
+        let right = (at_new < new_count).then(|| new.sound(new.package_at(at_new))).transpose()?;
+        let order = match (&left, &right) {
+            (Some(a), Some(b)) => (a.ecosystem, a.name).cmp(&(b.ecosystem, b.name)),
+            (Some(_), None) => Ordering::Less,
+            _ => Ordering::Greater,
+        };
+        let same = matches!((&left, &right), (Some(a), Some(b)) if a.mark == b.mark);
+        at_old += usize::from(order.is_le());
+        at_new += usize::from(order.is_ge());
+        let named = if order.is_le() { left } else { right };
+        if let Some(package) = named.filter(|_| !(order.is_eq() && same)) {
+            changed.push((package.ecosystem.to_owned(), package.name.to_owned()));
+        }
+    }
+    Ok(changed)
+}

@@ -1,0 +1,123 @@
+//! The records of one source on disk, normalised and sorted by id: zstd of JSON Lines. A snapshot
+//! can be built again from these at any time.
+
+use crate::error::{AdvisoryError, Result};
+use crate::record::Record;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Longest line of a segment, in bytes. Importers accept smaller records than this.
+const MAX_LINE: u64 = 64 << 20;
+/// zstd level: fast, and small enough.
+const LEVEL: i32 = 6;
+
+/// Writes records, which must come sorted by id.
+pub(crate) struct SegmentWriter {
+    path: PathBuf,
+    out: zstd::Encoder<'static, BufWriter<File>>,
+}
+
+impl SegmentWriter {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let error = || AdvisoryError::file(path);
+        let file = File::create(path).map_err(error())?;
+        let out = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(error())?;
+        Ok(Self { path: path.to_owned(), out })
+    }
+
+    /// One record as JSON without line breaks.
+    pub(crate) fn write(&mut self, json: &[u8]) -> Result<()> {
+        let mut write = || {
+            self.out.write_all(json)?;
+            self.out.write_all(b"\n")
+        };
+        write().map_err(AdvisoryError::file(&self.path))
+    }
+
+    /// Everything is on disk when this returns.
+    pub(crate) fn finish(self) -> Result<()> {
+        let path = self.path;
+        let finish = || {
+            let file = self.out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()
+        };
+        finish().map_err(AdvisoryError::file(path))
+    }
+}
+
+/// Reads a segment back, record by record.
+pub(crate) struct SegmentReader {
+    path: PathBuf,
+    lines: Box<dyn BufRead + Send>,
+    line: Vec<u8>,
+}
+
+impl SegmentReader {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let error = || AdvisoryError::file(path);
+        let file = File::open(path).map_err(error())?;
+        let decoder = zstd::Decoder::new(file).map_err(error())?;
+        Ok(Self {
+            path: path.to_owned(),
+            lines: Box::new(BufReader::with_capacity(1 << 18, decoder)),
+            line: Vec::new(),
+        })
+    }
+
+    fn read(&mut self) -> io::Result<Option<Record>> {
+        self.line.clear();
+        if self.lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(None);
+        }
+        serde_json::from_slice(&self.line).map(Some).map_err(io::Error::other)
+    }
+}
+
+impl Iterator for SegmentReader {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().map_err(AdvisoryError::file(&self.path)).transpose()
+    }
+}
+
+/// Several segments as one sequence sorted by id; of records with one id the newest comes, and of
+/// equally new ones that of the earlier segment.
+pub(crate) struct Union {
+    segments: Vec<SegmentReader>,
+    heads: Vec<Option<Record>>,
+}
+
+impl Union {
+    pub(crate) fn new(mut segments: Vec<SegmentReader>) -> Result<Self> {
+        let heads = segments.iter_mut().map(|s| s.next().transpose()).collect::<Result<_>>()?;
+        Ok(Self { segments, heads })
+    }
+}
+
+impl Iterator for Union {
+    /// The record and the number of its segment.
+    type Item = Result<(Record, usize)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let smallest = self.heads.iter().flatten().map(|r| r.id.clone()).min()?;
+        let mut best: Option<(Record, usize)> = None;
+        for (at, head) in self.heads.iter_mut().enumerate() {
+            while head.as_ref().is_some_and(|r| r.id == smallest) {
+                let record = match self.segments[at].next().transpose() {
+                    Ok(next) => std::mem::replace(head, next),
+                    Err(e) => {
+                        *head = None;
+                        return Some(Err(e));
+                    }
+                };
+                let Some(record) = record else { break };
+                if best.as_ref().is_none_or(|(b, _)| record.modified > b.modified) {
+                    best = Some((record, at));
+                }
+            }
+        }
+        best.map(Ok)
+    }
+}

@@ -1,0 +1,245 @@
+//! Who did what, to which digest, when, from where.
+//!
+//! An action writes its event in its own transaction. Allowed pulls are the exception: they are
+//! gathered and written together, and a crash may lose the last second of them (decision D16).
+
+use crate::{Error, Page, PageRequest, Registry, Result, access::Need};
+use sealock_auth::{Caller, Right};
+use sealock_metadata::{
+    self as metadata, Database, Tx,
+    audit::{Event as EventRow, Filter, NewEvent},
+    projects::{Project, Visible},
+};
+use sealock_oci::Digest;
+use serde_json::{Map, Value};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// Most pulls that wait to be written.
+const WAITING_PULLS: usize = 8_192;
+/// Most pulls written in one transaction.
+const PULLS_AT_ONCE: usize = 2_000;
+/// How long a pull waits to be written.
+const PULL_DELAY: Duration = Duration::from_millis(800);
+
+/// An event that takes shape.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    action: &'static str,
+    result: &'static str,
+    actor: String,
+    address: String,
+    user_agent: String,
+    request_id: String,
+    project: Option<(i64, String)>,
+    repository: Option<String>,
+    digest: Option<Digest>,
+    tag: Option<String>,
+    detail: Map<String, Value>,
+}
+
+impl Event {
+    /// Something that was done.
+    pub(crate) fn new(caller: &Caller, action: &'static str) -> Self {
+        Self {
+            action,
+            result: "allowed",
+            actor: caller.principal.to_string(),
+            address: caller.address.to_string(),
+            user_agent: caller.user_agent.clone(),
+            request_id: caller.request_id.clone(),
+            project: None,
+            repository: None,
+            digest: None,
+            tag: None,
+            detail: Map::new(),
+        }
+    }
+
+    /// Something that was refused.
+    pub(crate) fn denied(mut self) -> Self {
+        self.result = "denied";
+        self
+    }
+
+    pub(crate) fn project(mut self, project: &Project) -> Self {
+        self.project = Some((project.id, project.name.clone()));
+        self
+    }
+
+    pub(crate) fn at(mut self, (project, repository): (&Project, &str)) -> Self {
+        self.repository = Some(repository.to_owned());
+        self.project(project)
+    }
+
+    pub(crate) fn digest(mut self, digest: &Digest) -> Self {
+        self.digest = Some(*digest);
+        self
+    }
+
+    pub(crate) fn tag(mut self, tag: &str) -> Self {
+        self.tag = Some(tag.to_owned());
+        self
+    }
+
+    /// Adds a detail; nothing for null.
+    pub(crate) fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        if !value.is_null() {
+            self.detail.insert(key.to_owned(), value);
+        }
+        self
+    }
+
+    fn row(&self) -> NewEvent<'_> {
+        NewEvent {
+            action: self.action,
+            result: self.result,
+            actor: &self.actor,
+            address: &self.address,
+            user_agent: &self.user_agent,
+            request_id: &self.request_id,
+            project_id: self.project.as_ref().map(|(id, _)| *id),
+            project: self.project.as_ref().map(|(_, name)| name.as_str()),
+            repository: self.repository.as_deref(),
+            digest: self.digest.as_ref(),
+            tag: self.tag.as_deref(),
+            detail: Value::Object(self.detail.clone()),
+        }
+    }
+
+    /// Writes the event in the transaction of its action.
+    pub(crate) async fn record(&self, tx: &mut Tx) -> Result<()> {
+        Ok(metadata::audit::record(tx, &self.row()).await?)
+    }
+}
+
+/// Allowed pulls on their way to the database.
+pub(crate) struct PullLog {
+    sender: mpsc::Sender<Event>,
+    database: Database,
+}
+
+impl PullLog {
+    /// Starts the writer; it ends when the log is dropped, after writing what it holds.
+    pub(crate) fn start(database: Database) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_PULLS);
+        tokio::spawn(write_pulls(database.clone(), receiver));
+        Self { sender, database }
+    }
+
+    /// Takes a pull. Waits for the database only when thousands wait already.
+    pub(crate) async fn take(&self, event: Event) -> Result<()> {
+        if let Err(
+            mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event),
+        ) = self.sender.try_send(event)
+        {
+            let mut tx = self.database.write().await?;
+            event.record(&mut tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn write_pulls(database: Database, mut receiver: mpsc::Receiver<Event>) {
+    let mut batch: Vec<Event> = Vec::new();
+    while receiver.recv_many(&mut batch, PULLS_AT_ONCE).await > 0 {
+        if batch.len() < PULLS_AT_ONCE {
+            tokio::time::sleep(PULL_DELAY).await;
+            while batch.len() < PULLS_AT_ONCE {
+                let Ok(event) = receiver.try_recv() else { break };
+                batch.push(event);
+            }
+        }
+        if let Err(error) = write_batch(&database, &batch).await {
+            tracing::error!(%error, pulls = batch.len(), "pulls could not be written to the audit log");
+        }
+        batch.clear();
+    }
+}
+
+async fn write_batch(database: &Database, batch: &[Event]) -> metadata::Result<()> {
+    let rows: Vec<NewEvent<'_>> = batch.iter().map(Event::row).collect();
+    let mut tx = database.write().await?;
+    let now = tx.now();
+    metadata::audit::record_all(&mut tx, &rows, now).await?;
+    tx.commit().await
+}
+
+/// Which events are asked for. Every given part must match.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// In this project.
+    pub project: Option<String>,
+    /// About this digest.
+    pub digest: Option<Digest>,
+    /// One of these actions.
+    pub actions: Vec<String>,
+    /// By this user or robot.
+    pub actor: Option<String>,
+}
+
+impl Registry {
+    /// Audit events, newest first: of projects that the caller administers; of everything for
+    /// administrators of the system and security officers.
+    pub async fn audit_events(
+        &self,
+        caller: &Caller,
+        query: &AuditQuery,
+        page: &PageRequest,
+    ) -> Result<Page<EventRow>> {
+        let mut tx = self.database().read().await?;
+        let visible = self.auditable(&mut tx, caller, query.project.as_deref()).await?;
+        let project_id = match &query.project {
+            Some(name) => metadata::projects::find(&mut tx, name).await?.map(|p| p.id),
+            None => None,
+        };
+        let filter = Filter {
+            visible,
+            digest: query.digest,
+            actions: query.actions.clone(),
+            actor: query.actor.clone(),
+            project_id,
+        };
+        let limit = page.limit();
+        let rows = metadata::audit::list(&mut tx, &filter, page.after_id(), limit + 1).await?;
+        Ok(Page::cut(rows, limit, |event| event.id.to_string()))
+    }
+
+    /// The projects whose events a caller may read.
+    async fn auditable(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        project: Option<&str>,
+    ) -> Result<Visible> {
+        let principal = &caller.principal;
+        if principal.is_sysadmin() || principal.is_security_officer() {
+            return Ok(Visible::All);
+        }
+        let Some(project) = project else {
+            return Err(Error::forbidden(
+                "name a project; only system administrators and security officers read all events",
+            ));
+        };
+        let need = Need::Has(Right::ReadAudit);
+        let (project, _) = self.project_scope(tx, caller, project, need).await?;
+        Ok(Visible::Only(vec![project.id]))
+    }
+
+    /// Takes an allowed pull into the log.
+    pub(crate) async fn log_pull(&self, event: Event) -> Result<()> {
+        self.pulls().take(event).await
+    }
+
+    /// Writes an event that has no other transaction, such as a refusal.
+    pub(crate) async fn record_now(&self, event: &Event) -> Result<()> {
+        let mut tx = self.database().write().await?;
+        event.record(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// The log is shared by all clones of a registry.
+pub(crate) type SharedPullLog = Arc<PullLog>;

@@ -1,0 +1,108 @@
+//! Tags, manifests and blobs out of a repository.
+
+use crate::{
+    Error, Kind, Registry, Result,
+    access::{Need, Scope},
+    audit::Event,
+    pull::{blob_unknown, manifest_unknown},
+    push::immutable_tag,
+};
+use sealock_auth::{Caller, Right};
+use sealock_metadata::{self as metadata, Tx, manifests::Deleted};
+use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
+
+impl Registry {
+    /// Deletes a tag (only the tag), or a manifest by digest with all its tags and accessories.
+    pub async fn delete_manifest(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<()> {
+        let mut tx = self.database().write().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
+        match reference {
+            Reference::Tag(tag) => delete_tag(&mut tx, caller, &scope, tag).await?,
+            Reference::Digest(digest) => {
+                delete_digest(&mut tx, caller, &scope, digest).await?;
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes a blob out of a repository; the bytes are collected later. Refused while a manifest of
+    /// the repository names it.
+    pub async fn delete_blob(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<()> {
+        let mut tx = self.database().write().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
+        let Some(repository) = &scope.repository else { return Err(blob_unknown(digest)) };
+        if metadata::blobs::find(&mut tx, repository.id, digest).await?.is_none() {
+            return Err(blob_unknown(digest));
+        }
+        if !metadata::blobs::unlink(&mut tx, repository.id, digest).await? {
+            return Err(Error::new(
+                Kind::Conflict,
+                ErrorCode::Denied,
+                format!("a manifest of {name} names the blob {digest}; delete the manifest first"),
+            ));
+        }
+        Event::new(caller, "delete-blob")
+            .at((&scope.project, scope.name.as_str()))
+            .digest(digest)
+            .record(&mut tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn delete_tag(tx: &mut Tx, caller: &Caller, scope: &Scope, tag: &Tag) -> Result<()> {
+    let repository_id = scope.repository()?.id;
+    let unknown = || manifest_unknown(&Reference::Tag(tag.clone()));
+    let row = metadata::tags::find(tx, repository_id, tag).await?.ok_or_else(unknown)?;
+    if row.immutable {
+        return Err(immutable_tag(tag, &row.digest));
+    }
+    if !metadata::tags::delete(tx, repository_id, tag).await? {
+        return Err(unknown());
+    }
+    Event::new(caller, "untag")
+        .at((&scope.project, scope.name.as_str()))
+        .digest(&row.digest)
+        .tag(tag.as_str())
+        .record(tx)
+        .await
+}
+
+async fn delete_digest(
+    tx: &mut Tx,
+    caller: &Caller,
+    scope: &Scope,
+    digest: &Digest,
+) -> Result<Deleted> {
+    let repository_id = scope.repository()?.id;
+    let deleted = metadata::manifests::delete(tx, repository_id, digest, false)
+        .await?
+        .ok_or_else(|| manifest_unknown(&Reference::Digest(*digest)))?;
+    if let Some(tag) = &deleted.immutable {
+        return Err(Error::new(
+            Kind::Policy,
+            ErrorCode::ProjectPolicyViolation,
+            format!("the immutable tag {tag} names {digest}; only eradication removes it"),
+        ));
+    }
+    for manifest in &deleted.manifests {
+        Event::new(caller, "delete")
+            .at((&scope.project, scope.name.as_str()))
+            .digest(&manifest.digest)
+            .detail("tags", deleted.tags.clone())
+            .detail("with", (manifest.digest != *digest).then(|| digest.to_string()))
+            .record(tx)
+            .await?;
+    }
+    Ok(deleted)
+}

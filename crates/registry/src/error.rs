@@ -1,0 +1,285 @@
+use sealock_facts::Verdict;
+use sealock_oci::{Digest, DigestError, ErrorCode, ManifestError, NameError};
+use std::fmt;
+
+/// What went wrong, in the words that a face needs to choose a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request is malformed or contradicts itself.
+    Invalid,
+    /// Nobody is logged in and the thing asked for is not public.
+    Unauthenticated,
+    /// Logged in, but without the right.
+    Forbidden,
+    /// It does not exist, or it exists where the caller may not look: the same answer.
+    NotFound,
+    /// It exists already, or changed meanwhile.
+    Conflict,
+    /// Well formed, but what it says cannot be used (a policy document with an error).
+    Unprocessable,
+    /// Larger than a named limit.
+    TooLarge,
+    /// A chunk does not begin where the upload stands.
+    Range,
+    /// The gate refuses; the verdict says why.
+    Policy,
+    /// Understood, and not offered here.
+    Unsupported,
+    /// Too many of something at once; try again later.
+    Busy,
+    /// No space is left on the server.
+    Full,
+    /// The server failed. The log says why, the caller only that it happened.
+    Internal,
+}
+
+/// An error with two messages: one for the caller, one for the log.
+///
+/// `Display` is the caller's message. The log's message is in [`Error::log`].
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    code: ErrorCode,
+    message: String,
+    log: Option<String>,
+    refusal: Option<Refusal>,
+    offset: Option<u64>,
+    upload_lost: bool,
+}
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the gate refused, and where the record of it stands.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The digest that was judged.
+    pub digest: Digest,
+    /// The verdict with every reason.
+    pub verdict: Verdict,
+    /// Number of the recorded decision, for replay.
+    pub decision: Option<i64>,
+}
+
+impl Error {
+    /// An error with a caller's message.
+    pub fn new(kind: Kind, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            code,
+            message: message.into(),
+            log: None,
+            refusal: None,
+            offset: None,
+            upload_lost: false,
+        }))
+    }
+
+    /// A failure of the server: `log` is for the log only.
+    pub fn internal(log: impl fmt::Display) -> Self {
+        let mut error = Self::new(
+            Kind::Internal,
+            ErrorCode::Unknown,
+            "the registry could not complete the request; its log has the cause",
+        );
+        error.0.log = Some(log.to_string());
+        error
+    }
+
+    /// The request is malformed.
+    pub fn invalid(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, code, message)
+    }
+
+    /// There is no such thing for this caller.
+    pub fn not_found(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, code, message)
+    }
+
+    /// The caller lacks a right.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Kind::Forbidden, ErrorCode::Denied, message)
+    }
+
+    /// It exists already or changed meanwhile.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, ErrorCode::Denied, message)
+    }
+
+    /// Nobody is logged in.
+    pub fn unauthenticated() -> Self {
+        Self::new(
+            Kind::Unauthenticated,
+            ErrorCode::Unauthorized,
+            "authentication is required; log in with a user or a robot account",
+        )
+    }
+
+    /// A chunk does not begin where the upload stands.
+    pub(crate) fn range(offset: u64) -> Self {
+        let mut error = Self::new(
+            Kind::Range,
+            ErrorCode::BlobUploadInvalid,
+            format!("the chunk is out of order; the upload stands at byte {offset}"),
+        );
+        error.0.offset = Some(offset);
+        error
+    }
+
+    /// The gate refuses.
+    pub fn refused(refusal: Refusal) -> Self {
+        let mut error = Self::new(
+            Kind::Policy,
+            ErrorCode::ProjectPolicyViolation,
+            refusal_message(&refusal.verdict),
+        );
+        error.0.refusal = Some(refusal);
+        error
+    }
+
+    /// Adds a message for the log.
+    #[must_use]
+    pub fn with_log(mut self, log: impl fmt::Display) -> Self {
+        self.0.log = Some(log.to_string());
+        self
+    }
+
+    /// Marks that the upload at hand cannot go on.
+    pub(crate) fn losing_upload(mut self) -> Self {
+        self.0.upload_lost = true;
+        self
+    }
+
+    /// Whether the upload at hand cannot go on.
+    pub(crate) fn upload_is_lost(&self) -> bool {
+        self.0.upload_lost
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// What to tell the caller.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What to tell the log, if there is more to say.
+    pub fn log(&self) -> Option<&str> {
+        self.0.log.as_deref()
+    }
+
+    /// The gate's refusal, for [`Kind::Policy`].
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.0.refusal.as_ref()
+    }
+
+    /// Where the upload stands, in bytes, for [`Kind::Range`].
+    pub fn upload_offset(&self) -> Option<u64> {
+        self.0.offset
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// One sentence per objection, with what would change it.
+fn refusal_message(verdict: &Verdict) -> String {
+    /// Most reasons spelled out in a message; the rest are counted.
+    const SPELLED_OUT: usize = 8;
+    let objections = verdict.objections();
+    let mut parts: Vec<String> = objections
+        .iter()
+        .take(SPELLED_OUT)
+        .map(|reason| {
+            let mut text = format!("[{}/{}] {}", reason.policy, reason.rule, reason.message);
+            if !reason.remedy.is_empty() {
+                text.push_str(" (");
+                text.push_str(&reason.remedy);
+                text.push(')');
+            }
+            text
+        })
+        .collect();
+    if objections.len() > SPELLED_OUT {
+        parts.push(format!("and {} more", objections.len() - SPELLED_OUT));
+    }
+    if parts.is_empty() {
+        return "refused by policy".to_owned();
+    }
+    format!("refused by policy: {}", parts.join("; "))
+}
+
+impl From<DigestError> for Error {
+    fn from(error: DigestError) -> Self {
+        Self::invalid(ErrorCode::DigestInvalid, error.to_string())
+    }
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::invalid(ErrorCode::NameInvalid, error.to_string())
+    }
+}
+
+impl From<ManifestError> for Error {
+    fn from(error: ManifestError) -> Self {
+        let kind = match error {
+            ManifestError::TooLarge => Kind::TooLarge,
+            _ => Kind::Invalid,
+        };
+        Self::new(kind, ErrorCode::ManifestInvalid, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealock_facts::{Action, Outcome, Reason};
+
+    #[test]
+    fn a_refusal_says_why_and_what_to_do() {
+        let reason = |action, rule: &str| Reason {
+            policy: "tier/release".into(),
+            rule: rule.into(),
+            outcome: Outcome::Fail,
+            action,
+            message: "no signature by a listed key".into(),
+            evidence: Vec::new(),
+            remedy: "sign it".into(),
+        };
+        let verdict = Verdict {
+            action: Action::Deny,
+            reasons: vec![reason(Action::Allow, "a"), reason(Action::Deny, "signed")],
+            valid_until: None,
+        };
+        let error =
+            Error::refused(Refusal { digest: Digest::sha256(b""), verdict, decision: Some(7) });
+        assert_eq!(
+            error.to_string(),
+            "refused by policy: [tier/release/signed] no signature by a listed key (sign it)"
+        );
+        assert_eq!(error.code(), ErrorCode::ProjectPolicyViolation);
+    }
+
+    #[test]
+    fn the_cause_of_a_failure_stays_in_the_log() {
+        let error = Error::internal("disk /var is on fire");
+        assert!(!error.to_string().contains("fire"));
+        assert_eq!(error.log(), Some("disk /var is on fire"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The gate: facts from the database, policies, a door and a moment give a verdict.
+//!
+//! A verdict about an artifact alone is stored with the revisions that it was made under and used
+//! while they stand (decision D4). What depends on who asks is judged anew each time, from the
+//! policies' access settings only, and the worse of the two stands.
+
+use crate::{Error, Registry, Result, push::Incoming};
+use jiff::Timestamp;
+use sealock_auth::{Caller, Principal};
+use sealock_facts::{Door, Verdict};
+use sealock_metadata::{
+    self as metadata, Tx,
+    manifests::{Child, Kind as RowKind, Manifest as ManifestRow, State},
+};
+use sealock_oci::{Digest, ManifestKind};
+use sealock_policy::{AppliedPolicy, GateInput, RequestFacts, evaluate, is_quarantined};
+
+/// What is asked at a door.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) door: Door,
+    /// Who asks; none for a verdict about the artifact alone.
+    pub(crate) request: Option<RequestFacts>,
+    /// The cluster whose policies apply too.
+    pub(crate) cluster: Option<ClusterPolicies>,
+}
+
+/// A cluster's own policies, as they apply to one namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct ClusterPolicies {
+    /// Names them in the cache: cluster, namespace.
+    pub(crate) context: String,
+    pub(crate) policies: Vec<AppliedPolicy>,
+}
+
+impl Question {
+    /// The name of the question in the cache: verdicts of a cluster's namespace are its own.
+    pub(crate) fn context(&self) -> &str {
+        self.cluster.as_ref().map_or("", |cluster| &cluster.context)
+    }
+}
+
+/// A verdict with what is needed to enforce and record it.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// Whether a quarantine is among the reasons: it closes what rights would open.
+    pub(crate) quarantined: bool,
+    /// The digest of the canonical input, and its bytes where they are not stored yet.
+    pub(crate) input: (Digest, Option<Vec<u8>>),
+}
+
+impl Judged {
+    /// Evaluates.
+    pub(crate) fn of(input: &GateInput) -> Result<Self> {
+        let verdict = evaluate(input);
+        let bytes = input.canonical_bytes().map_err(Error::internal)?;
+        let digest = Digest::sha256(&bytes);
+        Ok(Self { quarantined: is_quarantined(&verdict), verdict, input: (digest, Some(bytes)) })
+    }
+
+    /// The objections in plain words.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let objections = self.verdict.objections();
+        let words = objections
+            .iter()
+            .map(|reason| format!("[{}/{}] {}", reason.policy, reason.rule, reason.message));
+        words.collect()
+    }
+}
+
+/// A manifest as the gate looks at it, stored or on its way in.
+pub(crate) struct Node {
+    pub(crate) digest: Digest,
+    pub(crate) kind: ManifestKind,
+    pub(crate) platform: Option<String>,
+    pub(crate) artifact_type: Option<String>,
+    pub(crate) blobs: Vec<Digest>,
+    pub(crate) chain: Option<Digest>,
+    pub(crate) contents_id: Option<i64>,
+    pub(crate) children: Vec<Child>,
+    pub(crate) held: bool,
+    /// What it is evidence about, if it may be evidence.
+    pub(crate) about: Option<Digest>,
+}
+
+impl Node {
+    /// A manifest that is being pushed.
+    pub(crate) fn incoming(incoming: &Incoming) -> Self {
+        let manifest = &incoming.manifest;
+        let blobs = manifest.config.iter().chain(&manifest.layers).map(|blob| blob.digest);
+        Self {
+            digest: incoming.digest,
+            kind: manifest.kind,
+            platform: None,
+            artifact_type: manifest.referrer_type().map(str::to_owned),
+            blobs: blobs.collect(),
+            chain: incoming.chain(),
+            contents_id: None,
+            children: incoming.child_rows(),
+            held: false,
+            about: incoming.accessory.map(|accessory| accessory.subject),
+        }
+    }
+
+    /// A manifest that is stored.
+    pub(crate) async fn stored(tx: &mut Tx, row: &ManifestRow) -> Result<Self> {
+        let blobs = metadata::manifests::blobs(tx, row.repository_id, &[row.id]).await?;
+        let children = match row.kind {
+            RowKind::Index => {
+                metadata::manifests::children(tx, row.repository_id, &[row.id]).await?
+            }
+            RowKind::Image => Vec::new(),
+        };
+        Ok(Self {
+            digest: row.digest,
+            kind: match row.kind {
+                RowKind::Image => ManifestKind::Image,
+                RowKind::Index => ManifestKind::Index,
+            },
+            platform: None,
+            artifact_type: row.artifact_type.clone(),
+            blobs: blobs.into_iter().map(|blob| blob.digest).collect(),
+            chain: row.chain,
+            contents_id: row.contents_id,
+            children,
+            held: row.state == State::Held,
+            about: row.subject,
+        })
+    }
+}
+
+impl Registry {
+    /// Who asks, as policies see them.
+    pub(crate) fn request_facts(
+        &self,
+        caller: &Caller,
+        more: impl FnOnce(&mut RequestFacts),
+    ) -> RequestFacts {
+        let mut request = RequestFacts {
+            principal: match &caller.principal {
+                Principal::Anonymous => None,
+                known => Some(known.to_string()),
+            },
+            robot: matches!(caller.principal, Principal::Robot { .. }),
+            address: Some(caller.address),
+            ..RequestFacts::default()
+        };
+        more(&mut request);
+        request
+    }
+
+    /// The present moment, by the clock seam.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.database().clock().now()
+    }
+}

@@ -1,0 +1,174 @@
+//! Lists of the distribution API: tags, referrers, catalog.
+
+use crate::{
+    Error, Page, PageRequest, Registry, Result,
+    access::Need,
+    push::{fallback_subject, legacy_subject},
+};
+use sealock_auth::{Caller, Right};
+use sealock_metadata::{self as metadata, Tx};
+use sealock_oci::{Descriptor, Digest, Manifest, RepositoryName, Tag};
+use std::collections::BTreeMap;
+
+/// Most entries of a client-kept referrers index that are looked up.
+const MAX_FALLBACK_ENTRIES: usize = 1_000;
+
+/// Which tags are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TagsShown {
+    /// Every tag, as the distribution API lists them.
+    #[default]
+    All,
+    /// Without those that clients keep for accessories (`sha256-….sig` and the like).
+    WithoutAccessories,
+}
+
+impl Registry {
+    /// Tags of a repository in bytewise order.
+    pub async fn list_tags(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        shown: TagsShown,
+        page: &PageRequest,
+    ) -> Result<Page<Tag>> {
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
+        let repository_id = scope.repository()?.id;
+        let after = page.after.clone().unwrap_or_default();
+        let limit = page.limit();
+        let rows = metadata::tags::list(&mut tx, repository_id, &after, limit + 1).await?;
+        let tags = rows.iter().map(|row| row.name.parse::<Tag>()).collect::<Result<Vec<_>, _>>();
+        let mut page = Page::cut(tags.map_err(Error::internal)?, limit, Tag::to_string);
+        if shown == TagsShown::WithoutAccessories {
+            page.items.retain(|tag| !is_accessory_tag(tag));
+        }
+        Ok(page)
+    }
+
+    /// What refers to a digest (distribution-spec, "Listing Referrers"), by digest: manifests whose
+    /// `subject` it is, and those that a client lists in its own index under the tag
+    /// `sha256-<hex>`. Entries of such an index count only while their manifest is here, and are
+    /// described by it: a stale or wrong index misleads nobody. The subject need not exist.
+    pub async fn list_referrers(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<Descriptor>> {
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
+        let Some(repository) = &scope.repository else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let after = page.after.clone().unwrap_or_default();
+        let limit = page.limit();
+        let rows = metadata::manifests::referrers(
+            &mut tx,
+            repository.id,
+            subject,
+            artifact_type,
+            &after,
+            limit + 1,
+        )
+        .await?;
+        let mut found: BTreeMap<String, Descriptor> = BTreeMap::new();
+        for row in rows {
+            found.insert(
+                row.digest.to_string(),
+                Descriptor {
+                    media_type: row.media_type,
+                    digest: row.digest,
+                    size: row.size,
+                    artifact_type: row.artifact_type,
+                    urls: Vec::new(),
+                    annotations: row.annotations,
+                    platform: None,
+                },
+            );
+        }
+        for listed in fallback_entries(&mut tx, repository.id, subject).await? {
+            let wanted = artifact_type.is_none_or(|t| listed.artifact_type.as_deref() == Some(t));
+            let key = listed.digest.to_string();
+            if wanted && key > after {
+                found.entry(key).or_insert(listed);
+            }
+        }
+        let items = found.into_values().take(limit as usize + 1).collect();
+        Ok(Page::cut(items, limit, |descriptor| descriptor.digest.to_string()))
+    }
+
+    /// Names of the repositories that the caller may pull from, in bytewise order.
+    pub async fn catalog(
+        &self,
+        caller: &Caller,
+        page: &PageRequest,
+    ) -> Result<Page<RepositoryName>> {
+        let mut tx = self.database().read().await?;
+        let visible = self.visible(&mut tx, caller).await?;
+        let after = page.after.clone().unwrap_or_default();
+        let limit = page.limit();
+        let rows = metadata::repositories::list(&mut tx, &visible, &after, limit + 1).await?;
+        let names = rows.iter().map(|row| row.name.parse()).collect::<Result<Vec<_>, _>>();
+        Ok(Page::cut(names.map_err(Error::internal)?, limit, RepositoryName::to_string))
+    }
+}
+
+/// Whether a tag is one that clients keep for accessories.
+pub(crate) fn is_accessory_tag(tag: &Tag) -> bool {
+    fallback_subject(tag).is_some() || legacy_subject(tag).is_some()
+}
+
+/// What a client-kept index under `sha256-<hex>` lists, as far as it is here.
+async fn fallback_entries(
+    tx: &mut Tx,
+    repository_id: i64,
+    subject: &Digest,
+) -> Result<Vec<Descriptor>> {
+    let Ok(tag) = subject.to_string().replacen(':', "-", 1).parse::<Tag>() else {
+        // A SHA-512 digest is longer than a tag may be.
+        return Ok(Vec::new());
+    };
+    let Some(stored) = metadata::manifests::load_tagged(tx, repository_id, &tag).await? else {
+        return Ok(Vec::new());
+    };
+    let Ok(index) = Manifest::parse(&stored.manifest.media_type, &stored.payload) else {
+        return Ok(Vec::new());
+    };
+    let digests: Vec<Digest> =
+        index.manifests.iter().take(MAX_FALLBACK_ENTRIES).map(|entry| entry.digest).collect();
+    let present = metadata::manifests::load_many(tx, repository_id, &digests).await?;
+    Ok(present
+        .into_iter()
+        .map(|stored| Descriptor {
+            media_type: stored.manifest.media_type,
+            digest: stored.manifest.digest,
+            size: stored.manifest.size,
+            artifact_type: stored.manifest.artifact_type,
+            urls: Vec::new(),
+            annotations: stored.manifest.annotations,
+            platform: None,
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accessory_tags_are_told_by_their_whole_name() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let tag = |text: String| text.parse::<Tag>().expect("a tag");
+        for yes in
+            [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha256-{hex}.att")]
+        {
+            assert!(is_accessory_tag(&tag(yes)));
+        }
+        for no in [format!("sha256-{hex}.sig2"), format!("sha256-{}", &hex[1..]), "v1".into()] {
+            assert!(!is_accessory_tag(&tag(no)));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Policy documents: the floor, the tiers', the projects'.
+
+use crate::{Error, Registry, Result, access::Need, audit::Event, gate::ClusterPolicies};
+use sealock_auth::{Caller, Right};
+use sealock_facts::Tier;
+use sealock_metadata::{
+    self as metadata, Tx,
+    policies::{Policy as PolicyRow, PolicyScope},
+    projects::Project,
+};
+use sealock_oci::{Digest, ErrorCode};
+use sealock_policy::{AppliedPolicy, PolicyDocument, PolicyError, Scope as DocumentScope};
+use std::{collections::HashMap, sync::Arc};
+
+/// Most parsed documents kept in memory.
+const CACHED_DOCUMENTS: u64 = 4_096;
+/// Who writes what ships with the product.
+const SHIPPED: &str = "sealock";
+
+/// Which policy is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyTarget {
+    /// The whole system's.
+    Floor,
+    /// A tier's.
+    Tier(Tier),
+    /// A project's, by name.
+    Project(String),
+}
+
+/// A policy as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PolicyText {
+    /// Where it is set: `floor`, `tier` or `project`.
+    pub scope: &'static str,
+    /// Which tier or project; empty for the floor.
+    pub name: String,
+    /// Its version, counted from 1.
+    pub revision: i64,
+    /// SHA-256 of the text.
+    pub digest: Digest,
+    /// The text as it was written.
+    pub text: String,
+    /// Who wrote it.
+    pub author: String,
+    /// When.
+    pub created_at: jiff::Timestamp,
+}
+
+/// Parsed documents by row: a row never changes.
+pub(crate) struct PolicyCache(moka::sync::Cache<i64, Arc<PolicyDocument>>);
+
+impl PolicyCache {
+    pub(crate) fn new() -> Self {
+        Self(moka::sync::Cache::new(CACHED_DOCUMENTS))
+    }
+
+    fn parse(&self, row: &PolicyRow) -> Result<Arc<PolicyDocument>> {
+        if let Some(document) = self.0.get(&row.id) {
+            return Ok(document);
+        }
+        let text = row.document.as_deref().unwrap_or_default();
+        let document = sealock_policy::parse(text).map_err(|error| {
+            Error::internal(format!("the stored policy {} does not parse: {error}", row.id))
+        })?;
+        let document = Arc::new(document);
+        self.0.insert(row.id, document.clone());
+        Ok(document)
+    }
+}
+
+impl Registry {
+    /// The documents that apply to a project: floor, tier, itself, and a cluster's.
+    pub(crate) async fn policies_of(
+        &self,
+        tx: &mut Tx,
+        project: &Project,
+        cluster: Option<&ClusterPolicies>,
+    ) -> Result<Vec<AppliedPolicy>> {
+        let rows = metadata::policies::applicable(tx, project.tier, project.id, None).await?;
+        let mut applied = Vec::with_capacity(rows.len());
+        for row in rows {
+            applied.push(AppliedPolicy {
+                scope: match row.scope {
+                    PolicyScope::Floor => DocumentScope::Floor,
+                    PolicyScope::Tier => DocumentScope::Tier,
+                    PolicyScope::Project => DocumentScope::Project,
+                    PolicyScope::Cluster => DocumentScope::Cluster,
+                },
+                revision: row.version,
+                in_force_since: row.created_at,
+                document: (*self.policy_cache().parse(&row)?).clone(),
+            });
+        }
+        applied.extend(cluster.into_iter().flat_map(|cluster| cluster.policies.iter().cloned()));
+        Ok(applied)
+    }
+
+    /// A policy as it stands. The floor and the tiers' may be read by everybody who is logged in:
+    /// who is refused has a right to know by what.
+    pub async fn policy(
+        &self,
+        caller: &Caller,
+        target: &PolicyTarget,
+    ) -> Result<Option<PolicyText>> {
+        let mut tx = self.database().read().await?;
+        let (scope, key, name) = self.policy_key(&mut tx, caller, target, false).await?.words();
+        let row = metadata::policies::current(&mut tx, scope, &key).await?;
+        Ok(row.map(|row| text_of(row, name)))
+    }
+
+    /// Sets a policy. Only the security role edits the floor and the tiers'; a project's is edited
+    /// by its administrators and can only add to them, for policies are never merged (decision D2).
+    pub async fn put_policy(
+        &self,
+        caller: &Caller,
+        target: &PolicyTarget,
+        text: &str,
+    ) -> Result<PolicyText> {
+        sealock_policy::parse(text).map_err(|error| invalid(&error))?;
+        self.write_policy(caller, target, Some(text))
+            .await?
+            .ok_or_else(|| Error::internal("a policy was written and is not there"))
+    }
+
+    /// Removes a project's policy.
+    pub async fn delete_policy(&self, caller: &Caller, project: &str) -> Result<()> {
+        let target = PolicyTarget::Project(project.to_owned());
+        self.write_policy(caller, &target, None).await.map(|_| ())
+    }
+
+    async fn write_policy(
+        &self,
+        caller: &Caller,
+        target: &PolicyTarget,
+        text: Option<&str>,
+    ) -> Result<Option<PolicyText>> {
+        let mut tx = self.database().write().await?;
+        let found = self.policy_key(&mut tx, caller, target, true).await?;
+        let (scope, key, name) = found.words();
+        let before = metadata::policies::current(&mut tx, scope, &key).await?;
+        if before.as_ref().and_then(|row| row.document.as_deref()) == text {
+            // Written again as it stands: "enforce after N days" goes on counting.
+            return Ok(before.map(|row| text_of(row, name)));
+        }
+        let who = caller.principal.to_string();
+        let row = metadata::policies::put(&mut tx, scope, &key, text, &who).await?;
+        let mut event = Event::new(caller, "policy")
+            .detail("scope", scope.as_str())
+            .detail("name", name.clone())
+            .detail("revision", row.version)
+            .detail("removed", text.is_none());
+        match &found {
+            Found::Project(project) => {
+                metadata::projects::bump_policy_rev(&mut tx, project.id).await?;
+                event = event.project(project);
+            }
+            Found::Floor | Found::Tier(_) => {
+                metadata::settings::bump_system_rev(&mut tx).await?;
+            }
+        }
+        event.record(&mut tx).await?;
+        tx.commit().await?;
+        Ok(row.document.is_some().then(|| text_of(row, name)))
+    }
+
+    async fn policy_key(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        target: &PolicyTarget,
+        write: bool,
+    ) -> Result<Found> {
+        if write && !matches!(target, PolicyTarget::Project(_)) {
+            self.require_security(caller)?;
+        } else if matches!(caller.principal, sealock_auth::Principal::Anonymous) {
+            return Err(Error::unauthenticated());
+        }
+        Ok(match target {
+            PolicyTarget::Floor => Found::Floor,
+            PolicyTarget::Tier(tier) => Found::Tier(*tier),
+            PolicyTarget::Project(name) => {
+                let right = if write { Right::ManageProject } else { Right::Pull };
+                Found::Project(self.project_scope(tx, caller, name, Need::Has(right)).await?.0)
+            }
+        })
+    }
+
+    /// Sets the documents that ship with the product where none was ever set.
+    pub(crate) async fn set_shipped_policies(&self) -> Result<()> {
+        let mut shipped: HashMap<(PolicyScope, String), &'static str> = HashMap::new();
+        shipped.insert((PolicyScope::Floor, String::new()), sealock_policy::default_text(None));
+        for tier in Tier::ALL {
+            let key = (PolicyScope::Tier, tier.as_str().to_owned());
+            shipped.insert(key, sealock_policy::default_text(Some(tier)));
+        }
+        let mut tx = self.database().read().await?;
+        let mut missing = Vec::new();
+        for ((scope, key), text) in shipped {
+            if metadata::policies::version(&mut tx, scope, &key, 1).await?.is_none() {
+                missing.push((scope, key, text));
+            }
+        }
+        drop(tx);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.database().write().await?;
+        for (scope, key, text) in missing {
+            metadata::policies::put(&mut tx, scope, &key, Some(text), SHIPPED).await?;
+        }
+        metadata::settings::bump_system_rev(&mut tx).await?;
+        match tx.commit().await {
+            // Another replica was first.
+            Ok(()) | Err(metadata::Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+enum Found {
+    Floor,
+    Tier(Tier),
+    Project(Project),
+}
+
+impl Found {
+    /// Scope, key of the row, name for people.
+    fn words(&self) -> (PolicyScope, String, String) {
+        match self {
+            Self::Floor => (PolicyScope::Floor, String::new(), String::new()),
+            Self::Tier(tier) => {
+                (PolicyScope::Tier, tier.as_str().to_owned(), tier.as_str().to_owned())
+            }
+            Self::Project(project) => {
+                (PolicyScope::Project, project.id.to_string(), project.name.clone())
+            }
+        }
+    }
+}
+
+fn text_of(row: PolicyRow, name: String) -> PolicyText {
+    let text = row.document.unwrap_or_default();
+    PolicyText {
+        scope: row.scope.as_str(),
+        name,
+        revision: row.version,
+        digest: Digest::sha256(text.as_bytes()),
+        text,
+        author: row.author,
+        created_at: row.created_at,
+    }
+}
+
+/// A document that does not parse, with its line.
+pub(crate) fn invalid(error: &PolicyError) -> Error {
+    Error::new(crate::Kind::Unprocessable, ErrorCode::ManifestInvalid, error.to_string())
+}

@@ -1,0 +1,98 @@
+//! The product's own keys: made on the first start, sealed under the master key (decision D17).
+
+use crate::{Error, Result};
+use sealock_metadata::{self as metadata, Database, Tx};
+use sealock_signing::{MasterKey, PublicKey, SigningKey};
+
+/// What a key is for. A key of one purpose never signs for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Evidence,
+    Token,
+}
+
+impl Purpose {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Evidence => "evidence",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// The product's own keys.
+#[derive(Debug)]
+pub struct ProductKeys {
+    evidence: SigningKey,
+    token: SigningKey,
+}
+
+impl ProductKeys {
+    /// Loads the keys; makes those that do not exist. Replicas that start together agree on the
+    /// first that is stored.
+    pub(crate) async fn load(database: &Database, master: &MasterKey) -> Result<Self> {
+        Ok(Self {
+            evidence: load(database, master, Purpose::Evidence).await?,
+            token: load(database, master, Purpose::Token).await?,
+        })
+    }
+
+    /// Signs verification summaries.
+    pub(crate) fn evidence(&self) -> &SigningKey {
+        &self.evidence
+    }
+
+    /// The public key with which verification summaries verify.
+    pub fn evidence_public(&self) -> &PublicKey {
+        self.evidence.public_key()
+    }
+
+    /// Signs the tokens of the registry's token service.
+    pub fn token(&self) -> &SigningKey {
+        &self.token
+    }
+}
+
+async fn load(database: &Database, master: &MasterKey, purpose: Purpose) -> Result<SigningKey> {
+    let mut tx = database.read().await?;
+    if let Some(key) = current(&mut tx, master, purpose).await? {
+        return Ok(key);
+    }
+    drop(tx);
+    let key = SigningKey::generate().map_err(Error::internal)?;
+    let id = key.public_key().id().clone();
+    let sealed = master.seal(&label(purpose, &id), &key.to_pkcs8()).map_err(Error::internal)?;
+    let mut tx = database.write().await?;
+    // Another replica may have made one meanwhile; the writer's lock is held from here on.
+    if let Some(key) = current(&mut tx, master, purpose).await? {
+        return Ok(key);
+    }
+    let pem = key.public_key().to_pem();
+    metadata::product_keys::create(&mut tx, &id, purpose.word(), &sealed, Some(&pem)).await?;
+    tx.commit().await?;
+    Ok(key)
+}
+
+async fn current(
+    tx: &mut Tx,
+    master: &MasterKey,
+    purpose: Purpose,
+) -> Result<Option<SigningKey>> {
+    let Some(row) = metadata::product_keys::current(tx, purpose.word()).await? else {
+        return Ok(None);
+    };
+    let der = master.unseal(&label(purpose, &row.id), &row.sealed).map_err(|error| {
+        Error::internal(format!(
+            "the {} key {} cannot be opened: {error}. Start with the master key under which it \
+             was sealed",
+            purpose.word(),
+            row.id
+        ))
+    })?;
+    Ok(Some(SigningKey::from_pkcs8(&der).map_err(Error::internal)?))
+}
+
+/// What a sealed key opens with: its purpose and id, so that rows cannot be swapped.
+fn label(purpose: Purpose, id: &str) -> String {
+    format!("{}/{id}", purpose.word())
+}

@@ -1,0 +1,172 @@
+//! Projects, repositories and who belongs to them.
+
+use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Event};
+use sealock_auth::{Caller, Principal, Right};
+use sealock_facts::Tier;
+use sealock_metadata::{self as metadata, projects::Project as ProjectRow};
+use sealock_oci::{ErrorCode, RepositoryName};
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Project {
+    /// Its number, never reused.
+    pub id: i64,
+    /// Its name: the first part of every repository in it.
+    pub name: String,
+    /// Whether anybody may pull.
+    pub public: bool,
+    /// Its tier.
+    pub tier: Tier,
+    /// When it was made.
+    pub created_at: jiff::Timestamp,
+}
+
+impl From<ProjectRow> for Project {
+    fn from(row: ProjectRow) -> Self {
+        let ProjectRow { id, name, public, tier, created_at, .. } = row;
+        Self { id, name, public, tier, created_at }
+    }
+}
+
+/// What a new project is to be.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    /// Its name: one part of a repository name.
+    pub name: String,
+    /// Whether anybody may pull.
+    pub public: bool,
+    /// Its tier.
+    pub tier: Tier,
+}
+
+/// A repository in a list.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RepositorySummary {
+    /// Full name.
+    pub name: RepositoryName,
+    /// Manifests in it, accessories included.
+    pub artifacts: u64,
+    /// Tags in it.
+    pub tags: u64,
+}
+
+impl Registry {
+    /// Makes a project. Any user may make one up to the tier `integration` and administers it;
+    /// tiers from `release` on are for system administrators.
+    pub async fn create_project(&self, caller: &Caller, new: &NewProject) -> Result<Project> {
+        let owner = match &caller.principal {
+            Principal::User { id, sysadmin, .. } => {
+                if new.tier >= Tier::Release && !sysadmin {
+                    return Err(Error::forbidden(format!(
+                        "only a system administrator makes a project of the tier {}",
+                        new.tier
+                    )));
+                }
+                *id
+            }
+            Principal::Anonymous => return Err(Error::unauthenticated()),
+            Principal::Robot { .. } => {
+                return Err(Error::forbidden("a robot belongs to its project and makes no other"));
+            }
+        };
+        check_name(&new.name)?;
+        let mut tx = self.database().write().await?;
+        let row = metadata::projects::create(&mut tx, &new.name, new.public, new.tier, Some(owner))
+            .await?
+            .ok_or_else(|| {
+                Error::conflict(format!("there is a project of the name {:?}", new.name))
+            })?;
+        metadata::members::put(&mut tx, row.id, owner, sealock_auth::Role::ProjectAdmin.id())
+            .await?;
+        Event::new(caller, "create-project")
+            .project(&row)
+            .detail("tier", row.tier.as_str())
+            .detail("public", row.public)
+            .record(&mut tx)
+            .await?;
+        tx.commit().await?;
+        Ok(row.into())
+    }
+
+    /// A project that the caller may pull from.
+    pub async fn project(&self, caller: &Caller, name: &str) -> Result<Project> {
+        let mut tx = self.database().read().await?;
+        let need = Need::Has(Right::Pull);
+        Ok(self.project_scope(&mut tx, caller, name, need).await?.0.into())
+    }
+
+    /// Projects that the caller may pull from, by name.
+    pub async fn projects(&self, caller: &Caller, page: &PageRequest) -> Result<Page<Project>> {
+        let mut tx = self.database().read().await?;
+        let visible = self.visible(&mut tx, caller).await?;
+        let (after, limit) = (page.after.clone().unwrap_or_default(), page.limit());
+        let rows = metadata::projects::list(&mut tx, &visible, &after, limit + 1).await?;
+        let rows = rows.into_iter().map(Project::from).collect();
+        Ok(Page::cut(rows, limit, |project: &Project| project.name.clone()))
+    }
+
+    /// Changes a project. Its tier is changed by system administrators only: it decides what may
+    /// enter.
+    pub async fn update_project(
+        &self,
+        caller: &Caller,
+        name: &str,
+        public: Option<bool>,
+        tier: Option<Tier>,
+    ) -> Result<Project> {
+        if tier.is_some() {
+            self.require_admin(caller)?;
+        }
+        let mut tx = self.database().write().await?;
+        let need = Need::Has(Right::ManageProject);
+        let (before, _) = self.project_scope(&mut tx, caller, name, need).await?;
+        let (public, tier) = (public.unwrap_or(before.public), tier.unwrap_or(before.tier));
+        metadata::projects::update(&mut tx, before.id, public, tier).await?;
+        let row = metadata::projects::get(&mut tx, before.id).await?.ok_or_else(vanished)?;
+        Event::new(caller, "update-project")
+            .project(&row)
+            .detail("tier", row.tier.as_str())
+            .detail("public", row.public)
+            .record(&mut tx)
+            .await?;
+        tx.commit().await?;
+        Ok(row.into())
+    }
+
+    /// Repositories of a project with what they hold, by name.
+    pub async fn repositories(
+        &self,
+        caller: &Caller,
+        project: &str,
+        page: &PageRequest,
+    ) -> Result<Page<RepositorySummary>> {
+        let mut tx = self.database().read().await?;
+        let need = Need::Has(Right::Pull);
+        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
+        let (after, limit) = (page.after.clone().unwrap_or_default(), page.limit());
+        let rows =
+            metadata::repositories::with_counts(&mut tx, project.id, &after, limit + 1).await?;
+        let summary = |(row, artifacts, tags): (metadata::repositories::Repository, u64, u64)| {
+            let name = row.name.parse().map_err(Error::internal)?;
+            Ok(RepositorySummary { name, artifacts, tags })
+        };
+        let rows = rows.into_iter().map(summary).collect::<Result<Vec<_>>>()?;
+        Ok(Page::cut(rows, limit, |row: &RepositorySummary| row.name.to_string()))
+    }
+}
+
+fn vanished() -> Error {
+    Error::conflict("the project was removed meanwhile")
+}
+
+/// A project's name is one part of a repository name.
+fn check_name(name: &str) -> Result<()> {
+    let parsed: RepositoryName = name.parse()?;
+    if parsed.within_project().is_some() {
+        return Err(Error::invalid(
+            ErrorCode::NameInvalid,
+            "a project's name has one part, without a slash",
+        ));
+    }
+    Ok(())
+}

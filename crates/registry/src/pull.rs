@@ -1,0 +1,306 @@
+//! Manifests and blobs out, through the pull door.
+
+use crate::{
+    Error, Registry, Result,
+    access::{Need, Scope, is_security},
+    audit::Event,
+    gate::{Judged, Question},
+};
+use bytes::Bytes;
+use sealock_auth::{Caller, Right};
+use sealock_blobs::{BlobKey, BlobReader};
+use sealock_facts::{Action, Door};
+use sealock_metadata::{
+    self as metadata, Tx,
+    blobs::Blob,
+    manifests::{Manifest as ManifestRow, Stored},
+};
+use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName};
+
+/// Most manifests of a repository that are asked whether they open a blob.
+const ASKED_MANIFESTS: u32 = 64;
+
+/// A manifest as it was pushed.
+#[derive(Debug, Clone)]
+pub struct PulledManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// The media type it was pushed with.
+    pub media_type: String,
+    /// Its bytes, unchanged.
+    pub payload: Bytes,
+    /// What the gate warns of, in plain words, for the header `Warning`.
+    pub warnings: Vec<String>,
+}
+
+/// A blob that the caller may know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobInfo {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Registry {
+    /// A manifest by tag or digest, through the pull door. The same for GET and HEAD: a client that
+    /// sees a HEAD succeed can rely on the GET.
+    ///
+    /// Whoever may push to the repository may read its manifests whatever the verdict (decision
+    /// D10), unless they are quarantined.
+    pub async fn get_manifest(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<PulledManifest> {
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
+        let repository_id = scope.repository()?.id;
+        let stored = load(&mut tx, repository_id, reference).await?;
+        let question = self.pull_question(caller, Some(reference));
+        let judged = self.verdict(&mut tx, &scope, &stored.manifest, &question).await?;
+        let judged = match judged {
+            Some(judged) => judged,
+            None => {
+                drop(tx);
+                self.judge_stored(&scope, &stored.manifest, &question).await?
+            }
+        };
+        let digest = stored.manifest.digest;
+        let mut warnings = Vec::new();
+        match judged.verdict.action {
+            Action::Allow => {}
+            Action::Warn => warnings = judged.words(),
+            Action::Hold | Action::Deny if may_examine(caller, &scope, &judged) => {
+                warnings = judged.words();
+            }
+            Action::Hold | Action::Deny => {
+                let place = (&scope.project, scope.name.as_str());
+                return Err(self.refuse(caller, place, digest, Door::Pull, judged).await);
+            }
+        }
+        let mut event =
+            Event::new(caller, "pull").at((&scope.project, scope.name.as_str())).digest(&digest);
+        if let Reference::Tag(tag) = reference {
+            event = event.tag(tag.as_str());
+        }
+        self.log_pull(event).await?;
+        Ok(PulledManifest {
+            digest,
+            media_type: stored.manifest.media_type,
+            payload: stored.payload.into(),
+            warnings,
+        })
+    }
+
+    /// Whether a blob is in a repository that the caller may read, and how large it is.
+    ///
+    /// Answers pushers also about blobs of refused artifacts, or every push would upload again; for
+    /// others it is as closed as the blob itself.
+    pub async fn head_blob(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<BlobInfo> {
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
+        let blob = find_blob(&mut tx, &scope, digest).await?;
+        drop(tx);
+        if !scope.may_write() {
+            self.open_to(caller, &scope, digest).await?;
+        }
+        Ok(BlobInfo { digest: blob.digest, size: blob.size })
+    }
+
+    /// Opens a blob for reading. Refused, with the artifact's reasons, when every artifact of the
+    /// repository that uses it is refused (decision D10).
+    pub async fn open_blob(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<BlobReader> {
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
+        let blob = find_blob(&mut tx, &scope, digest).await?;
+        drop(tx);
+        self.open_to(caller, &scope, digest).await?;
+        let key = BlobKey { digest: blob.digest, generation: blob.generation };
+        Ok(self.blobs().open_blob(&key).await?)
+    }
+
+    /// Links a blob from another repository, so that it need not be uploaded. `false` when the
+    /// caller may not read it there, or it is not there: the two are the same answer.
+    ///
+    /// A mount opens the blob for reading in the target, so it asks what a GET at the source asks.
+    pub async fn mount_blob(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        digest: &Digest,
+        from: Option<&RepositoryName>,
+    ) -> Result<bool> {
+        let mut tx = self.database().read().await?;
+        self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        let source = match from {
+            Some(from) => Some(from.clone()),
+            None => {
+                let visible = self.visible(&mut tx, caller).await?;
+                self.mount_source(&mut tx, &visible, digest).await?
+            }
+        };
+        drop(tx);
+        let Some(source) = source else { return Ok(false) };
+        if !self.may_mount(caller, &source, digest).await? {
+            return Ok(false);
+        }
+        let mut tx = self.database().write().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        let repository = scope.ensure_repository(&mut tx).await?;
+        let linked = metadata::blobs::link(&mut tx, repository.id, &[*digest]).await?;
+        tx.commit().await?;
+        Ok(!linked.is_empty())
+    }
+
+    async fn mount_source(
+        &self,
+        tx: &mut Tx,
+        visible: &metadata::projects::Visible,
+        digest: &Digest,
+    ) -> Result<Option<RepositoryName>> {
+        let Some(id) = metadata::blobs::find_mountable(tx, visible, digest).await? else {
+            return Ok(None);
+        };
+        let repository = metadata::repositories::get(tx, id).await?;
+        repository.map(|row| row.name.parse().map_err(Error::internal)).transpose()
+    }
+
+    async fn may_mount(
+        &self,
+        caller: &Caller,
+        source: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool> {
+        let mut tx = self.database().read().await?;
+        let Ok(scope) = self.scope(&mut tx, caller, source, Need::Has(Right::Pull)).await else {
+            return Ok(false);
+        };
+        if find_blob(&mut tx, &scope, digest).await.is_err() {
+            return Ok(false);
+        }
+        drop(tx);
+        match self.open_to(caller, &scope, digest).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == crate::Kind::Internal => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Fails when no artifact of the repository opens this blob to the caller. A blob that no
+    /// manifest names is open to those who may push, who brought it, and to nobody else.
+    async fn open_to(&self, caller: &Caller, scope: &Scope, digest: &Digest) -> Result<()> {
+        let repository_id = scope.repository()?.id;
+        let mut tx = self.database().read().await?;
+        let question = self.pull_question(caller, None);
+        let users =
+            metadata::manifests::using_blob(&mut tx, repository_id, digest, ASKED_MANIFESTS)
+                .await?;
+        if users.is_empty() {
+            let banned = self.blob_is_quarantined(&mut tx, digest).await? && !is_security(caller);
+            return match scope.may_write() && !banned {
+                true => Ok(()),
+                false => Err(blob_unknown(digest)),
+            };
+        }
+        // First what is known already: in the steady state the newest user of the blob answers.
+        let mut unknown = Vec::new();
+        let mut refused = None;
+        for manifest in users {
+            match self.verdict(&mut tx, scope, &manifest, &question).await? {
+                Some(judged) if opens(caller, scope, &judged) => return Ok(()),
+                Some(judged) => refused = Some((manifest.digest, judged)),
+                None => unknown.push(manifest),
+            }
+        }
+        drop(tx);
+        for manifest in unknown {
+            let judged = self.judge_stored(scope, &manifest, &question).await?;
+            if opens(caller, scope, &judged) {
+                return Ok(());
+            }
+            refused = Some((manifest.digest, judged));
+        }
+        match refused {
+            Some((of, judged)) => {
+                let place = (&scope.project, scope.name.as_str());
+                Err(self.refuse(caller, place, of, Door::Pull, judged).await)
+            }
+            None => Err(blob_unknown(digest)),
+        }
+    }
+
+    fn pull_question(&self, caller: &Caller, reference: Option<&Reference>) -> Question {
+        let request = self.request_facts(caller, |request| {
+            request.by_digest = !matches!(reference, Some(Reference::Tag(_)));
+        });
+        Question { door: Door::Pull, request: Some(request), cluster: None }
+    }
+}
+
+/// Whether a refused manifest may be read all the same: by who may write here, or examine.
+/// Quarantine is lifted for the security role only.
+fn may_examine(caller: &Caller, scope: &Scope, judged: &Judged) -> bool {
+    if judged.quarantined {
+        return is_security(caller);
+    }
+    scope.may_write() || scope.rights.contains(Right::Examine)
+}
+
+/// Whether the blobs of a judged artifact may be read.
+fn opens(caller: &Caller, scope: &Scope, judged: &Judged) -> bool {
+    if judged.verdict.action <= Action::Warn {
+        return true;
+    }
+    match judged.quarantined {
+        true => is_security(caller),
+        false => scope.rights.contains(Right::Examine),
+    }
+}
+
+async fn load(tx: &mut Tx, repository_id: i64, reference: &Reference) -> Result<Stored> {
+    let found = match reference {
+        Reference::Digest(digest) => metadata::manifests::load(tx, repository_id, digest).await?,
+        Reference::Tag(tag) => metadata::manifests::load_tagged(tx, repository_id, tag).await?,
+    };
+    found.ok_or_else(|| manifest_unknown(reference))
+}
+
+/// The row that a reference names.
+pub(crate) async fn resolve(
+    tx: &mut Tx,
+    repository_id: i64,
+    reference: &Reference,
+) -> Result<ManifestRow> {
+    Ok(load(tx, repository_id, reference).await?.manifest)
+}
+
+async fn find_blob(tx: &mut Tx, scope: &Scope, digest: &Digest) -> Result<Blob> {
+    let Some(repository) = &scope.repository else { return Err(blob_unknown(digest)) };
+    metadata::blobs::find(tx, repository.id, digest).await?.ok_or_else(|| blob_unknown(digest))
+}
+
+pub(crate) fn manifest_unknown(reference: &Reference) -> Error {
+    Error::not_found(
+        ErrorCode::ManifestUnknown,
+        format!("there is no manifest {reference} in this repository"),
+    )
+}
+
+pub(crate) fn blob_unknown(digest: &Digest) -> Error {
+    Error::not_found(
+        ErrorCode::BlobUnknown,
+        format!("there is no blob {digest} in this repository"),
+    )
+}

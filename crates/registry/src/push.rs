@@ -1,0 +1,544 @@
+//! Manifests in: parse, judge at the push door, and one transaction that makes it all visible.
+
+use crate::{
+    Error, Kind, Registry, Result,
+    access::{Need, Scope},
+    audit::Event,
+    draft::jobs,
+    gate::{Node, Question},
+};
+use bytes::Bytes;
+use sealock_auth::{Caller, Right};
+use sealock_facts::{Action, Door};
+use sealock_metadata::{
+    self as metadata, Tx,
+    manifests::{BlobRole, Child, ManifestBlob, NewManifest, State},
+    tags::TagSet,
+};
+use sealock_oci::{
+    Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, RepositoryName, Tag,
+};
+use sealock_signing::{Accessory, classify};
+use std::collections::BTreeMap;
+
+/// Most tags in one push (distribution-spec asks for at least 10).
+pub const MAX_TAGS: usize = 100;
+/// Most blobs that an error message lists as missing.
+const LISTED_MISSING: usize = 20;
+/// Largest image configuration that is read for its diff_ids, in bytes.
+const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A manifest on its way in.
+#[derive(Debug, Clone)]
+pub struct ManifestPush<'a> {
+    /// Where to.
+    pub repository: &'a RepositoryName,
+    /// The tag or digest of the path.
+    pub reference: &'a Reference,
+    /// More tags (`?tag=`), with a digest as reference only.
+    pub tags: &'a [Tag],
+    /// `Content-Type` of the request.
+    pub content_type: &'a str,
+    /// The body.
+    pub payload: Bytes,
+}
+
+/// A manifest that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it refers to by its `subject` field, for the header `OCI-Subject`.
+    pub subject: Option<Digest>,
+    /// The tags that name it now.
+    pub tags: Vec<Tag>,
+    /// It is stored, but closed until it is judged.
+    pub held: bool,
+    /// What the caller should know: warnings of the gate, in plain words.
+    pub warnings: Vec<String>,
+}
+
+/// A push that was read and not yet judged.
+pub(crate) struct Incoming {
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: Digest,
+    pub(crate) payload: Bytes,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) accessory: Option<Accessory>,
+    /// diff_ids of an image's configuration, where it has one.
+    pub(crate) diff_ids: Option<Vec<Digest>>,
+}
+
+impl Registry {
+    /// Stores a manifest. Every blob that it names must be in the repository; children and the
+    /// subject may be absent (decision D9).
+    pub async fn put_manifest(
+        &self,
+        caller: &Caller,
+        push: ManifestPush<'_>,
+    ) -> Result<PushedManifest> {
+        let mut incoming = Incoming::read(&push)?;
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, push.repository, Need::PushOrAttest).await?;
+        if let Some(repository) = &scope.repository {
+            incoming.diff_ids = self.diff_ids(&mut tx, repository.id, &incoming.manifest).await?;
+        }
+        let accessory = self.accepts_as_accessory(&mut tx, &scope, &incoming).await?;
+        drop(tx);
+        if !scope.rights.contains(Right::Push) && !accessory {
+            return Err(Error::forbidden(
+                "the right attest covers signatures, attestations and other accessories of images \
+                 that are in this repository; pushing anything else needs the right push",
+            ));
+        }
+        let (state, warnings) = self.push_door(caller, &scope, &incoming, accessory).await?;
+        let tags = self.commit_push(caller, &push, &incoming, accessory, state).await?;
+        self.wake_jobs();
+        let subject = incoming.manifest.subject.as_ref().map(|subject| subject.digest);
+        let held = state == State::Held;
+        Ok(PushedManifest { digest: incoming.digest, subject, tags, held, warnings })
+    }
+
+    /// Judges at the push door (decision D1). Facts that a policy asks for are made first, within
+    /// the door's time limit; what is then still unknown is stored as held where policy says so.
+    async fn push_door(
+        &self,
+        caller: &Caller,
+        scope: &Scope,
+        incoming: &Incoming,
+        accessory: bool,
+    ) -> Result<(State, Vec<String>)> {
+        let node = Node::incoming(incoming);
+        let request = self.request_facts(caller, |request| {
+            request.accessory = accessory;
+            request.by_digest = incoming.tags.is_empty();
+        });
+        let question = Question { door: Door::Push, request: Some(request), cluster: None };
+        let judged = self.judge_incoming(scope, node, question).await?;
+        let warnings = judged
+            .verdict
+            .objections()
+            .iter()
+            .map(|reason| format!("[{}/{}] {}", reason.policy, reason.rule, reason.message))
+            .collect();
+        match judged.verdict.action {
+            Action::Allow | Action::Warn => Ok((State::Active, warnings)),
+            Action::Hold => Ok((State::Held, warnings)),
+            Action::Deny => {
+                let place = (&scope.project, scope.name.as_str());
+                Err(self.refuse(caller, place, incoming.digest, Door::Push, judged).await)
+            }
+        }
+    }
+
+    /// Whether the push is an accessory of a digest that is here, and nothing that could run: what
+    /// the right `attest` covers, and what may enter a release project directly (decision D8).
+    async fn accepts_as_accessory(
+        &self,
+        tx: &mut Tx,
+        scope: &Scope,
+        incoming: &Incoming,
+    ) -> Result<bool> {
+        let Some(repository) = &scope.repository else { return Ok(false) };
+        let fallback = match incoming.tags.as_slice() {
+            [tag] => fallback_subject(tag),
+            _ => None,
+        };
+        if let Some(subject) = fallback {
+            return self.is_fallback_index(tx, repository.id, &subject, incoming).await;
+        }
+        let Some(accessory) = incoming.accessory else { return Ok(false) };
+        let own_tags = incoming.tags.iter().all(|tag| legacy_subject(tag).is_some());
+        if !own_tags || incoming.manifest.kind != ManifestKind::Image {
+            return Ok(false);
+        }
+        if metadata::manifests::find(tx, repository.id, &accessory.subject).await?.is_none() {
+            return Ok(false);
+        }
+        let layers: Vec<Digest> = incoming.manifest.layers.iter().map(|l| l.digest).collect();
+        Ok(!self.any_runnable(repository.id, &layers).await?)
+    }
+
+    /// A client-kept referrers index (`sha256-<hex>`): each child must be an accessory of the
+    /// subject that is here already, so the index opens nothing new.
+    async fn is_fallback_index(
+        &self,
+        tx: &mut Tx,
+        repository_id: i64,
+        subject: &Digest,
+        incoming: &Incoming,
+    ) -> Result<bool> {
+        if incoming.manifest.kind != ManifestKind::Index
+            || metadata::manifests::find(tx, repository_id, subject).await?.is_none()
+        {
+            return Ok(false);
+        }
+        for child in &incoming.manifest.manifests {
+            let found = metadata::manifests::find(tx, repository_id, &child.digest).await?;
+            if found.is_none_or(|manifest| manifest.subject != Some(*subject)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The transaction of a push. What makes it safe under READ COMMITTED: the blobs' rows are
+    /// locked against collection, the tag's upsert carries its condition, rights are read again.
+    async fn commit_push(
+        &self,
+        caller: &Caller,
+        push: &ManifestPush<'_>,
+        incoming: &Incoming,
+        accessory: bool,
+        state: State,
+    ) -> Result<Vec<Tag>> {
+        let mut tx = self.database().write().await?;
+        let scope = self.scope(&mut tx, caller, push.repository, Need::PushOrAttest).await?;
+        if !accessory && !scope.rights.contains(Right::Push) {
+            return Err(Error::forbidden("the right push was withdrawn"));
+        }
+        let repository = scope.ensure_repository(&mut tx).await?;
+        let sizes = require_blobs(&mut tx, repository.id, &incoming.manifest).await?;
+        check_sizes(&incoming.manifest, &sizes)?;
+        let stored = self.insert_manifest(&mut tx, repository.id, caller, incoming, state).await?;
+        let immutable = !accessory && self.tags_are_immutable(&mut tx, &scope.project).await?;
+        let who = caller.principal.to_string();
+        let mut moved = Vec::new();
+        for tag in &incoming.tags {
+            let set =
+                metadata::tags::set(&mut tx, repository.id, tag, stored.0.id, immutable, &who)
+                    .await?;
+            match set {
+                TagSet::Created => moved.push((tag, None)),
+                TagSet::Moved { from } if from == incoming.digest => {}
+                TagSet::Moved { from } => moved.push((tag, Some(from))),
+                TagSet::Immutable { digest } => return Err(immutable_tag(tag, &digest)),
+            }
+        }
+        self.follow_up(&mut tx, repository.id, &stored.0, incoming).await?;
+        self.audit_push(&mut tx, caller, &scope, incoming, &moved, stored.1).await?;
+        tx.commit().await?;
+        Ok(incoming.tags.clone())
+    }
+
+    /// Stores the row with what it names. The row, and whether it is new.
+    pub(crate) async fn insert_manifest(
+        &self,
+        tx: &mut Tx,
+        repository_id: i64,
+        caller: &Caller,
+        incoming: &Incoming,
+        state: State,
+    ) -> Result<(metadata::manifests::Manifest, bool)> {
+        let manifest = &incoming.manifest;
+        let chain = incoming.chain();
+        let (row, new) = metadata::manifests::insert(
+            tx,
+            &NewManifest {
+                repository_id,
+                digest: &incoming.digest,
+                media_type: &manifest.media_type,
+                artifact_type: manifest.referrer_type(),
+                kind: row_kind(manifest.kind),
+                payload: &incoming.payload,
+                config: manifest.config.as_ref().map(|c| (&c.digest, c.media_type.as_str())),
+                subject: manifest.subject.as_ref().map(|subject| &subject.digest),
+                annotations: &manifest.annotations,
+                chain: chain.as_ref(),
+                state,
+                pushed_by: &caller.principal.to_string(),
+                blobs: &incoming.blob_rows(),
+                children: &incoming.child_rows(),
+            },
+        )
+        .await?;
+        if row.media_type != manifest.media_type {
+            return Err(Error::invalid(
+                ErrorCode::ManifestInvalid,
+                format!("the same bytes are here already as {}", row.media_type),
+            ));
+        }
+        if !new && row.state == State::Held && state == State::Active {
+            metadata::manifests::set_state(tx, repository_id, row.id, State::Active).await?;
+        }
+        Ok((row, new))
+    }
+
+    /// Queues what has to be found out about a new manifest, and counts what it changes for others.
+    pub(crate) async fn follow_up(
+        &self,
+        tx: &mut Tx,
+        repository_id: i64,
+        row: &metadata::manifests::Manifest,
+        incoming: &Incoming,
+    ) -> Result<()> {
+        if let Some(chain) = &row.chain
+            && !self.adopt_contents(tx, chain).await?
+        {
+            jobs::queue_contents(tx, repository_id, row, chain).await?;
+        }
+        if incoming.accessory.is_some_and(|accessory| accessory.kind.holds_evidence()) {
+            jobs::queue_verify(tx, repository_id, &row.digest, &incoming.tags).await?;
+        }
+        if row.state == State::Held {
+            jobs::queue_judge(tx, repository_id, &row.digest).await?;
+        }
+        // Evidence on an index covers its children, and a child that arrives completes its index.
+        metadata::manifests::bump_by_digest(tx, repository_id, &[row.digest]).await?;
+        Ok(())
+    }
+
+    async fn audit_push(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        scope: &Scope,
+        incoming: &Incoming,
+        moved: &[(&Tag, Option<Digest>)],
+        new: bool,
+    ) -> Result<()> {
+        let place = (&scope.project, scope.name.as_str());
+        let event = |action| Event::new(caller, action).at(place).digest(&incoming.digest);
+        if new || moved.is_empty() {
+            let kind = incoming.accessory.map(|accessory| accessory.subject.to_string());
+            event("push").detail("subject", kind).record(tx).await?;
+        }
+        for (tag, from) in moved {
+            let action = if from.is_some() { "retag" } else { "tag" };
+            event(action)
+                .tag(tag.as_str())
+                .detail("from", from.map(|digest| digest.to_string()))
+                .record(tx)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What an image's configuration says its layers expand to. None when the config is no image
+    /// configuration; that is not an error, artifacts have other ones.
+    async fn diff_ids(
+        &self,
+        tx: &mut Tx,
+        repository_id: i64,
+        manifest: &Manifest,
+    ) -> Result<Option<Vec<Digest>>> {
+        let Some(config) = &manifest.config else { return Ok(None) };
+        if manifest.layers.is_empty() || config.size > MAX_CONFIG_BYTES {
+            return Ok(None);
+        }
+        let Some(blob) = metadata::blobs::find(tx, repository_id, &config.digest).await? else {
+            return Ok(None);
+        };
+        let key = sealock_blobs::BlobKey { digest: blob.digest, generation: blob.generation };
+        let bytes = self.blobs().open_blob(&key).await?.read_all(MAX_CONFIG_BYTES).await?;
+        Ok(read_diff_ids(&bytes))
+    }
+
+    /// Whether tags of a project, once set, never move.
+    async fn tags_are_immutable(
+        &self,
+        tx: &mut Tx,
+        project: &metadata::projects::Project,
+    ) -> Result<bool> {
+        let policies = self.policies_of(tx, project, None).await?;
+        let documents = policies.iter().map(|policy| &policy.document);
+        Ok(sealock_policy::immutable_tags(project.tier, documents))
+    }
+}
+
+impl Incoming {
+    /// Reads a push: form, size, media type, digest.
+    fn read(push: &ManifestPush<'_>) -> Result<Self> {
+        let manifest = Manifest::parse(push.content_type, &push.payload)?;
+        let (digest, tags) = match push.reference {
+            Reference::Digest(expected) => {
+                let actual = Digest::of(expected.algorithm(), &push.payload);
+                if actual != *expected {
+                    return Err(Error::invalid(
+                        ErrorCode::DigestInvalid,
+                        format!("the manifest's digest is {actual}, not {expected}"),
+                    ));
+                }
+                (actual, push.tags.to_vec())
+            }
+            Reference::Tag(tag) => (Digest::sha256(&push.payload), vec![tag.clone()]),
+        };
+        if tags.len() > MAX_TAGS {
+            return Err(Error::new(
+                Kind::TooLarge,
+                ErrorCode::ManifestInvalid,
+                format!("one push sets at most {MAX_TAGS} tags"),
+            ));
+        }
+        let accessory = match tags.as_slice() {
+            [] => classify(&manifest, None),
+            tags => tags.iter().find_map(|tag| classify(&manifest, Some(tag))),
+        };
+        let payload = push.payload.clone();
+        Ok(Self { manifest, digest, payload, tags, accessory, diff_ids: None })
+    }
+
+    /// The key of an image's contents: its layers in order with what they claim to expand to. Two
+    /// images of the same layers under configurations that differ there are judged apart.
+    pub(crate) fn chain(&self) -> Option<Digest> {
+        chain(&self.manifest, self.diff_ids.as_deref())
+    }
+
+    fn diff_id(&self, position: usize) -> Option<Digest> {
+        self.diff_ids.as_ref().and_then(|list| list.get(position).copied())
+    }
+
+    fn blob_rows(&self) -> Vec<ManifestBlob> {
+        let row = |role, position: usize, blob: &Descriptor, diff_id| ManifestBlob {
+            manifest_id: 0,
+            role,
+            position: u32::try_from(position).unwrap_or(u32::MAX),
+            digest: blob.digest,
+            media_type: blob.media_type.clone(),
+            size: blob.size,
+            diff_id,
+        };
+        let config = self.manifest.config.iter().map(|blob| row(BlobRole::Config, 0, blob, None));
+        let layers = self.manifest.layers.iter().enumerate();
+        let layers = layers.map(|(i, blob)| row(BlobRole::Layer, i, blob, self.diff_id(i)));
+        config.chain(layers).collect()
+    }
+
+    pub(crate) fn child_rows(&self) -> Vec<Child> {
+        let children = self.manifest.manifests.iter().enumerate();
+        children
+            .map(|(position, child)| Child {
+                parent_id: 0,
+                position: u32::try_from(position).unwrap_or(u32::MAX),
+                digest: child.digest,
+                media_type: child.media_type.clone(),
+                size: child.size,
+                platform: platform_words(child),
+            })
+            .collect()
+    }
+}
+
+/// `os/architecture[/variant]` of an index entry.
+pub(crate) fn platform_words(child: &Descriptor) -> Option<String> {
+    let platform = child.platform.as_ref()?;
+    let mut words = format!("{}/{}", platform.os, platform.architecture);
+    if let Some(variant) = &platform.variant {
+        words.push('/');
+        words.push_str(variant);
+    }
+    Some(words)
+}
+
+pub(crate) fn row_kind(kind: ManifestKind) -> metadata::manifests::Kind {
+    match kind {
+        ManifestKind::Image => metadata::manifests::Kind::Image,
+        ManifestKind::Index => metadata::manifests::Kind::Index,
+    }
+}
+
+/// The key of an image's contents; none without layers.
+pub(crate) fn chain(manifest: &Manifest, diff_ids: Option<&[Digest]>) -> Option<Digest> {
+    if manifest.layers.is_empty() {
+        return None;
+    }
+    let mut text = String::new();
+    for layer in &manifest.layers {
+        text.push_str(&format!("{}\n", layer.digest));
+    }
+    // The count matters too: a configuration may name more or fewer than there are layers.
+    if let Some(diff_ids) = diff_ids {
+        text.push_str("diff_ids\n");
+        for diff_id in diff_ids {
+            text.push_str(&format!("{diff_id}\n"));
+        }
+    }
+    Some(Digest::sha256(text.as_bytes()))
+}
+
+/// `rootfs.diff_ids` of an image configuration.
+pub(crate) fn read_diff_ids(config: &[u8]) -> Option<Vec<Digest>> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        rootfs: RootFs,
+    }
+    #[derive(serde::Deserialize)]
+    struct RootFs {
+        diff_ids: Vec<Digest>,
+    }
+    let config: Config = serde_json::from_slice(config).ok()?;
+    // Cosign's accessories carry a configuration without any.
+    (!config.rootfs.diff_ids.is_empty()).then_some(config.rootfs.diff_ids)
+}
+
+/// The subject of a client-kept referrers tag, `sha256-<64 hex>` as a whole.
+pub(crate) fn fallback_subject(tag: &Tag) -> Option<Digest> {
+    let hex = tag.as_str().strip_prefix("sha256-")?;
+    format!("sha256:{hex}").parse().ok()
+}
+
+/// The subject of cosign's legacy tags.
+pub(crate) fn legacy_subject(tag: &Tag) -> Option<Digest> {
+    let (hex, suffix) = tag.as_str().strip_prefix("sha256-")?.split_once('.')?;
+    matches!(suffix, "sig" | "att" | "sbom").then_some(())?;
+    format!("sha256:{hex}").parse().ok()
+}
+
+/// Layers that a registry need not hold (image-spec, "Non-distributable Layers").
+fn is_foreign(layer: &Descriptor) -> bool {
+    layer.media_type.contains(".nondistributable.") || layer.media_type.contains(".foreign.")
+}
+
+/// Links nothing, checks all: every blob must be in the repository, by upload or mount.
+async fn require_blobs(
+    tx: &mut Tx,
+    repository_id: i64,
+    manifest: &Manifest,
+) -> Result<BTreeMap<Digest, u64>> {
+    let needed: Vec<Digest> = manifest
+        .config
+        .iter()
+        .chain(manifest.layers.iter().filter(|layer| !is_foreign(layer)))
+        .map(|blob| blob.digest)
+        .collect();
+    let present = metadata::blobs::present(tx, repository_id, &needed).await?;
+    let sizes: BTreeMap<_, _> = present.into_iter().map(|blob| (blob.digest, blob.size)).collect();
+    let missing: Vec<String> = needed
+        .iter()
+        .filter(|digest| !sizes.contains_key(digest))
+        .map(Digest::to_string)
+        .take(LISTED_MISSING)
+        .collect();
+    if missing.is_empty() {
+        return Ok(sizes);
+    }
+    Err(Error::not_found(
+        ErrorCode::ManifestBlobUnknown,
+        format!("push these blobs to the repository first: {}", missing.join(", ")),
+    ))
+}
+
+/// A descriptor that lies about a size is refused: clients allocate and stop by it.
+fn check_sizes(manifest: &Manifest, sizes: &BTreeMap<Digest, u64>) -> Result<()> {
+    for blob in manifest.config.iter().chain(&manifest.layers) {
+        match sizes.get(&blob.digest) {
+            Some(size) if *size != blob.size => {
+                return Err(Error::invalid(
+                    ErrorCode::ManifestInvalid,
+                    format!("{} has {size} bytes, the manifest says {}", blob.digest, blob.size),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A tag that may not move.
+pub(crate) fn immutable_tag(tag: &Tag, digest: &Digest) -> Error {
+    Error::new(
+        Kind::Policy,
+        ErrorCode::ProjectPolicyViolation,
+        format!("the tag {tag} is immutable and names {digest}; use another tag"),
+    )
+}

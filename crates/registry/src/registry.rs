@@ -1,0 +1,143 @@
+use crate::{
+    Error, Result,
+    audit::{PullLog, SharedPullLog},
+    flights::Flights,
+    inspect::Inspections,
+    policies::PolicyCache,
+};
+use sealock_blobs::BlobStore;
+use sealock_metadata::Database;
+use sealock_signing::MasterKey;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+/// How long a door waits for facts that are still being made (decision D4).
+pub const DOOR_WAIT: Duration = Duration::from_secs(20);
+
+/// What a registry is made of.
+pub struct Config {
+    /// The database.
+    pub database: Database,
+    /// The bytes.
+    pub blobs: BlobStore,
+    /// What seals the product's own keys. Replicas share it.
+    pub master_key: MasterKey,
+    /// The URL under which clients reach this registry, such as `https://registry.example.com`.
+    pub external_url: String,
+    /// Most layers that are read at a time; none for one per processor.
+    pub inspectors: Option<NonZeroUsize>,
+    /// How long a door waits for facts that are still being made.
+    pub door_wait: Duration,
+}
+
+/// The heart: blobs, metadata, contents, advisories, signatures, policy and rights in one place.
+/// Clones share it.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    blobs: BlobStore,
+    external_url: String,
+    door_wait: Duration,
+    inspections: Inspections,
+    flights: Flights,
+    policies: PolicyCache,
+    pulls: SharedPullLog,
+}
+
+impl Registry {
+    /// Opens the registry: makes or unseals its keys, and sets the policies that ship with it where
+    /// none stand. Scans nothing.
+    pub async fn open(config: Config) -> Result<Self> {
+        let places = config
+            .inspectors
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(2, NonZeroUsize::get);
+        let registry = Self {
+            inner: Arc::new(Inner {
+                pulls: Arc::new(PullLog::start(config.database.clone())),
+                database: config.database,
+                blobs: config.blobs,
+                external_url: config.external_url.trim_end_matches('/').to_owned(),
+                door_wait: config.door_wait,
+                inspections: Inspections::new(places.max(2)),
+                flights: Flights::default(),
+                policies: PolicyCache::new(),
+            }),
+        };
+        registry.set_shipped_policies().await?;
+        Ok(registry)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    pub(crate) fn blobs(&self) -> &BlobStore {
+        &self.inner.blobs
+    }
+
+    pub(crate) fn inspections(&self) -> &Inspections {
+        &self.inner.inspections
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.inner.flights
+    }
+
+    pub(crate) fn policy_cache(&self) -> &PolicyCache {
+        &self.inner.policies
+    }
+
+    pub(crate) fn pulls(&self) -> &PullLog {
+        &self.inner.pulls
+    }
+
+    pub(crate) fn door_wait(&self) -> Duration {
+        self.inner.door_wait
+    }
+
+    /// The URL under which clients reach this registry, without a slash at its end.
+    pub fn external_url(&self) -> &str {
+        &self.inner.external_url
+    }
+
+    /// The host and port of [`Registry::external_url`], as image references name it.
+    pub fn external_host(&self) -> &str {
+        let url = self.external_url();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+}
+
+impl From<sealock_metadata::Error> for Error {
+    fn from(error: sealock_metadata::Error) -> Self {
+        use crate::Kind;
+        use sealock_metadata::Error as Db;
+        use sealock_oci::ErrorCode;
+        let text = error.to_string();
+        match error {
+            Db::Busy { .. } | Db::Retry | Db::Locked | Db::Unavailable { .. } => Self::new(
+                Kind::Busy,
+                ErrorCode::TooManyRequests,
+                "the registry's database is busy; try again soon",
+            )
+            .with_log(text),
+            Db::Disk { .. } => Self::new(
+                Kind::Full,
+                ErrorCode::Unknown,
+                "the registry's disk is full or failing; nothing was stored",
+            )
+            .with_log(text),
+            Db::Conflict { .. } => Self::new(
+                Kind::Conflict,
+                ErrorCode::Denied,
+                "it was changed by another request at the same time; try again",
+            )
+            .with_log(text),
+            _ => Self::internal(text),
+        }
+    }
+}

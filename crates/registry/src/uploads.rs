@@ -1,0 +1,381 @@
+//! Blob uploads: in one request, streamed, in chunks, resumed, cancelled.
+//!
+//! The bytes and the state of the hash live in `blobs`; the row that lets an upload go on, on any
+//! replica and after a restart, lives in `metadata`. One request at a time writes to an upload.
+
+use crate::{
+    Error, Registry, Result,
+    access::Need,
+    ride::{Ride, may_be_layer},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sealock_auth::Caller;
+use sealock_blobs::{BlobError, BlobKey, StoredBlob, UploadState, UploadWriter};
+use sealock_metadata::{self as metadata, blobs::Inserted};
+use sealock_oci::{Algorithm, Digest, ErrorCode, RepositoryName};
+use std::{io, pin::Pin};
+use uuid::Uuid;
+
+/// Largest blob, in bytes: what S3 can hold as one object, and more than any layer.
+pub const MAX_BLOB_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+
+/// A request's body as it arrives.
+pub type Body<'a> = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + 'a>>;
+
+/// Where an upload stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadStatus {
+    /// Its id; the location of the upload carries it.
+    pub id: Uuid,
+    /// Bytes received and durable.
+    pub offset: u64,
+}
+
+/// A chunk's place in the blob, inclusive, as `Content-Range` states it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRange {
+    /// First byte.
+    pub start: u64,
+    /// Last byte.
+    pub end: u64,
+}
+
+/// A blob that is durable and linked in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushedBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// An upload that a request has taken hold of.
+struct Open {
+    repository_id: i64,
+    state: UploadState,
+}
+
+impl Registry {
+    /// Begins an upload whose bytes will be hashed with `algorithm`.
+    pub async fn begin_upload(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        algorithm: Algorithm,
+    ) -> Result<UploadStatus> {
+        let writer = self.blobs().begin(algorithm)?;
+        let id = writer.id();
+        let state = writer.suspend().await?;
+        let mut tx = self.database().write().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        let repository = scope.ensure_repository(&mut tx).await?;
+        let state = serde_json::to_string(&state).map_err(Error::internal)?;
+        let who = caller.principal.to_string();
+        metadata::uploads::create(&mut tx, &id.to_string(), repository.id, &who, &state).await?;
+        tx.commit().await?;
+        Ok(UploadStatus { id, offset: 0 })
+    }
+
+    /// Pushes a whole blob in one request.
+    pub async fn push_blob(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        digest: &Digest,
+        body: Body<'_>,
+    ) -> Result<PushedBlob> {
+        let repository_id = {
+            let mut tx = self.database().write().await?;
+            let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+            let repository = scope.ensure_repository(&mut tx).await?;
+            tx.commit().await?;
+            repository.id
+        };
+        let mut writer = self.blobs().begin(digest.algorithm())?;
+        let (_, broken) = self.receive(&mut writer, body).await?;
+        if let Some(error) = broken {
+            writer.abort().await?;
+            return Err(cut(&error));
+        }
+        self.publish(writer, digest, repository_id, None).await
+    }
+
+    /// Where an upload stands.
+    pub async fn upload_status(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        id: Uuid,
+    ) -> Result<UploadStatus> {
+        let open = self.find_upload(caller, name, id).await?;
+        Ok(UploadStatus { id, offset: open.state.offset })
+    }
+
+    /// Adds bytes. When the body breaks off, what arrived is kept and can be resumed.
+    pub async fn append_upload(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        id: Uuid,
+        range: Option<ChunkRange>,
+        body: Body<'_>,
+    ) -> Result<UploadStatus> {
+        let open = self.find_upload(caller, name, id).await?;
+        check_start(&open.state, range)?;
+        let before = open.state.offset;
+        let mut writer = self.blobs().resume(open.state).await?;
+        let received = match self.receive(&mut writer, body).await {
+            Ok(received) => received,
+            Err(error) => return Err(self.lost(open.repository_id, id, error).await),
+        };
+        // Dropping the writer leaves the upload where its row says.
+        check_length(range, received.0, received.1.is_some())?;
+        let state = writer.suspend().await?;
+        let offset = state.offset;
+        let mut tx = self.database().write().await?;
+        let text = serde_json::to_string(&state).map_err(Error::internal)?;
+        let (repository, key) = (open.repository_id, id.to_string());
+        let moved =
+            metadata::uploads::advance(&mut tx, repository, &key, before, offset, &text).await?;
+        tx.commit().await?;
+        if !moved {
+            return Err(unknown(id));
+        }
+        match received.1 {
+            Some(error) => Err(cut(&error)),
+            None => Ok(UploadStatus { id, offset }),
+        }
+    }
+
+    /// Ends an upload, perhaps with its last bytes. A wrong digest leaves no trace of the blob.
+    pub async fn finish_upload(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        id: Uuid,
+        digest: &Digest,
+        range: Option<ChunkRange>,
+        body: Body<'_>,
+    ) -> Result<PushedBlob> {
+        let open = self.find_upload(caller, name, id).await?;
+        check_start(&open.state, range)?;
+        if open.state.algorithm != digest.algorithm() {
+            return Err(Error::invalid(
+                ErrorCode::DigestInvalid,
+                format!(
+                    "the upload is hashed with {}; begin it with digest-algorithm={}",
+                    open.state.algorithm.name(),
+                    digest.algorithm().name()
+                ),
+            ));
+        }
+        let mut writer = self.blobs().resume(open.state).await?;
+        let received = match self.receive(&mut writer, body).await {
+            Ok(received) => received,
+            Err(error) => return Err(self.lost(open.repository_id, id, error).await),
+        };
+        check_length(range, received.0, received.1.is_some())?;
+        if let Some(error) = received.1 {
+            return Err(cut(&error));
+        }
+        match self.publish(writer, digest, open.repository_id, Some(id)).await {
+            Ok(pushed) => Ok(pushed),
+            Err(error) => Err(self.lost(open.repository_id, id, error).await),
+        }
+    }
+
+    /// Drops an upload and its bytes.
+    pub async fn cancel_upload(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        id: Uuid,
+    ) -> Result<()> {
+        let open = self.find_upload(caller, name, id).await?;
+        self.forget_upload(open.repository_id, id).await?;
+        self.blobs().discard(open.state).await?;
+        Ok(())
+    }
+
+    /// Uploads are found by id, repository and who began them: nobody writes into another's.
+    async fn find_upload(&self, caller: &Caller, name: &RepositoryName, id: Uuid) -> Result<Open> {
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        let Some(repository) = scope.repository else { return Err(unknown(id)) };
+        let who = caller.principal.to_string();
+        let row = metadata::uploads::find(&mut tx, repository.id, &who, &id.to_string())
+            .await?
+            .ok_or_else(|| unknown(id))?;
+        let state = serde_json::from_str(&row.state).map_err(Error::internal)?;
+        Ok(Open { repository_id: repository.id, state })
+    }
+
+    /// Passes a body to the disk and to an inspector that rides along. How many bytes came, and why
+    /// the body broke off if it did.
+    async fn receive(
+        &self,
+        writer: &mut UploadWriter,
+        mut body: Body<'_>,
+    ) -> Result<(u64, Option<io::Error>)> {
+        let start = writer.received();
+        let mut ride = self.inspections().take(writer.id(), start);
+        let mut broken = None;
+        while let Some(bytes) = body.next().await {
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            };
+            if writer.received() + bytes.len() as u64 > MAX_BLOB_BYTES {
+                return Err(Error::new(
+                    crate::Kind::TooLarge,
+                    ErrorCode::SizeInvalid,
+                    format!("a blob has at most {MAX_BLOB_BYTES} bytes"),
+                ));
+            }
+            if ride.is_none() && writer.received() == 0 && may_be_layer(&bytes) {
+                ride = Ride::start(self.inspections().places(), self.layer_inspector());
+            }
+            if let Some(ride) = &mut ride {
+                ride.feed(&bytes);
+            }
+            writer.write(bytes).await?;
+        }
+        if let Some(ride) = ride {
+            self.inspections().keep(writer.id(), ride);
+        }
+        Ok((writer.received() - start, broken))
+    }
+
+    /// Bytes, then directory, then row.
+    async fn publish(
+        &self,
+        writer: UploadWriter,
+        digest: &Digest,
+        repository_id: i64,
+        upload: Option<Uuid>,
+    ) -> Result<PushedBlob> {
+        let ride = self.inspections().take(writer.id(), writer.received());
+        let stored = writer.finish(digest).await?;
+        let spare = self.link_stored(&stored, repository_id, upload).await?;
+        if let Some(ride) = ride {
+            self.follow_ride(ride, &stored);
+        }
+        if let Some(generation) = spare {
+            // A crash before this line leaks a file and nothing else.
+            self.blobs().remove(&BlobKey { digest: *digest, generation }).await?;
+        }
+        Ok(PushedBlob { digest: *digest, size: stored.size })
+    }
+
+    /// Records a stored file and links it. Which generation is not needed any more: this one when
+    /// the same bytes were stored before, or a dying one that it replaces.
+    async fn link_stored(
+        &self,
+        stored: &StoredBlob,
+        repository_id: i64,
+        upload: Option<Uuid>,
+    ) -> Result<Option<i64>> {
+        let StoredBlob { key, size } = *stored;
+        let mut tx = self.database().write().await?;
+        let inserted = metadata::blobs::insert(&mut tx, &key.digest, size, key.generation).await?;
+        metadata::blobs::link(&mut tx, repository_id, &[key.digest]).await?;
+        if let Some(id) = upload {
+            metadata::uploads::delete(&mut tx, repository_id, &id.to_string()).await?;
+        }
+        tx.commit().await?;
+        Ok(match inserted {
+            Inserted::Won { replaced } => replaced,
+            Inserted::Lost(_) => Some(key.generation),
+        })
+    }
+
+    /// Forgets an upload that cannot go on; passes the error through.
+    async fn lost(&self, repository_id: i64, id: Uuid, error: Error) -> Error {
+        if error.upload_is_lost()
+            && let Err(second) = self.forget_upload(repository_id, id).await
+        {
+            tracing::warn!(upload = %id, error = %second, "a lost upload's row stays");
+        }
+        error
+    }
+
+    async fn forget_upload(&self, repository_id: i64, id: Uuid) -> Result<()> {
+        self.inspections().forget(id);
+        let mut tx = self.database().write().await?;
+        metadata::uploads::delete(&mut tx, repository_id, &id.to_string()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn unknown(id: Uuid) -> Error {
+    Error::not_found(
+        ErrorCode::BlobUploadUnknown,
+        format!("there is no upload {id} of yours in this repository; begin a new one"),
+    )
+}
+
+fn cut(error: &io::Error) -> Error {
+    Error::invalid(
+        ErrorCode::BlobUploadInvalid,
+        "the request's body broke off; what arrived is kept, ask for the upload's status and go on",
+    )
+    .with_log(error)
+}
+
+fn check_start(state: &UploadState, range: Option<ChunkRange>) -> Result<()> {
+    match range {
+        Some(range) if range.start != state.offset || range.end < range.start => {
+            Err(Error::range(state.offset))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A whole body must have the length that its range states.
+fn check_length(range: Option<ChunkRange>, received: u64, broken: bool) -> Result<()> {
+    match range {
+        Some(ChunkRange { start, end }) if !broken && received != end - start + 1 => {
+            Err(Error::invalid(
+                ErrorCode::SizeInvalid,
+                format!("Content-Range states {} bytes, {received} came", end - start + 1),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<BlobError> for Error {
+    fn from(error: BlobError) -> Self {
+        let text = error.to_string();
+        let lost = error.upload_is_lost();
+        let made = match error {
+            BlobError::DigestMismatch { .. } | BlobError::AlgorithmMismatch { .. } => {
+                Self::invalid(ErrorCode::DigestInvalid, text)
+            }
+            BlobError::UploadBusy(_) => Self::conflict(text),
+            BlobError::UploadUnknown(_)
+            | BlobError::UploadDamaged { .. }
+            | BlobError::UploadStateInvalid(_)
+            | BlobError::UploadFailed(_) => {
+                Self::not_found(ErrorCode::BlobUploadUnknown, "the upload is lost; begin a new one")
+                    .with_log(text)
+            }
+            BlobError::RangeInvalid { .. } => {
+                Self::new(crate::Kind::Range, ErrorCode::SizeInvalid, text)
+            }
+            BlobError::DiskFull { .. } => Self::new(
+                crate::Kind::Full,
+                ErrorCode::Unknown,
+                "the registry's disk is full; nothing was stored",
+            )
+            .with_log(text),
+            _ => Self::internal(text),
+        };
+        if lost { made.losing_upload() } else { made }
+    }
+}

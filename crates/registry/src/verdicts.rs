@@ -1,0 +1,191 @@
+//! Verdicts that stand, and verdicts made anew.
+
+use crate::{
+    Error, Registry, Result,
+    access::Scope,
+    gate::{Judged, Node, Question},
+};
+use sealock_facts::{Door, Verdict};
+use sealock_metadata::{
+    self as metadata, Tx, manifests::Manifest as ManifestRow, projects::Project,
+    verdicts::CachedVerdict,
+};
+use sealock_policy::{AppliedPolicy, Subject, evaluate_access, is_quarantined};
+use std::time::Duration;
+
+impl Registry {
+    /// The verdict that stands, if one does: one indexed read, and the access settings.
+    pub(crate) async fn verdict(
+        &self,
+        tx: &mut Tx,
+        scope: &Scope,
+        row: &ManifestRow,
+        question: &Question,
+    ) -> Result<Option<Judged>> {
+        let system_rev = metadata::settings::system_rev(tx).await?;
+        let context = question.context();
+        let Some(cached) = metadata::verdicts::find(tx, row.id, question.door, context).await?
+        else {
+            return Ok(None);
+        };
+        let stands = cached.facts_rev == row.facts_rev
+            && cached.policy_rev == scope.project.policy_rev
+            && cached.system_rev == system_rev
+            && cached.valid_until.is_none_or(|until| self.now() < until);
+        if !stands {
+            return Ok(None);
+        }
+        let verdict: Verdict = serde_json::from_str(&cached.verdict).map_err(Error::internal)?;
+        let quarantined = is_quarantined(&verdict);
+        let judged = Judged { verdict, quarantined, input: (cached.input_digest, None) };
+        self.with_access(tx, scope, question, judged).await
+    }
+
+    /// Adds what policies say about who asks. None when that alone refuses: the refusal then needs
+    /// an input document of its own.
+    async fn with_access(
+        &self,
+        tx: &mut Tx,
+        scope: &Scope,
+        question: &Question,
+        mut judged: Judged,
+    ) -> Result<Option<Judged>> {
+        let Some(request) = &question.request else { return Ok(Some(judged)) };
+        let policies = self.policies_of(tx, &scope.project, question.cluster.as_ref()).await?;
+        let subject = subject(&scope.project, scope.name.as_str());
+        let access = evaluate_access(question.door, &subject, &policies, request);
+        if !access.is_open() && access.action > judged.verdict.action {
+            return Ok(None);
+        }
+        judged.verdict = judged.verdict.and(access);
+        Ok(Some(judged))
+    }
+
+    /// Judges a stored manifest anew: what is still queued about it is done first, within the
+    /// door's time limit, and the verdict is stored for the next one who asks.
+    pub(crate) async fn judge_stored(
+        &self,
+        scope: &Scope,
+        row: &ManifestRow,
+        question: &Question,
+    ) -> Result<Judged> {
+        let flight = format!("{}/{}/{}", row.id, question.door, question.context());
+        let _single = self.flights().enter(&flight).await;
+        let mut tx = self.database().read().await?;
+        let row = self.again(&mut tx, row).await?;
+        if let Some(judged) = self.verdict(&mut tx, scope, &row, question).await? {
+            return Ok(judged);
+        }
+        drop(tx);
+        self.settle(row.repository_id, &row.digest, self.door_wait()).await?;
+        let mut tx = self.database().read().await?;
+        let row = self.again(&mut tx, &row).await?;
+        let project = metadata::projects::get(&mut tx, scope.project.id)
+            .await?
+            .ok_or_else(|| crate::access::name_unknown(&scope.name))?;
+        let node = Node::stored(&mut tx, &row).await?;
+        let mut input = self
+            .gate_input(&mut tx, &project, scope.name.as_str(), row.repository_id, node, question)
+            .await?;
+        let system_rev = metadata::settings::system_rev(&mut tx).await?;
+        let request = input.request.take();
+        let judged = Judged::of(&input)?;
+        drop(tx);
+        let revisions = (row.facts_rev, project.policy_rev, system_rev);
+        self.keep_verdict(&row, question, revisions, &judged).await?;
+        if request.is_none() {
+            return Ok(judged);
+        }
+        input.request = request;
+        let personal = Judged::of(&input)?;
+        Ok(if personal.verdict.action > judged.verdict.action { personal } else { judged })
+    }
+
+    async fn again(&self, tx: &mut Tx, row: &ManifestRow) -> Result<ManifestRow> {
+        metadata::manifests::find(tx, row.repository_id, &row.digest).await?.ok_or_else(|| {
+            crate::pull::manifest_unknown(&sealock_oci::Reference::Digest(row.digest))
+        })
+    }
+
+    async fn keep_verdict(
+        &self,
+        row: &ManifestRow,
+        question: &Question,
+        (facts_rev, policy_rev, system_rev): (i64, i64, i64),
+        judged: &Judged,
+    ) -> Result<()> {
+        let cached = CachedVerdict {
+            facts_rev,
+            policy_rev,
+            system_rev,
+            valid_until: judged.verdict.valid_until,
+            verdict: serde_json::to_string(&judged.verdict).map_err(Error::internal)?,
+            input_digest: judged.input.0,
+        };
+        let mut tx = self.database().write().await?;
+        // A refusal can be replayed from the first time on; what is allowed is recorded at the
+        // doors that record everything.
+        if !judged.verdict.is_open()
+            && let (digest, Some(bytes)) = &judged.input
+        {
+            metadata::decisions::put_input(&mut tx, digest, bytes).await?;
+        }
+        let (door, context) = (question.door, question.context());
+        metadata::verdicts::put(&mut tx, row.id, door, context, &cached).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Judges a manifest that is not stored yet (decision D1).
+    pub(crate) async fn judge_incoming(
+        &self,
+        scope: &Scope,
+        mut node: Node,
+        question: Question,
+    ) -> Result<Judged> {
+        let mut tx = self.database().read().await?;
+        let policies = self.policies_of(&mut tx, &scope.project, None).await?;
+        drop(tx);
+        let asks = policies.iter().any(|policy| asks_for_contents(policy, question.door));
+        if let (true, Some(chain), Some(repository)) = (asks, node.chain, &scope.repository) {
+            let work = self.contents_of_incoming(repository.id, &chain, &node);
+            node.contents_id = within(self.door_wait(), work).await?.flatten();
+        }
+        let mut tx = self.database().read().await?;
+        let repository_id = scope.repository.as_ref().map_or(0, |repository| repository.id);
+        let name = scope.name.as_str();
+        let input = self
+            .gate_input(&mut tx, &scope.project, name, repository_id, node, &question)
+            .await?;
+        Judged::of(&input)
+    }
+}
+
+/// Whether a document asks at this door for something that is read from an image's bytes.
+fn asks_for_contents(policy: &AppliedPolicy, door: Door) -> bool {
+    use sealock_policy::{Check, Mode};
+    policy.document.rules.iter().any(|rule| {
+        let setting = rule.doors.get(door).or_else(|| policy.document.doors.get(door));
+        matches!(rule.check, Check::Findings(_) | Check::Contents(_))
+            && setting.is_some_and(|setting| setting.mode != Mode::Off)
+    })
+}
+
+/// Where an artifact stands, as policies see it.
+pub(crate) fn subject(project: &Project, repository: &str) -> Subject {
+    Subject {
+        project: project.name.clone(),
+        repository: repository.to_owned(),
+        tier: project.tier,
+    }
+}
+
+/// The result of `work` if it comes in time.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<Option<T>> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done.map(Some),
+        Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,202 @@
+//! Recorded exceptions: asked for by one person, granted by another (decision D20).
+
+use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Event};
+use jiff::{SignedDuration, Timestamp};
+use sealock_auth::{Caller, Principal, Right};
+use sealock_facts::{Waiver, WaiverScope, WaiverState};
+use sealock_metadata::{self as metadata, Tx, projects::Project, waivers::WaiverRow};
+use sealock_oci::ErrorCode;
+
+/// Longest time that a waiver may hold.
+pub const MAX_WAIVER_DAYS: i64 = 366;
+/// Longest reason, in bytes.
+const MAX_REASON_BYTES: usize = 4_096;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct WaiverRequest {
+    /// What it is to excuse.
+    pub scope: WaiverScope,
+    /// Why.
+    pub reason: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// What is done with a waiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaiverStep {
+    /// A second person with the security role lets it count.
+    Grant,
+    /// It is turned down.
+    Refuse,
+    /// One that counted is taken back.
+    Revoke,
+}
+
+impl Registry {
+    /// Asks for a waiver. It excuses nothing before another person has granted it.
+    pub async fn request_waiver(
+        &self,
+        caller: &Caller,
+        project: &str,
+        request: &WaiverRequest,
+    ) -> Result<Waiver> {
+        let requester = person(caller)?;
+        self.check_request(request)?;
+        let mut tx = self.database().write().await?;
+        let need = Need::Has(Right::RequestWaiver);
+        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
+        let row = metadata::waivers::create(
+            &mut tx,
+            &metadata::waivers::NewWaiver {
+                project_id: project.id,
+                scope: &request.scope,
+                reason: request.reason.trim(),
+                requested_by: &caller.principal.to_string(),
+                requester_id: requester,
+                expires_at: request.expires_at,
+            },
+        )
+        .await?;
+        record(&mut tx, caller, "request-waiver", &project, &row.waiver).await?;
+        tx.commit().await?;
+        Ok(row.waiver)
+    }
+
+    /// Grants, refuses or revokes. Granting needs the security role and another person than the one
+    /// who asked; administering the system is no way around either.
+    pub async fn decide_waiver(
+        &self,
+        caller: &Caller,
+        project: &str,
+        id: i64,
+        step: WaiverStep,
+        reason: Option<&str>,
+    ) -> Result<Waiver> {
+        let decider = person(caller)?;
+        let mut tx = self.database().write().await?;
+        let project = match self.require_security(caller) {
+            Ok(()) => metadata::projects::find(&mut tx, project).await?,
+            Err(error) => {
+                // Who asked may take the request back.
+                let need = Need::Has(Right::RequestWaiver);
+                let (found, _) = self.project_scope(&mut tx, caller, project, need).await?;
+                let row = metadata::waivers::find(&mut tx, found.id, id).await?;
+                let own = row.is_some_and(|row| row.requester_id == decider);
+                if !own || step == WaiverStep::Grant {
+                    return Err(error);
+                }
+                Some(found)
+            }
+        };
+        let project = project.ok_or_else(|| unknown(id))?;
+        let row = metadata::waivers::find(&mut tx, project.id, id).await?;
+        let row = row.ok_or_else(|| unknown(id))?;
+        if step == WaiverStep::Grant && row.requester_id == decider {
+            return Err(Error::forbidden(
+                "a waiver is granted by another person than the one who asked for it",
+            ));
+        }
+        if step == WaiverStep::Grant && row.waiver.expires_at <= self.now() {
+            return Err(Error::conflict("the waiver's end has passed; ask for a new one"));
+        }
+        let (from, to, action) = step.states();
+        let decided = metadata::waivers::decide(
+            &mut tx,
+            &metadata::waivers::Decision {
+                project_id: project.id,
+                id,
+                from,
+                to,
+                decided_by: &caller.principal.to_string(),
+                reason: reason.unwrap_or_default(),
+            },
+        )
+        .await?
+        .ok_or_else(|| Error::conflict(format!("the waiver is not in the state {from:?}")))?;
+        metadata::projects::bump_policy_rev(&mut tx, project.id).await?;
+        record(&mut tx, caller, action, &project, &decided.waiver).await?;
+        tx.commit().await?;
+        Ok(decided.waiver)
+    }
+
+    /// Waivers of a project, oldest first.
+    pub async fn waivers(
+        &self,
+        caller: &Caller,
+        project: &str,
+        page: &PageRequest,
+    ) -> Result<Page<Waiver>> {
+        let mut tx = self.database().read().await?;
+        let project = match self.require_security(caller) {
+            Ok(()) => metadata::projects::find(&mut tx, project).await?.ok_or_else(|| {
+                Error::not_found(ErrorCode::NameUnknown, "there is no such project")
+            })?,
+            Err(_) => {
+                let need = Need::Has(Right::Pull);
+                self.project_scope(&mut tx, caller, project, need).await?.0
+            }
+        };
+        let limit = page.limit();
+        let after = page.after_id().unwrap_or(0);
+        let rows = metadata::waivers::list(&mut tx, project.id, after, limit + 1).await?;
+        let rows = rows.into_iter().map(|row: WaiverRow| row.waiver).collect();
+        Ok(Page::cut(rows, limit, |waiver: &Waiver| waiver.id.to_string()))
+    }
+
+    fn check_request(&self, request: &WaiverRequest) -> Result<()> {
+        let bad = |text: String| Err(Error::invalid(ErrorCode::Unsupported, text));
+        if request.scope.vulnerability.trim().is_empty() {
+            return bad("a waiver names one vulnerability".into());
+        }
+        if request.reason.trim().is_empty() || request.reason.len() > MAX_REASON_BYTES {
+            return bad(format!("a waiver has a reason of 1 to {MAX_REASON_BYTES} bytes"));
+        }
+        let now = self.now();
+        let latest = now + SignedDuration::from_hours(24 * MAX_WAIVER_DAYS);
+        if request.expires_at <= now || request.expires_at > latest {
+            return bad(format!("a waiver ends in the future, within {MAX_WAIVER_DAYS} days"));
+        }
+        Ok(())
+    }
+}
+
+impl WaiverStep {
+    const fn states(self) -> (WaiverState, WaiverState, &'static str) {
+        match self {
+            Self::Grant => (WaiverState::Requested, WaiverState::Granted, "grant-waiver"),
+            Self::Refuse => (WaiverState::Requested, WaiverState::Refused, "refuse-waiver"),
+            Self::Revoke => (WaiverState::Granted, WaiverState::Revoked, "revoke-waiver"),
+        }
+    }
+}
+
+/// The number of a person; robots neither ask nor grant.
+fn person(caller: &Caller) -> Result<i64> {
+    match &caller.principal {
+        Principal::User { id, .. } => Ok(*id),
+        Principal::Anonymous => Err(Error::unauthenticated()),
+        Principal::Robot { .. } => Err(Error::forbidden("waivers are a matter of people")),
+    }
+}
+
+fn unknown(id: i64) -> Error {
+    Error::not_found(ErrorCode::NameUnknown, format!("there is no waiver {id} in this project"))
+}
+
+async fn record(
+    tx: &mut Tx,
+    caller: &Caller,
+    action: &'static str,
+    project: &Project,
+    waiver: &Waiver,
+) -> Result<()> {
+    Event::new(caller, action)
+        .project(project)
+        .detail("waiver", waiver.id)
+        .detail("vulnerability", waiver.scope.vulnerability.clone())
+        .detail("expires_at", waiver.expires_at.to_string())
+        .record(tx)
+        .await
+}
