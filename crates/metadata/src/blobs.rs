@@ -138,3 +138,11 @@ pub async fn unlink(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<
                WHERE b.digest = $2 AND m.repository_id = $1)";
     Ok(tx.execute(sql, params![repository_id, digest]).await? == 1)
 }
+
+/// Which of these blobs the repository holds, without a lock: for reading them.
+pub async fn held(tx: &mut Tx, repository_id: i64, digests: &[Digest]) -> Result<Vec<Blob>> {
+    let sql = "SELECT b.* FROM repository_blobs l JOIN blobs b ON b.digest = l.digest \
+               WHERE l.repository_id = $1 AND l.digest = ANY($2) AND b.state = 'active' \
+               ORDER BY b.digest";
+    tx.list(sql, params![repository_id, digests], read).await
+}

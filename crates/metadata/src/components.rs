@@ -152,3 +152,20 @@ pub async fn by_purl_name(
     let sql = "SELECT * FROM components WHERE purl_name = $1 AND id > $2 ORDER BY id LIMIT $3";
     tx.list(sql, params![contents::indexed(purl_name), after, limit], read).await
 }
+
+/// Components of these packages (ecosystem, name), or of any for `None`, by number after `after`.
+pub async fn of_packages(
+    tx: &mut Tx,
+    packages: Option<&[(String, String)]>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<ComponentRow>> {
+    let keys: Vec<String> = packages
+        .unwrap_or_default()
+        .iter()
+        .map(|(ecosystem, name)| contents::package(ecosystem, name))
+        .collect();
+    let sql = "SELECT * FROM components WHERE id > $1 AND ($2 = 1 OR package = ANY($3)) \
+               ORDER BY id LIMIT $4";
+    tx.list(sql, params![after, packages.is_none(), &keys, limit], read).await
+}

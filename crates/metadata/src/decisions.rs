@@ -160,3 +160,11 @@ pub async fn list(
     };
     tx.list(sql, values, read).await
 }
+
+/// Stores a canonical input document for decisions to come.
+pub async fn put_document(tx: &mut Tx, digest: &Digest, document: &[u8]) -> Result<()> {
+    let sql = "INSERT INTO decision_inputs (digest, document) VALUES ($1, $2) \
+               ON CONFLICT (digest) DO NOTHING";
+    tx.execute(sql, params![digest, document]).await?;
+    Ok(())
+}

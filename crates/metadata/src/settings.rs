@@ -38,3 +38,15 @@ pub async fn bump_system_rev(tx: &mut Tx) -> Result<i64> {
     let sql = "UPDATE revisions SET value = value + 1 WHERE name = 'system' RETURNING value";
     Ok(tx.find(sql, params![], |row| row.get("value")).await?.unwrap_or(0))
 }
+
+/// A setting, locked until the transaction ends. One that does not exist locks nothing.
+pub async fn lock(tx: &mut Tx, key: &str) -> Result<Option<String>> {
+    let sql = "SELECT value FROM settings WHERE key = $1 /*pg: FOR UPDATE */";
+    tx.find(sql, params![key], |row| row.get("value")).await
+}
+
+/// Makes a setting that does not exist.
+pub async fn init(tx: &mut Tx, key: &str, value: &str) -> Result<bool> {
+    let sql = "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
+    Ok(tx.execute(sql, params![key, value]).await? == 1)
+}

@@ -112,3 +112,9 @@ pub async fn put(
     tx.execute(sql, values).await?;
     Ok(())
 }
+
+/// Forgets every stored verdict that does more than let pass: what new advisories may open.
+pub async fn forget_closed(tx: &mut Tx) -> Result<u64> {
+    let sql = "DELETE FROM verdicts WHERE verdict NOT LIKE '{\"action\":\"allow\"%'";
+    tx.execute(sql, params![]).await
+}
