@@ -146,10 +146,12 @@ impl Server {
             command.env("SEALOCK_ADMIN_PASSWORD", ADMIN_PASSWORD);
         }
         if let Some(database) = &self.options.database {
-            command.args(["--database", database]);
+            command.args(["--database-url", database]);
         }
         if self.options.admission {
             command.args(["--admission-listen", &self.admission_address.to_string()]);
+        } else {
+            command.arg("--no-admission");
         }
         if let Some(tls) = &self.options.tls {
             command.arg("--tls-cert").arg(&tls.certificate).arg("--tls-key").arg(&tls.key);
