@@ -119,7 +119,7 @@ fn we_accept_what_cosign_signs_under_every_kind_of_key() {
         let pem = fs::read_to_string(folder.path().join("key.pub")).unwrap();
         let key = PublicKey::from_pem(&pem).unwrap();
         let bundle = fs::read(folder.path().join("bundle.json")).unwrap();
-        let facts = attached(&bundle, &Digest::sha256(artifact), &[key.clone()]);
+        let facts = attached(&bundle, &Digest::sha256(artifact), std::slice::from_ref(&key));
         let verified = EvidenceState::Verified { key: key.id().clone() };
         assert_eq!(facts.attestations.len(), 1, "{key:?}");
         assert_eq!(facts.attestations[0].status, verified, "{key:?}");

@@ -18,6 +18,7 @@ mod bundle;
 mod dsse;
 pub mod fuzz;
 mod json;
+mod judge;
 mod key;
 mod limits;
 mod log_entry;
