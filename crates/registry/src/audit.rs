@@ -15,6 +15,8 @@ use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
+/// Who acts when nobody asked.
+const SYSTEM: &str = "sealock";
 /// Most pulls that wait to be written.
 const WAITING_PULLS: usize = 8_192;
 /// Most pulls written in one transaction.
@@ -54,6 +56,30 @@ impl Event {
             tag: None,
             detail: Map::new(),
         }
+    }
+
+    /// Something that happened without anybody asking.
+    pub(crate) fn by_system(action: &'static str) -> Self {
+        Self {
+            action,
+            result: "allowed",
+            actor: SYSTEM.to_owned(),
+            address: String::new(),
+            user_agent: String::new(),
+            request_id: String::new(),
+            project: None,
+            repository: None,
+            digest: None,
+            tag: None,
+            detail: Map::new(),
+        }
+    }
+
+    /// Where it happened, by number and names.
+    pub(crate) fn place(mut self, project_id: i64, project: &str, repository: &str) -> Self {
+        self.project = Some((project_id, project.to_owned()));
+        self.repository = Some(repository.to_owned());
+        self
     }
 
     /// Something that was refused.

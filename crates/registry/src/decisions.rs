@@ -20,7 +20,14 @@ impl Registry {
         let record = async {
             let mut tx = self.database().write().await?;
             let id = self
-                .record_decision(&mut tx, caller, (project, repository), &digest, door, &judged)
+                .record_decision(
+                    &mut tx,
+                    caller,
+                    (project, repository),
+                    &digest,
+                    (door, ""),
+                    &judged,
+                )
                 .await?;
             Event::new(caller, door.as_str())
                 .denied()
@@ -50,29 +57,22 @@ impl Registry {
         caller: &Caller,
         (project, repository): (&Project, &str),
         digest: &Digest,
-        door: Door,
+        (door, context): (Door, &str),
         judged: &Judged,
     ) -> Result<i64> {
-        if let (digest, Some(bytes)) = &judged.input {
-            metadata::decisions::put_input(tx, digest, bytes).await?;
-        }
-        let verdict = serde_json::to_string(&judged.verdict).map_err(Error::internal)?;
-        let id = metadata::decisions::create(
-            tx,
-            &NewDecision {
-                door,
-                project_id: Some(project.id),
-                repository,
-                digest,
-                action: judged.verdict.action.as_str(),
-                verdict: &verdict,
-                input_digest: &judged.input.0,
-                actor: &caller.principal.to_string(),
-                address: &caller.address.to_string(),
-                context: "",
-            },
-        )
-        .await?;
-        Ok(id)
+        let (input_digest, input) = &judged.input;
+        let decision = NewDecision {
+            door,
+            project_id: Some(project.id),
+            repository,
+            digest,
+            verdict: &judged.verdict,
+            input_digest,
+            input: input.as_deref(),
+            actor: &caller.principal.to_string(),
+            address: &caller.address.to_string(),
+            context,
+        };
+        Ok(metadata::decisions::record(tx, &decision).await?)
     }
 }

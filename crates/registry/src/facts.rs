@@ -1,21 +1,17 @@
 //! What is known about an artifact, gathered for one decision.
 
 use crate::{
-    Error, Registry, Result,
-    contents::StoredContents,
+    Registry, Result,
     gate::{Node, Question},
+    verdicts::subject,
 };
-use sealock_facts::{AttestationFact, Quarantine, SignatureFact, Waiver};
-use sealock_metadata::{
-    self as metadata, Tx,
-    evidence::{Class, Evidence},
-    manifests::Kind as RowKind,
-    projects::Project,
-};
+use sealock_advisories::SCANNER;
+use sealock_facts::{AttestationFact, EvidenceState, Finding, RejectReason, SignatureFact};
+use sealock_metadata::{self as metadata, Tx, projects::Project};
 use sealock_oci::{Digest, ManifestKind};
 use sealock_policy::{
     ArtifactFacts, ChildFacts, ContentsFact, Covering, FORMAT_VERSION, GateInput, KnownContents,
-    ListedKey, Scan, Subject,
+    ListedKey, Scan,
 };
 use sealock_sbom::INSPECTOR_VERSION;
 use std::{collections::BTreeSet, future::Future, pin::Pin};
@@ -26,8 +22,8 @@ const MAX_DEPTH: usize = 4;
 const MAX_NODES: usize = 256;
 /// Most indexes whose evidence covers a manifest.
 const MAX_COVERING: usize = 64;
-/// Most waivers of a project in one decision.
-const MAX_WAIVERS: u32 = 10_000;
+/// Most keys of a project that count.
+const MAX_KEYS: u32 = 200;
 
 /// Gathers facts within one transaction, and remembers every digest that it met.
 struct Gatherer<'a> {
@@ -64,22 +60,18 @@ impl Registry {
         artifact.covered_by = gatherer.covering(tx, &node.digest).await?;
         gatherer.promotion(tx, &mut artifact).await?;
         let met: Vec<Digest> = gatherer.met.iter().copied().collect();
-        let quarantines = metadata::quarantines::among(tx, &met).await?;
+        let quarantines = metadata::quarantines::in_force(tx, &met).await?;
         let policies = self.policies_of(tx, project, question.cluster.as_ref()).await?;
         Ok(GateInput {
             format_version: FORMAT_VERSION,
             door: question.door,
             now: self.now(),
-            subject: Subject {
-                project: project.name.clone(),
-                repository: repository.to_owned(),
-                tier: project.tier,
-            },
+            subject: subject(project, repository),
             policies,
             keys: listed_keys(tx, project.id).await?,
             artifact,
-            waivers: granted_waivers(tx, project.id).await?,
-            quarantines: quarantines.into_iter().map(quarantine).collect(),
+            waivers: metadata::waivers::in_force(tx, project.id).await?,
+            quarantines,
             advisories: gatherer.advisories.map(|matched| matched.snapshot),
             request: question.request.clone(),
         })
@@ -104,6 +96,7 @@ impl Gatherer<'_> {
             facts.held = node.held;
             self.contents(tx, node, &mut facts).await?;
             (facts.signatures, facts.attestations) = self.evidence(tx, &node.digest).await?;
+            facts.evidence_about = self.evidence_about(tx, node).await?;
             facts.evidence_pending =
                 self.registry.evidence_is_pending(tx, self.repository_id, &node.digest).await?;
             for child in &node.children {
@@ -138,38 +131,38 @@ impl Gatherer<'_> {
         facts: &mut ArtifactFacts,
     ) -> Result<()> {
         if node.kind == ManifestKind::Index {
-            facts.contents =
-                ContentsFact::Unknown { detail: "an index has the contents of its children".into() };
+            facts.contents = ContentsFact::Unknown {
+                detail: "an index has the contents of its children".into(),
+            };
             return Ok(());
         }
         let Some(id) = node.contents_id else {
             facts.contents = match node.chain {
-                Some(_) => ContentsFact::Unknown { detail: "its layers are still being read".into() },
+                Some(_) => {
+                    ContentsFact::Unknown { detail: "its layers are still being read".into() }
+                }
                 None => ContentsFact::NotRunnable {
                     inspector: INSPECTOR_VERSION.to_owned(),
-                    inspected_at: jiff::Timestamp::UNIX_EPOCH,
+                    inspected_at: self.registry.now(),
                 },
             };
             return Ok(());
         };
-        let row = metadata::image_contents::get(tx, id)
-            .await?
-            .ok_or_else(|| Error::internal(format!("contents {id} are gone")))?;
-        let stored: StoredContents = crate::inspect::unpack(&row.contents)?;
+        let stored = self.registry.read_contents(tx, id).await?;
         if !stored.runnable {
             facts.contents = ContentsFact::NotRunnable {
                 inspector: stored.contents.inspector,
-                inspected_at: row.created_at,
+                inspected_at: stored.inspected_at,
             };
             return Ok(());
         }
-        facts.contents = ContentsFact::Known(KnownContents::of(&stored.contents, row.created_at));
+        facts.contents =
+            ContentsFact::Known(KnownContents::of(&stored.contents, stored.inspected_at));
         if let Some(matched) = &self.advisories {
-            let (findings, unmatched) = metadata::findings::of_contents(tx, id).await?;
-            if unmatched == 0 {
-                facts.scans =
-                    vec![Scan { scanner: crate::SCANNER.to_owned(), as_of: matched.as_of }];
-                facts.findings = findings;
+            let state = metadata::components::match_state(tx, &[id]).await?;
+            if state.iter().all(|state| state.unmatched == 0) {
+                facts.scans = vec![Scan { scanner: SCANNER.to_owned(), as_of: matched.as_of }];
+                facts.findings = distinct_findings(tx, id).await?;
             }
         }
         Ok(())
@@ -180,16 +173,29 @@ impl Gatherer<'_> {
         tx: &mut Tx,
         subject: &Digest,
     ) -> Result<(Vec<SignatureFact>, Vec<AttestationFact>)> {
-        let rows = metadata::evidence::of_subject(tx, self.repository_id, subject).await?;
-        let (mut signatures, mut attestations) = (Vec::new(), Vec::new());
-        for row in rows {
-            self.met.insert(row.accessory);
-            match read_fact(&row)? {
-                Fact::Signature(fact) => signatures.push(fact),
-                Fact::Attestation(fact) => attestations.push(fact),
-            }
+        let found = metadata::evidence::of_subjects(tx, self.repository_id, &[*subject]).await?;
+        self.met.extend(found.signatures.iter().map(|fact| fact.accessory));
+        self.met.extend(found.attestations.iter().map(|fact| fact.accessory));
+        Ok((found.signatures, found.attestations))
+    }
+
+    /// What a manifest is evidence about: set when every layer of it was read as evidence,
+    /// whether or not it counts.
+    async fn evidence_about(&self, tx: &mut Tx, node: &Node) -> Result<Option<Digest>> {
+        if node.kind == ManifestKind::Index || node.blobs.is_empty() {
+            return Ok(None);
         }
-        Ok((signatures, attestations))
+        let found = metadata::evidence::of_accessory(tx, self.repository_id, &node.digest).await?;
+        let signatures = found.signatures.iter().map(|fact| (fact.subject, &fact.status));
+        let attestations = found.attestations.iter().map(|fact| (fact.subject, &fact.status));
+        let mut about = None;
+        for (subject, status) in signatures.chain(attestations) {
+            if matches!(status, EvidenceState::Rejected { reason: RejectReason::Unsupported, .. }) {
+                return Ok(None);
+            }
+            about = Some(subject);
+        }
+        Ok(about)
     }
 
     /// The indexes above a digest, with their evidence (decision D9). A quarantined one closes what
@@ -205,7 +211,6 @@ impl Gatherer<'_> {
                     if covering.len() >= MAX_COVERING || !seen.insert(parent.digest) {
                         continue;
                     }
-                    debug_assert_eq!(parent.kind, RowKind::Index);
                     self.met.insert(parent.digest);
                     let (signatures, attestations) = self.evidence(tx, &parent.digest).await?;
                     covering.push(Covering { index: parent.digest, signatures, attestations });
@@ -221,10 +226,13 @@ impl Gatherer<'_> {
     async fn promotion(&self, tx: &mut Tx, artifact: &mut ArtifactFacts) -> Result<()> {
         let mut digests = vec![artifact.digest];
         digests.extend(artifact.covered_by.iter().map(|covering| covering.index));
-        artifact.promoted_at =
-            metadata::promotions::first_into(tx, self.project_id, &digests).await?;
-        if let Some(at) = artifact.promoted_at {
-            spread_promotion(artifact, at);
+        for digest in digests {
+            let promoted = metadata::promotions::into_project(tx, self.project_id, &digest).await?;
+            if let Some(promotion) = promoted {
+                artifact.promoted_at = Some(promotion.at);
+                spread_promotion(artifact, promotion.at);
+                break;
+            }
         }
         Ok(())
     }
@@ -239,27 +247,9 @@ fn spread_promotion(artifact: &mut ArtifactFacts, at: jiff::Timestamp) {
     }
 }
 
-/// A recorded fact of either class.
-pub(crate) enum Fact {
-    Signature(SignatureFact),
-    Attestation(AttestationFact),
-}
-
-/// Reads a row of evidence.
-pub(crate) fn read_fact(row: &Evidence) -> Result<Fact> {
-    Ok(match row.class {
-        Class::Signature => {
-            Fact::Signature(serde_json::from_str(&row.fact).map_err(Error::internal)?)
-        }
-        Class::Attestation => {
-            Fact::Attestation(serde_json::from_str(&row.fact).map_err(Error::internal)?)
-        }
-    })
-}
-
 /// The keys that a project lists, as a decision sees them.
 pub(crate) async fn listed_keys(tx: &mut Tx, project_id: i64) -> Result<Vec<ListedKey>> {
-    let rows = metadata::project_keys::all(tx, project_id).await?;
+    let rows = metadata::project_keys::list(tx, project_id, 0, MAX_KEYS).await?;
     let key = |row: metadata::project_keys::ProjectKey| ListedKey {
         id: row.key_id,
         name: row.name,
@@ -268,10 +258,9 @@ pub(crate) async fn listed_keys(tx: &mut Tx, project_id: i64) -> Result<Vec<List
     Ok(rows.into_iter().map(key).collect())
 }
 
-async fn granted_waivers(tx: &mut Tx, project_id: i64) -> Result<Vec<Waiver>> {
-    Ok(metadata::waivers::granted(tx, project_id, MAX_WAIVERS).await?)
-}
-
-fn quarantine(row: metadata::quarantines::QuarantineRow) -> Quarantine {
-    row.quarantine
+/// The findings of some contents, each once however often its component lies in the image.
+async fn distinct_findings(tx: &mut Tx, contents_id: i64) -> Result<Vec<Finding>> {
+    let rows = metadata::findings::of_contents(tx, &[contents_id]).await?;
+    let mut seen = BTreeSet::new();
+    Ok(rows.into_iter().filter(|row| seen.insert(row.finding_id)).map(|row| row.finding).collect())
 }

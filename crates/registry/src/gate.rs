@@ -80,8 +80,6 @@ pub(crate) struct Node {
     pub(crate) contents_id: Option<i64>,
     pub(crate) children: Vec<Child>,
     pub(crate) held: bool,
-    /// What it is evidence about, if it may be evidence.
-    pub(crate) about: Option<Digest>,
 }
 
 impl Node {
@@ -99,7 +97,6 @@ impl Node {
             contents_id: None,
             children: incoming.child_rows(),
             held: false,
-            about: incoming.accessory.map(|accessory| accessory.subject),
         }
     }
 
@@ -125,7 +122,6 @@ impl Node {
             contents_id: row.contents_id,
             children,
             held: row.state == State::Held,
-            about: row.subject,
         })
     }
 }

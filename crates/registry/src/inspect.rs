@@ -97,7 +97,7 @@ impl Registry {
             let contents = result.await.map_err(|_| "the inspector gave up".to_owned())?;
             registry.store_layer(&digest, contents).await
         };
-        self.run_inspection(digest, work.boxed());
+        drop(self.run_inspection(digest, work.boxed()));
     }
 
     /// Registers an inspection under its digest and sees that it runs.
@@ -137,10 +137,15 @@ impl Registry {
         let contents = Arc::new(contents);
         let (fact, complete) = (contents.clone(), contents.is_complete());
         let bytes = blocking(move || pack(&*fact)).await.map_err(|e| log_text(&e))?;
+        let row = metadata::contents::LayerContents {
+            digest: *digest,
+            inspector: INSPECTOR_VERSION.to_owned(),
+            contents: bytes,
+            complete,
+        };
         let store = async {
             let mut tx = self.database().write().await?;
-            crate::draft::layer_contents::put(&mut tx, digest, INSPECTOR_VERSION, &bytes, complete)
-                .await?;
+            metadata::contents::put_layer(&mut tx, &row).await?;
             tx.commit().await
         };
         store.await.map_err(|error| error.to_string())?;
@@ -156,8 +161,8 @@ impl Registry {
             return Ok(contents);
         }
         let mut tx = self.database().read().await?;
-        let stored = crate::draft::layer_contents::find(&mut tx, digest, INSPECTOR_VERSION).await?;
-        if let Some(stored) = stored {
+        let stored = metadata::contents::layers(&mut tx, &[*digest], INSPECTOR_VERSION).await?;
+        if let Some(stored) = stored.into_iter().next() {
             drop(tx);
             let contents = blocking(move || unpack(&stored.contents)).await?;
             return Ok(Arc::new(contents));

@@ -1,36 +1,52 @@
 //! What the product does with an artifact: push, pull, tag, delete, promote, attest.
 //!
 //! [`Registry`] brings the floors below together; one file for each thing that it does. Every call
-//! takes the [`sealock_auth::Caller`] and checks rights itself: a face only parses and authenticates.
-//! A push goes this way: `uploads` (stream, hash, write, with an inspector riding along) -> `push`
-//! (judge, one transaction) -> jobs: `contents` (merge, match) and `verify` (accessories) -> `gate`.
+//! takes the [`sealock_auth::Caller`] and checks rights itself: a face only parses and
+//! authenticates. A push goes this way: `uploads` (stream, hash, write, with an inspector riding
+//! along) -> `push` (judge, one transaction) -> jobs: `contents` (merge, match) and `verify`
+//! (accessories) -> `gate`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
+mod advisories;
 mod audit;
+mod contents;
+mod decisions;
 mod delete;
-mod draft;
 mod error;
+mod facts;
 mod flights;
 mod gate;
 mod inspect;
+mod jobs;
 mod listing;
 mod page;
 mod policies;
+mod product_keys;
 mod projects;
 mod pull;
 mod push;
+mod quarantine;
 mod registry;
 mod ride;
+mod settle;
 mod uploads;
+mod verdicts;
+mod verify;
+mod waivers;
 
+pub use advisories::{AdvisoryImport, AdvisoryStatus};
 pub use audit::AuditQuery;
 pub use error::{Error, Kind, Refusal, Result};
+pub use jobs::JOB_KINDS;
 pub use listing::TagsShown;
 pub use page::{DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policies::{PolicyTarget, PolicyText};
+pub use product_keys::ProductKeys;
 pub use projects::{NewProject, Project, RepositorySummary};
 pub use pull::{BlobInfo, PulledManifest};
 pub use push::{MAX_TAGS, ManifestPush, PushedManifest};
+pub use quarantine::{DeletedFrom, Eradication, Seen};
 pub use registry::{Config, DOOR_WAIT, Registry};
 pub use uploads::{Body, ChunkRange, MAX_BLOB_BYTES, PushedBlob, UploadStatus};
+pub use waivers::{MAX_WAIVER_DAYS, WaiverRequest, WaiverStep};

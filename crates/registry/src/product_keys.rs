@@ -1,7 +1,7 @@
 //! The product's own keys: made on the first start, sealed under the master key (decision D17).
 
 use crate::{Error, Result};
-use sealock_metadata::{self as metadata, Database, Tx};
+use sealock_metadata::{self as metadata, Database, Tx, product_keys::ProductKey};
 use sealock_signing::{MasterKey, PublicKey, SigningKey};
 
 /// What a key is for. A key of one purpose never signs for another.
@@ -63,24 +63,22 @@ async fn load(database: &Database, master: &MasterKey, purpose: Purpose) -> Resu
     let id = key.public_key().id().clone();
     let sealed = master.seal(&label(purpose, &id), &key.to_pkcs8()).map_err(Error::internal)?;
     let mut tx = database.write().await?;
-    // Another replica may have made one meanwhile; the writer's lock is held from here on.
-    if let Some(key) = current(&mut tx, master, purpose).await? {
-        return Ok(key);
-    }
     let pem = key.public_key().to_pem();
-    metadata::product_keys::create(&mut tx, &id, purpose.word(), &sealed, Some(&pem)).await?;
+    // Another replica may have stored one meanwhile; then that one counts.
+    let row =
+        metadata::product_keys::ensure(&mut tx, &id, purpose.word(), &sealed, Some(&pem)).await?;
     tx.commit().await?;
-    Ok(key)
+    unseal(master, purpose, &row)
 }
 
-async fn current(
-    tx: &mut Tx,
-    master: &MasterKey,
-    purpose: Purpose,
-) -> Result<Option<SigningKey>> {
-    let Some(row) = metadata::product_keys::current(tx, purpose.word()).await? else {
-        return Ok(None);
-    };
+async fn current(tx: &mut Tx, master: &MasterKey, purpose: Purpose) -> Result<Option<SigningKey>> {
+    match metadata::product_keys::current(tx, purpose.word()).await? {
+        Some(row) => unseal(master, purpose, &row).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn unseal(master: &MasterKey, purpose: Purpose, row: &ProductKey) -> Result<SigningKey> {
     let der = master.unseal(&label(purpose, &row.id), &row.sealed).map_err(|error| {
         Error::internal(format!(
             "the {} key {} cannot be opened: {error}. Start with the master key under which it \
@@ -89,7 +87,7 @@ async fn current(
             row.id
         ))
     })?;
-    Ok(Some(SigningKey::from_pkcs8(&der).map_err(Error::internal)?))
+    SigningKey::from_pkcs8(&der).map_err(Error::internal)
 }
 
 /// What a sealed key opens with: its purpose and id, so that rows cannot be swapped.

@@ -4,8 +4,9 @@ use crate::{
     Error, Kind, Registry, Result,
     access::{Need, Scope},
     audit::Event,
-    draft::jobs,
+    contents::Layers,
     gate::{Node, Question},
+    jobs,
 };
 use bytes::Bytes;
 use sealock_auth::{Caller, Right};
@@ -25,8 +26,6 @@ use std::collections::BTreeMap;
 pub const MAX_TAGS: usize = 100;
 /// Most blobs that an error message lists as missing.
 const LISTED_MISSING: usize = 20;
-/// Largest image configuration that is read for its diff_ids, in bytes.
-const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A manifest on its way in.
 #[derive(Debug, Clone)]
@@ -114,7 +113,11 @@ impl Registry {
             request.by_digest = incoming.tags.is_empty();
         });
         let question = Question { door: Door::Push, request: Some(request), cluster: None };
-        let judged = self.judge_incoming(scope, node, question).await?;
+        let layers = Layers {
+            digests: incoming.manifest.layers.iter().map(|layer| layer.digest).collect(),
+            diff_ids: incoming.diff_ids.clone(),
+        };
+        let judged = self.judge_incoming(scope, node, &layers, question).await?;
         let warnings = judged
             .verdict
             .objections()
@@ -275,13 +278,15 @@ impl Registry {
         if let Some(chain) = &row.chain
             && !self.adopt_contents(tx, chain).await?
         {
-            jobs::queue_contents(tx, repository_id, row, chain).await?;
+            jobs::queue_contents(tx, row, chain).await?;
         }
-        if incoming.accessory.is_some_and(|accessory| accessory.kind.holds_evidence()) {
-            jobs::queue_verify(tx, repository_id, &row.digest, &incoming.tags).await?;
+        if let Some(accessory) = incoming.accessory
+            && accessory.kind.holds_evidence()
+        {
+            jobs::queue_verify(tx, repository_id, &accessory.subject).await?;
         }
         if row.state == State::Held {
-            jobs::queue_judge(tx, repository_id, &row.digest).await?;
+            jobs::queue_judge(tx, row).await?;
         }
         // Evidence on an index covers its children, and a child that arrives completes its index.
         metadata::manifests::bump_by_digest(tx, repository_id, &[row.digest]).await?;
@@ -312,26 +317,6 @@ impl Registry {
                 .await?;
         }
         Ok(())
-    }
-
-    /// What an image's configuration says its layers expand to. None when the config is no image
-    /// configuration; that is not an error, artifacts have other ones.
-    async fn diff_ids(
-        &self,
-        tx: &mut Tx,
-        repository_id: i64,
-        manifest: &Manifest,
-    ) -> Result<Option<Vec<Digest>>> {
-        let Some(config) = &manifest.config else { return Ok(None) };
-        if manifest.layers.is_empty() || config.size > MAX_CONFIG_BYTES {
-            return Ok(None);
-        }
-        let Some(blob) = metadata::blobs::find(tx, repository_id, &config.digest).await? else {
-            return Ok(None);
-        };
-        let key = sealock_blobs::BlobKey { digest: blob.digest, generation: blob.generation };
-        let bytes = self.blobs().open_blob(&key).await?.read_all(MAX_CONFIG_BYTES).await?;
-        Ok(read_diff_ids(&bytes))
     }
 
     /// Whether tags of a project, once set, never move.

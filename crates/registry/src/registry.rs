@@ -4,7 +4,9 @@ use crate::{
     flights::Flights,
     inspect::Inspections,
     policies::PolicyCache,
+    product_keys::ProductKeys,
 };
+use sealock_advisories::SnapshotStore;
 use sealock_blobs::BlobStore;
 use sealock_metadata::Database;
 use sealock_signing::MasterKey;
@@ -19,6 +21,8 @@ pub struct Config {
     pub database: Database,
     /// The bytes.
     pub blobs: BlobStore,
+    /// The advisory snapshots.
+    pub snapshots: SnapshotStore,
     /// What seals the product's own keys. Replicas share it.
     pub master_key: MasterKey,
     /// The URL under which clients reach this registry, such as `https://registry.example.com`.
@@ -39,18 +43,22 @@ pub struct Registry {
 struct Inner {
     database: Database,
     blobs: BlobStore,
+    snapshots: Arc<SnapshotStore>,
     external_url: String,
     door_wait: Duration,
+    keys: ProductKeys,
     inspections: Inspections,
     flights: Flights,
     policies: PolicyCache,
     pulls: SharedPullLog,
+    work: tokio::sync::Notify,
 }
 
 impl Registry {
     /// Opens the registry: makes or unseals its keys, and sets the policies that ship with it where
     /// none stand. Scans nothing.
     pub async fn open(config: Config) -> Result<Self> {
+        let keys = ProductKeys::load(&config.database, &config.master_key).await?;
         let places = config
             .inspectors
             .or_else(|| std::thread::available_parallelism().ok())
@@ -60,14 +68,18 @@ impl Registry {
                 pulls: Arc::new(PullLog::start(config.database.clone())),
                 database: config.database,
                 blobs: config.blobs,
+                snapshots: Arc::new(config.snapshots),
+                keys,
                 external_url: config.external_url.trim_end_matches('/').to_owned(),
                 door_wait: config.door_wait,
                 inspections: Inspections::new(places.max(2)),
                 flights: Flights::default(),
                 policies: PolicyCache::new(),
+                work: tokio::sync::Notify::new(),
             }),
         };
         registry.set_shipped_policies().await?;
+        registry.catch_up_advisories().await?;
         Ok(registry)
     }
 
@@ -77,6 +89,25 @@ impl Registry {
 
     pub(crate) fn blobs(&self) -> &BlobStore {
         &self.inner.blobs
+    }
+
+    pub(crate) fn snapshots(&self) -> &Arc<SnapshotStore> {
+        &self.inner.snapshots
+    }
+
+    /// Tells the workers that a job was queued.
+    pub(crate) fn wake_jobs(&self) {
+        self.inner.work.notify_waiters();
+    }
+
+    /// Resolves when a job was queued in this process.
+    pub async fn job_queued(&self) {
+        self.inner.work.notified().await;
+    }
+
+    /// The product's own keys.
+    pub fn product_keys(&self) -> &ProductKeys {
+        &self.inner.keys
     }
 
     pub(crate) fn inspections(&self) -> &Inspections {

@@ -1,14 +1,15 @@
 //! Verdicts that stand, and verdicts made anew.
 
 use crate::{
-    Error, Registry, Result,
+    Registry, Result,
     access::Scope,
+    contents::Layers,
     gate::{Judged, Node, Question},
 };
-use sealock_facts::{Door, Verdict};
+use sealock_facts::Door;
 use sealock_metadata::{
     self as metadata, Tx, manifests::Manifest as ManifestRow, projects::Project,
-    verdicts::CachedVerdict,
+    verdicts::Revisions,
 };
 use sealock_policy::{AppliedPolicy, Subject, evaluate_access, is_quarantined};
 use std::time::Duration;
@@ -22,22 +23,15 @@ impl Registry {
         row: &ManifestRow,
         question: &Question,
     ) -> Result<Option<Judged>> {
-        let system_rev = metadata::settings::system_rev(tx).await?;
-        let context = question.context();
-        let Some(cached) = metadata::verdicts::find(tx, row.id, question.door, context).await?
-        else {
-            return Ok(None);
+        let (door, context) = (question.door, question.context());
+        let stored =
+            metadata::verdicts::fresh(tx, row.repository_id, row.id, door, context).await?;
+        let Some(stored) = stored else { return Ok(None) };
+        let judged = Judged {
+            quarantined: is_quarantined(&stored.verdict),
+            verdict: stored.verdict,
+            input: (stored.input_digest, None),
         };
-        let stands = cached.facts_rev == row.facts_rev
-            && cached.policy_rev == scope.project.policy_rev
-            && cached.system_rev == system_rev
-            && cached.valid_until.is_none_or(|until| self.now() < until);
-        if !stands {
-            return Ok(None);
-        }
-        let verdict: Verdict = serde_json::from_str(&cached.verdict).map_err(Error::internal)?;
-        let quarantined = is_quarantined(&verdict);
-        let judged = Judged { verdict, quarantined, input: (cached.input_digest, None) };
         self.with_access(tx, scope, question, judged).await
     }
 
@@ -80,18 +74,19 @@ impl Registry {
         self.settle(row.repository_id, &row.digest, self.door_wait()).await?;
         let mut tx = self.database().read().await?;
         let row = self.again(&mut tx, &row).await?;
+        let revisions = metadata::verdicts::revisions(&mut tx, row.repository_id, row.id)
+            .await?
+            .ok_or_else(|| crate::access::name_unknown(&scope.name))?;
         let project = metadata::projects::get(&mut tx, scope.project.id)
             .await?
             .ok_or_else(|| crate::access::name_unknown(&scope.name))?;
         let node = Node::stored(&mut tx, &row).await?;
-        let mut input = self
-            .gate_input(&mut tx, &project, scope.name.as_str(), row.repository_id, node, question)
-            .await?;
-        let system_rev = metadata::settings::system_rev(&mut tx).await?;
+        let name = scope.name.as_str();
+        let mut input =
+            self.gate_input(&mut tx, &project, name, row.repository_id, node, question).await?;
+        drop(tx);
         let request = input.request.take();
         let judged = Judged::of(&input)?;
-        drop(tx);
-        let revisions = (row.facts_rev, project.policy_rev, system_rev);
         self.keep_verdict(&row, question, revisions, &judged).await?;
         if request.is_none() {
             return Ok(judged);
@@ -111,27 +106,21 @@ impl Registry {
         &self,
         row: &ManifestRow,
         question: &Question,
-        (facts_rev, policy_rev, system_rev): (i64, i64, i64),
+        revisions: Revisions,
         judged: &Judged,
     ) -> Result<()> {
-        let cached = CachedVerdict {
-            facts_rev,
-            policy_rev,
-            system_rev,
-            valid_until: judged.verdict.valid_until,
-            verdict: serde_json::to_string(&judged.verdict).map_err(Error::internal)?,
-            input_digest: judged.input.0,
-        };
         let mut tx = self.database().write().await?;
+        let (digest, bytes) = &judged.input;
         // A refusal can be replayed from the first time on; what is allowed is recorded at the
         // doors that record everything.
         if !judged.verdict.is_open()
-            && let (digest, Some(bytes)) = &judged.input
+            && let Some(bytes) = bytes
         {
-            metadata::decisions::put_input(&mut tx, digest, bytes).await?;
+            metadata::decisions::put_document(&mut tx, digest, bytes).await?;
         }
         let (door, context) = (question.door, question.context());
-        metadata::verdicts::put(&mut tx, row.id, door, context, &cached).await?;
+        let verdict = &judged.verdict;
+        metadata::verdicts::put(&mut tx, row.id, door, context, revisions, verdict, digest).await?;
         Ok(tx.commit().await?)
     }
 
@@ -140,22 +129,22 @@ impl Registry {
         &self,
         scope: &Scope,
         mut node: Node,
+        layers: &Layers,
         question: Question,
     ) -> Result<Judged> {
         let mut tx = self.database().read().await?;
         let policies = self.policies_of(&mut tx, &scope.project, None).await?;
         drop(tx);
         let asks = policies.iter().any(|policy| asks_for_contents(policy, question.door));
-        if let (true, Some(chain), Some(repository)) = (asks, node.chain, &scope.repository) {
-            let work = self.contents_of_incoming(repository.id, &chain, &node);
-            node.contents_id = within(self.door_wait(), work).await?.flatten();
+        if let (true, Some(chain)) = (asks, node.chain) {
+            let work = self.contents_of(&chain, layers);
+            node.contents_id = within(self.door_wait(), work).await?;
         }
         let mut tx = self.database().read().await?;
         let repository_id = scope.repository.as_ref().map_or(0, |repository| repository.id);
         let name = scope.name.as_str();
-        let input = self
-            .gate_input(&mut tx, &scope.project, name, repository_id, node, &question)
-            .await?;
+        let input =
+            self.gate_input(&mut tx, &scope.project, name, repository_id, node, &question).await?;
         Judged::of(&input)
     }
 }
@@ -172,11 +161,7 @@ fn asks_for_contents(policy: &AppliedPolicy, door: Door) -> bool {
 
 /// Where an artifact stands, as policies see it.
 pub(crate) fn subject(project: &Project, repository: &str) -> Subject {
-    Subject {
-        project: project.name.clone(),
-        repository: repository.to_owned(),
-        tier: project.tier,
-    }
+    Subject { project: project.name.clone(), repository: repository.to_owned(), tier: project.tier }
 }
 
 /// The result of `work` if it comes in time.

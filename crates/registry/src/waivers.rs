@@ -4,7 +4,11 @@ use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Eve
 use jiff::{SignedDuration, Timestamp};
 use sealock_auth::{Caller, Principal, Right};
 use sealock_facts::{Waiver, WaiverScope, WaiverState};
-use sealock_metadata::{self as metadata, Tx, projects::Project, waivers::WaiverRow};
+use sealock_metadata::{
+    self as metadata, Tx,
+    projects::{Project, Visible},
+    waivers::{Decided, WaiverRow},
+};
 use sealock_oci::ErrorCode;
 
 /// Longest time that a waiver may hold.
@@ -47,18 +51,10 @@ impl Registry {
         let mut tx = self.database().write().await?;
         let need = Need::Has(Right::RequestWaiver);
         let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        let row = metadata::waivers::create(
-            &mut tx,
-            &metadata::waivers::NewWaiver {
-                project_id: project.id,
-                scope: &request.scope,
-                reason: request.reason.trim(),
-                requested_by: &caller.principal.to_string(),
-                requester_id: requester,
-                expires_at: request.expires_at,
-            },
-        )
-        .await?;
+        let who = (requester, &*caller.principal.to_string());
+        let reason = request.reason.trim();
+        let (scope, end) = (&request.scope, request.expires_at);
+        let row = metadata::waivers::request(&mut tx, project.id, scope, reason, who, end).await?;
         record(&mut tx, caller, "request-waiver", &project, &row.waiver).await?;
         tx.commit().await?;
         Ok(row.waiver)
@@ -82,7 +78,7 @@ impl Registry {
                 // Who asked may take the request back.
                 let need = Need::Has(Right::RequestWaiver);
                 let (found, _) = self.project_scope(&mut tx, caller, project, need).await?;
-                let row = metadata::waivers::find(&mut tx, found.id, id).await?;
+                let row = metadata::waivers::get(&mut tx, found.id, id).await?;
                 let own = row.is_some_and(|row| row.requester_id == decider);
                 if !own || step == WaiverStep::Grant {
                     return Err(error);
@@ -91,37 +87,31 @@ impl Registry {
             }
         };
         let project = project.ok_or_else(|| unknown(id))?;
-        let row = metadata::waivers::find(&mut tx, project.id, id).await?;
-        let row = row.ok_or_else(|| unknown(id))?;
-        if step == WaiverStep::Grant && row.requester_id == decider {
-            return Err(Error::forbidden(
-                "a waiver is granted by another person than the one who asked for it",
-            ));
-        }
-        if step == WaiverStep::Grant && row.waiver.expires_at <= self.now() {
-            return Err(Error::conflict("the waiver's end has passed; ask for a new one"));
-        }
-        let (from, to, action) = step.states();
-        let decided = metadata::waivers::decide(
-            &mut tx,
-            &metadata::waivers::Decision {
-                project_id: project.id,
-                id,
-                from,
-                to,
-                decided_by: &caller.principal.to_string(),
-                reason: reason.unwrap_or_default(),
-            },
-        )
-        .await?
-        .ok_or_else(|| Error::conflict(format!("the waiver is not in the state {from:?}")))?;
-        metadata::projects::bump_policy_rev(&mut tx, project.id).await?;
+        let who = (decider, &*caller.principal.to_string());
+        let (to, action) = step.state();
+        let reason = reason.unwrap_or_default();
+        let decided = metadata::waivers::decide(&mut tx, project.id, id, to, who, reason).await?;
+        let decided = match decided {
+            Decided::Done(row) => row,
+            Decided::NotFound => return Err(unknown(id)),
+            Decided::SamePerson => {
+                return Err(Error::forbidden(
+                    "a waiver is granted by another person than the one who asked for it",
+                ));
+            }
+            Decided::State(state) => {
+                return Err(Error::conflict(format!("the waiver is {state:?} already")));
+            }
+            Decided::Expired => {
+                return Err(Error::conflict("the waiver's end has passed; ask for a new one"));
+            }
+        };
         record(&mut tx, caller, action, &project, &decided.waiver).await?;
         tx.commit().await?;
         Ok(decided.waiver)
     }
 
-    /// Waivers of a project, oldest first.
+    /// Waivers of a project, newest first.
     pub async fn waivers(
         &self,
         caller: &Caller,
@@ -139,8 +129,9 @@ impl Registry {
             }
         };
         let limit = page.limit();
-        let after = page.after_id().unwrap_or(0);
-        let rows = metadata::waivers::list(&mut tx, project.id, after, limit + 1).await?;
+        let only = Visible::Only(vec![project.id]);
+        let before = page.after_id();
+        let rows = metadata::waivers::list(&mut tx, &only, None, before, limit + 1).await?;
         let rows = rows.into_iter().map(|row: WaiverRow| row.waiver).collect();
         Ok(Page::cut(rows, limit, |waiver: &Waiver| waiver.id.to_string()))
     }
@@ -163,11 +154,11 @@ impl Registry {
 }
 
 impl WaiverStep {
-    const fn states(self) -> (WaiverState, WaiverState, &'static str) {
+    const fn state(self) -> (WaiverState, &'static str) {
         match self {
-            Self::Grant => (WaiverState::Requested, WaiverState::Granted, "grant-waiver"),
-            Self::Refuse => (WaiverState::Requested, WaiverState::Refused, "refuse-waiver"),
-            Self::Revoke => (WaiverState::Granted, WaiverState::Revoked, "revoke-waiver"),
+            Self::Grant => (WaiverState::Granted, "grant-waiver"),
+            Self::Refuse => (WaiverState::Refused, "refuse-waiver"),
+            Self::Revoke => (WaiverState::Revoked, "revoke-waiver"),
         }
     }
 }

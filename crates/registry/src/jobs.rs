@@ -1,0 +1,85 @@
+//! What is found out after a push, as durable jobs.
+
+use crate::{Error, Registry, Result};
+use sealock_metadata::{self as metadata, Tx, manifests::Manifest as ManifestRow};
+use sealock_oci::Digest;
+use serde::{Deserialize, Serialize};
+
+/// Reads, merges and matches what an image holds. Key: its chain of layers.
+pub(crate) const CONTENTS: &str = "contents";
+/// Verifies what accessories say about a subject. Key: repository and subject.
+pub(crate) const VERIFY: &str = "verify";
+/// Verifies again what did not count in a project. Key: the project.
+pub(crate) const VERIFY_AGAIN: &str = "verify-again";
+/// Judges an artifact that was stored as held. Key: repository and digest.
+pub(crate) const JUDGE: &str = "judge";
+/// Every kind that [`Registry::run_job`] knows.
+pub const JOB_KINDS: [&str; 4] = [CONTENTS, VERIFY, VERIFY_AGAIN, JUDGE];
+
+/// What a job is about.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    repository_id: i64,
+    digest: Digest,
+}
+
+/// The key of jobs about a digest in a repository.
+pub(crate) fn subject_key(repository_id: i64, digest: &Digest) -> String {
+    format!("{repository_id}/{digest}")
+}
+
+async fn queue(tx: &mut Tx, kind: &str, key: &str, about: &About) -> Result<()> {
+    let payload = serde_json::to_string(about).map_err(Error::internal)?;
+    let now = tx.now();
+    Ok(metadata::jobs::enqueue(tx, kind, key, &payload, now).await?)
+}
+
+/// Queues finding out what an image holds.
+pub(crate) async fn queue_contents(tx: &mut Tx, row: &ManifestRow, chain: &Digest) -> Result<()> {
+    let about = About { repository_id: row.repository_id, digest: row.digest };
+    queue(tx, CONTENTS, &chain.to_string(), &about).await
+}
+
+/// Queues verifying what is said about a subject.
+pub(crate) async fn queue_verify(tx: &mut Tx, repository_id: i64, subject: &Digest) -> Result<()> {
+    let about = About { repository_id, digest: *subject };
+    queue(tx, VERIFY, &subject_key(repository_id, subject), &about).await
+}
+
+/// Queues verifying again what did not count in a project.
+pub(crate) async fn queue_verify_again(tx: &mut Tx, project_id: i64) -> Result<()> {
+    let now = tx.now();
+    Ok(metadata::jobs::enqueue(tx, VERIFY_AGAIN, &project_id.to_string(), "{}", now).await?)
+}
+
+/// Queues judging what is held.
+pub(crate) async fn queue_judge(tx: &mut Tx, row: &ManifestRow) -> Result<()> {
+    let about = About { repository_id: row.repository_id, digest: row.digest };
+    queue(tx, JUDGE, &subject_key(row.repository_id, &row.digest), &about).await
+}
+
+impl Registry {
+    /// Does one job. What it is about may be gone by now; then there is nothing to do.
+    pub async fn run_job(&self, kind: &str, key: &str, payload: &str) -> Result<()> {
+        let about = || serde_json::from_str::<About>(payload).map_err(Error::internal);
+        match kind {
+            CONTENTS => {
+                let about = about()?;
+                self.make_contents(about.repository_id, &about.digest).await
+            }
+            VERIFY => {
+                let about = about()?;
+                self.verify_subject(about.repository_id, &about.digest).await
+            }
+            VERIFY_AGAIN => {
+                let project_id = key.parse().map_err(Error::internal)?;
+                self.verify_project_again(project_id).await
+            }
+            JUDGE => {
+                let about = about()?;
+                self.judge_held(about.repository_id, &about.digest).await
+            }
+            other => Err(Error::internal(format!("{other:?} is no kind of job"))),
+        }
+    }
+}
