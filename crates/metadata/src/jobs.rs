@@ -118,6 +118,14 @@ pub async fn open(tx: &mut Tx, kind: &str, key: &str) -> Result<Vec<Job>> {
     tx.list(sql, params![kind, key], read).await
 }
 
+/// Ends every lease at once: for the start of the only process that uses the database, whose former
+/// life may have been killed.
+pub async fn release_all(tx: &mut Tx) -> Result<u64> {
+    let now = tx.now();
+    let sql = "UPDATE jobs SET leased_until = $1 WHERE state = 'running' AND leased_until > $1";
+    tx.execute(sql, params![now]).await
+}
+
 /// Holds a lease longer. False when it was lost.
 pub async fn extend(tx: &mut Tx, id: i64, lease: i64, until: Timestamp) -> Result<bool> {
     let sql = "UPDATE jobs SET leased_until = $3 \
