@@ -2,13 +2,27 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
+mod authenticator;
+mod error;
+mod name;
+mod password;
 mod principal;
+mod random;
 mod right;
 mod role;
+mod scope;
 mod secret;
+mod token;
 
 pub use access::{Access, project_rights, readable_projects};
+pub use authenticator::{Authenticator, FIRST_ADMIN, Login, NewRobot, RobotSettings, secret_hash};
+pub use error::AuthError;
+pub use name::{ROBOT_PREFIX, check_robot_name, check_user_name, robot_login};
+pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, check_new_password};
 pub use principal::{Caller, Principal};
+pub use random::{Randomness, SystemRandomness};
 pub use right::{Right, RightSet};
 pub use role::Role;
+pub use scope::{MAX_SCOPES, Scope};
 pub use secret::SecretString;
+pub use token::{IssuedToken, TOKEN_LIFETIME, TokenError, TokenKey, Tokens};

@@ -109,6 +109,16 @@ pub async fn credentials(tx: &mut Tx, project: &str, name: &str) -> Result<Optio
     .await
 }
 
+/// A robot of a project, with the secret's hash.
+pub async fn credentials_of(tx: &mut Tx, project_id: i64, id: i64) -> Result<Option<Credentials>> {
+    let sql = "SELECT r.*, p.name AS project FROM robots r JOIN projects p ON p.id = r.project_id \
+               WHERE r.project_id = $1 AND r.id = $2";
+    tx.find(sql, params![project_id, id], |row| {
+        Ok(Credentials { robot: read(row)?, secret_hash: row.get("secret_hash")? })
+    })
+    .await
+}
+
 /// A robot of a project.
 pub async fn get(tx: &mut Tx, project_id: i64, id: i64) -> Result<Option<Robot>> {
     let sql = "SELECT r.*, p.name AS project FROM robots r JOIN projects p ON p.id = r.project_id \

@@ -112,6 +112,15 @@ pub async fn credentials(tx: &mut Tx, name: &str) -> Result<Option<Credentials>>
     .await
 }
 
+/// A user by number with the password hash.
+pub async fn credentials_of(tx: &mut Tx, id: i64) -> Result<Option<Credentials>> {
+    let sql = "SELECT * FROM users WHERE id = $1 AND deleted_at IS NULL";
+    tx.find(sql, params![id], |row| {
+        Ok(Credentials { user: read(row)?, password_hash: row.opt("password_hash")? })
+    })
+    .await
+}
+
 /// Users by name, after `after`.
 pub async fn list(tx: &mut Tx, after: &str, limit: u32) -> Result<Vec<User>> {
     let sql = "SELECT * FROM users WHERE name > $1 AND deleted_at IS NULL ORDER BY name LIMIT $2";

@@ -1,0 +1,300 @@
+use crate::{
+    Access, AuthError, IssuedToken, Principal, Randomness, Right, RightSet, Scope, SecretString,
+    TokenError, Tokens,
+    name::{check_robot_name, check_user_name, robot_login, split_robot},
+    password::{Passwords, check_new_password},
+    scope::grant,
+    token::{Holder, Mark},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use sealock_metadata::{Database, robots, users};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+
+/// Name of the first administrator.
+pub const FIRST_ADMIN: &str = "admin";
+
+/// Someone who proved who they are, or nobody.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Who.
+    pub principal: Principal,
+    holder: Holder,
+}
+
+impl Login {
+    /// Nobody.
+    pub const ANONYMOUS: Self = Self { principal: Principal::Anonymous, holder: Holder::Anonymous };
+}
+
+/// Finds out who is asking, and makes accounts. Cheap to clone.
+#[derive(Clone)]
+pub struct Authenticator {
+    db: Database,
+    passwords: Passwords,
+    tokens: Arc<Tokens>,
+    random: Arc<dyn Randomness>,
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authenticator").field("tokens", &self.tokens).finish_non_exhaustive()
+    }
+}
+
+/// A robot that was just made.
+#[derive(Debug, Clone)]
+pub struct NewRobot {
+    /// Number.
+    pub id: i64,
+    /// Login name.
+    pub login: String,
+    /// The secret; shown this once.
+    pub secret: SecretString,
+}
+
+impl Authenticator {
+    /// Hashes one password to be ready for unknown users, so it takes some tens of milliseconds.
+    pub fn new(
+        db: Database,
+        tokens: Tokens,
+        random: Arc<dyn Randomness>,
+    ) -> Result<Self, AuthError> {
+        let passwords = Passwords::new(random.clone())?;
+        Ok(Self { db, passwords, tokens: Arc::new(tokens), random })
+    }
+
+    /// The token service's name.
+    pub fn service(&self) -> &str {
+        self.tokens.service()
+    }
+
+    /// Checks a name and a secret: a user's password or a robot's secret.
+    pub async fn login(&self, name: &str, secret: &SecretString) -> Result<Login, AuthError> {
+        match split_robot(name) {
+            Some((project, robot)) => self.login_robot(project, robot, secret).await,
+            None => self.login_user(name, secret).await,
+        }
+    }
+
+    async fn login_user(&self, name: &str, secret: &SecretString) -> Result<Login, AuthError> {
+        let mut tx = self.db.read().await?;
+        let found = users::credentials(&mut tx, name).await?;
+        tx.rollback().await?;
+        let stored = found.as_ref().and_then(|found| found.password_hash.as_deref());
+        // Done for unknown and closed accounts too: the time tells nothing.
+        let right = self.passwords.verify(stored, secret).await?;
+        match found {
+            Some(found) if right && !found.user.disabled => user_login(found),
+            _ => Err(AuthError::BadCredentials),
+        }
+    }
+
+    async fn login_robot(
+        &self,
+        project: &str,
+        name: &str,
+        secret: &SecretString,
+    ) -> Result<Login, AuthError> {
+        let mut tx = self.db.read().await?;
+        let found = robots::credentials(&mut tx, project, name).await?;
+        let now = tx.now();
+        tx.rollback().await?;
+        let given = secret_hash(secret);
+        let stored = found.as_ref().map_or(&[0; 32][..], |found| &found.secret_hash);
+        let right: bool = given.ct_eq(stored).into();
+        match found {
+            Some(found) if right && open(&found.robot, now) => Ok(robot_login_of(&found)),
+            _ => Err(AuthError::BadCredentials),
+        }
+    }
+
+    /// A token for what of `scopes` the holder of this login may do now.
+    pub async fn issue(&self, login: &Login, scopes: &[Scope]) -> Result<IssuedToken, AuthError> {
+        let mut tx = self.db.read().await?;
+        let access = grant(&mut tx, &login.principal, scopes).await?;
+        tx.rollback().await?;
+        self.tokens.issue(&login.principal, login.holder.clone(), access)
+    }
+
+    /// Checks a bearer token. The account is looked up again: who was closed or has a new secret
+    /// is out at once, and rights are those of now, limited to the list.
+    pub async fn bearer(&self, token: &str) -> Result<(Principal, Vec<Access>), AuthError> {
+        let (holder, access) = self.tokens.verify(token)?;
+        let mut tx = self.db.read().await?;
+        let login = match &holder {
+            Holder::Anonymous => Some(Login::ANONYMOUS),
+            Holder::User { id, .. } => users::credentials_of(&mut tx, *id)
+                .await?
+                .filter(|found| !found.user.disabled)
+                .map(user_login)
+                .transpose()?,
+            Holder::Robot { id, project_id, .. } => {
+                let now = tx.now();
+                robots::credentials_of(&mut tx, *project_id, *id)
+                    .await?
+                    .filter(|found| open(&found.robot, now))
+                    .map(|found| robot_login_of(&found))
+            }
+        };
+        tx.rollback().await?;
+        // Also compares the mark of the secret.
+        let login = login.filter(|login| login.holder == holder).ok_or(TokenError::Revoked)?;
+        Ok((login.principal, access))
+    }
+
+    /// Makes a user with a password. `None` when the name is taken.
+    pub async fn create_user(
+        &self,
+        new: &users::NewUser<'_>,
+        password: &SecretString,
+    ) -> Result<Option<users::User>, AuthError> {
+        check_user_name(new.name)?;
+        let hash = self.hash_new(password).await?;
+        let mut tx = self.db.write().await?;
+        let with_hash = users::NewUser { password_hash: Some(&hash), ..new.clone() };
+        let user = users::create(&mut tx, &with_hash).await?;
+        tx.commit().await?;
+        Ok(user)
+    }
+
+    /// Checks a new password and hashes it, for `users::create` or `users::set_password` in a
+    /// transaction of the caller's (which also writes the audit event).
+    pub async fn hash_new(&self, password: &SecretString) -> Result<String, AuthError> {
+        check_new_password(password)?;
+        self.passwords.hash(password).await
+    }
+
+    /// Makes the first administrator, with both global flags, if there is no user at all. The
+    /// password: the one given, else a new one, which is returned to be shown once.
+    pub async fn bootstrap(
+        &self,
+        given: Option<SecretString>,
+    ) -> Result<Option<SecretString>, AuthError> {
+        let mut tx = self.db.read().await?;
+        let any = users::any(&mut tx).await?;
+        tx.rollback().await?;
+        if any {
+            return Ok(None);
+        }
+        let password = match given.clone() {
+            Some(password) => password,
+            None => self.random_secret::<18>()?,
+        };
+        let new = users::NewUser {
+            name: FIRST_ADMIN,
+            real_name: "First administrator",
+            sysadmin: true,
+            security_officer: true,
+            ..users::NewUser::default()
+        };
+        let made = self.create_user(&new, &password).await?;
+        Ok(made.filter(|_| given.is_none()).map(|_| password))
+    }
+
+    /// A new robot's row, to be stored by [`Self::create_robot`] in the caller's transaction.
+    ///
+    /// The secret is 256 random bits, so a plain SHA-256 keeps it safe: there is nothing to guess,
+    /// and argon2's cost would only slow every request of a pipeline.
+    pub async fn create_robot(
+        &self,
+        tx: &mut sealock_metadata::Tx,
+        project: &sealock_metadata::projects::Project,
+        name: &str,
+        settings: &RobotSettings<'_>,
+    ) -> Result<Option<NewRobot>, AuthError> {
+        check_robot_name(name)?;
+        let allowed = RightSet::of(&Right::OF_ROBOTS);
+        if settings.rights.is_empty() || settings.rights.intersection(allowed) != settings.rights {
+            return Err(AuthError::Name(
+                "a robot has some of the rights pull, push, attest, promote",
+            ));
+        }
+        let secret = self.random_secret::<32>()?;
+        let rights: Vec<String> =
+            settings.rights.iter().map(|right| right.as_str().to_owned()).collect();
+        let new = robots::NewRobot {
+            project_id: project.id,
+            name,
+            description: settings.description,
+            secret_hash: &secret_hash(&secret),
+            rights: &rights,
+            expires_at: settings.expires_at,
+            created_by: settings.created_by,
+        };
+        let id = robots::create(tx, &new).await?;
+        Ok(id.map(|id| NewRobot { id, login: robot_login(&project.name, name), secret }))
+    }
+
+    /// Gives a robot of a project a new secret; the former one and its tokens end at once.
+    pub async fn renew_robot(
+        &self,
+        tx: &mut sealock_metadata::Tx,
+        project_id: i64,
+        id: i64,
+    ) -> Result<Option<SecretString>, AuthError> {
+        let secret = self.random_secret::<32>()?;
+        let hash = secret_hash(&secret);
+        let renewed = robots::set_secret(tx, project_id, id, &hash).await?;
+        Ok(renewed.then_some(secret))
+    }
+
+    /// A random secret of `N` bytes for a credential, in URL-safe base64: robots, clusters.
+    pub fn random_secret<const N: usize>(&self) -> Result<SecretString, AuthError> {
+        let mut bytes = zeroize::Zeroizing::new([0; N]);
+        self.random.fill(&mut *bytes)?;
+        Ok(SecretString::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
+    }
+}
+
+/// What a new robot is like.
+#[derive(Debug, Clone)]
+pub struct RobotSettings<'a> {
+    /// For people.
+    pub description: &'a str,
+    /// Some of [`Right::OF_ROBOTS`].
+    pub rights: RightSet,
+    /// When it stops.
+    pub expires_at: Option<Timestamp>,
+    /// Who makes it.
+    pub created_by: &'a str,
+}
+
+/// How a random secret is stored: SHA-256, because it has 256 bits of its own.
+pub fn secret_hash(secret: &SecretString) -> [u8; 32] {
+    Sha256::digest(secret.expose().as_bytes()).into()
+}
+
+fn open(robot: &robots::Robot, now: Timestamp) -> bool {
+    !robot.disabled && robot.expires_at.is_none_or(|end| end > now)
+}
+
+fn user_login(found: users::Credentials) -> Result<Login, AuthError> {
+    let hash = found.password_hash.ok_or(AuthError::BadCredentials)?;
+    let users::User { id, name, sysadmin, security_officer, .. } = found.user;
+    Ok(Login {
+        principal: Principal::User { id, name, sysadmin, security_officer },
+        holder: Holder::User { id, mark: Mark::of(hash.as_bytes()) },
+    })
+}
+
+fn robot_login_of(found: &robots::Credentials) -> Login {
+    let robot = &found.robot;
+    // A word that this version does not know, or that no robot may have, is no right.
+    let rights: RightSet = robot.rights.iter().filter_map(|right| right.parse().ok()).collect();
+    Login {
+        principal: Principal::Robot {
+            id: robot.id,
+            name: robot_login(&robot.project, &robot.name),
+            project_id: robot.project_id,
+            rights: rights.intersection(RightSet::of(&Right::OF_ROBOTS)),
+        },
+        holder: Holder::Robot {
+            id: robot.id,
+            project_id: robot.project_id,
+            mark: Mark::of(&found.secret_hash),
+        },
+    }
+}
