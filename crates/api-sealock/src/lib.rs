@@ -42,7 +42,7 @@
 //! | POST `/decisions/{id}/replay` | | `{same: bool, recorded: verdict, replayed: verdict}` |
 //! | GET `/affected` | `vulnerability=` or `purl=` with `range=`? | list of `{repository, digest, tags, tier, vulnerability, component, version, path, layer, severity, fix, kev}` |
 //! | GET `/advisories` | | snapshot, coverage and data date per ecosystem, sources |
-//! | POST `/advisories/import` | file as body; `source=`, `format=`?, `coverage=`?, `force=`? | import report |
+//! | POST `/advisories/import` | file as body; `source=`, `format=` (zip, json, jsonl, json.zst, jsonl.zst), `mode=` replace or add, `coverage=` full or partial, `force=` true | import report |
 //! | POST `/advisories/update` | `{url, ecosystems: [...], force?}` | import report |
 //! | GET, POST `/clusters` | `{name, host_names: [...], namespaces: {...}, other_images: [...]}` | list; 201 with `token`, shown once |
 //! | DELETE `/clusters/{name}` | | 204 |

@@ -1,11 +1,14 @@
 //! The binary: command line, configuration, wiring, health, metrics.
 
+mod advisory_store;
 mod cli;
 mod client;
 mod commands;
 mod failure;
 mod files;
 mod output;
+mod server;
+mod target;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser};

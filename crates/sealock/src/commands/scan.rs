@@ -1,10 +1,179 @@
-use crate::cli::Global;
+use super::Context;
+use crate::{
+    advisory_store, cli::Global, client::Client, failure::Failure, output, target,
+};
 use anyhow::Result;
+use sealock_facts::{Completeness, Coverage, Finding, ImageContents, Severity};
+use sealock_sbom::SbomSubject;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
 /// Find vulnerable components.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Scan {}
+#[command(after_help = "A TARGET that exists here as a folder or file is read here, without a server: an OCI layout \
+(oci:DIR[:REF]), an image archive, or a root filesystem (dir:DIR). Anything else is an image on the \
+server: project/repository[:tag][@digest].\n\nExit code 3: a finding at or above --fail-on, or contents that \
+could not be read whole.")]
+pub(crate) struct Scan {
+    #[command(flatten)]
+    target: Target,
+    /// Print the components that would be matched, not the findings (JSON; local targets only).
+    #[arg(long, hide = true)]
+    print_components: bool,
+    /// List findings at or above this severity only.
+    #[arg(long, default_value = "unknown")]
+    severity: Severity,
+    /// List findings that have a fix only.
+    #[arg(long)]
+    fixable: bool,
+    /// End with exit code 3 if a finding has this severity or a worse one.
+    #[arg(long)]
+    fail_on: Option<Severity>,
+    /// Vulnerability data for a scan without a server (default: the local store, else the starter set).
+    #[arg(long, value_name = "DIR", env = "SEALOCK_ADVISORIES_DIR")]
+    advisories_dir: Option<PathBuf>,
+}
+
 /// Print the SBOM.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Sbom {}
-pub(crate) async fn scan(_: &Global, _: Scan) -> Result<()> { Ok(()) }
-pub(crate) async fn sbom(_: &Global, _: Sbom) -> Result<()> { Ok(()) }
+#[command(after_help = "Prints CycloneDX 1.6 JSON. TARGET is the same as for `sealock scan`.")]
+pub(crate) struct Sbom {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What is looked at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// An image on the server, an OCI layout or a root filesystem.
+    pub(crate) target: String,
+    /// Which image of an index, such as linux/arm64.
+    #[arg(long)]
+    pub(crate) platform: Option<String>,
+}
+
+const COLUMNS: &[output::Column] = &[
+    ("severity", "/severity"),
+    ("vulnerability", "/vulnerability"),
+    ("kev", "/known_exploited"),
+    ("component", "/purl"),
+    ("fixed in", "/fix/version"),
+    ("path", "/path"),
+    ("summary", "/summary"),
+];
+
+pub(crate) async fn scan(global: &Global, args: Scan) -> Result<()> {
+    let format = global.output;
+    let (items, remarks) = match target::local(&args.target, global.quiet).await? {
+        Some(found) if args.print_components => {
+            return output::json(&serde_json::to_value(&found.contents.components)?);
+        }
+        Some(found) => local_findings(&found, args.advisories_dir.as_deref())?,
+        None => server_findings(global, &args.target.target).await?,
+    };
+    let shown: Vec<Value> = items
+        .iter()
+        .filter(|item| severity(item) >= args.severity)
+        .filter(|item| !args.fixable || item.pointer("/fix/version").is_some())
+        .cloned()
+        .collect();
+    output::list(format, &shown, COLUMNS)?;
+    for remark in &remarks {
+        output::line(format, remark);
+    }
+    let Some(threshold) = args.fail_on else { return Ok(()) };
+    let count = items.iter().filter(|item| severity(item) >= threshold).count();
+    if count > 0 {
+        return Err(Failure::refused(format!("{count} finding(s) at or above {threshold}")));
+    }
+    if !remarks.is_empty() {
+        return Err(Failure::refused("no finding at or above the threshold, but not all is known"));
+    }
+    Ok(())
+}
+
+pub(crate) async fn sbom(global: &Global, args: Sbom) -> Result<()> {
+    if let Some(found) = target::local(&args.target, global.quiet).await? {
+        let subject = SbomSubject { name: found.name, tag: found.tag, digest: found.digest };
+        let at = jiff::Timestamp::now();
+        return output::json(&sealock_sbom::cyclonedx(&found.contents, &subject, at));
+    }
+    let client = Client::new(global)?;
+    output::json(&client.get("artifact/sbom", &[("image", &args.target.target)]).await?)
+}
+
+async fn server_findings(global: &Global, image: &str) -> Result<(Vec<Value>, Vec<String>)> {
+    let context = Context {
+        client: Client::new(global)?,
+        format: global.output,
+        progress: output::interactive(global.quiet),
+    };
+    let items = context.client.list("artifact/findings", &[("image", image)]).await?;
+    let artifact = context.client.get("artifact", &[("image", image)]).await?;
+    let remarks = artifact
+        .pointer("/facts/contents/remarks")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|remark| remark.as_str().map(str::to_owned))
+        .collect();
+    Ok((items, remarks))
+}
+
+fn local_findings(
+    found: &target::Local,
+    store: Option<&std::path::Path>,
+) -> Result<(Vec<Value>, Vec<String>)> {
+    let index = advisory_store::for_scans(store)?;
+    let contents = &found.contents;
+    let findings = index.findings(&contents.components, jiff::Timestamp::now())?;
+    let items = findings.iter().map(|finding| row(finding, contents)).collect();
+    let mut remarks = Vec::new();
+    if let Completeness::Partial { reasons } = &contents.completeness {
+        remarks.extend(
+            reasons.iter().map(|reason| format!("not read whole: {}: {}", reason.code, reason.detail)),
+        );
+    }
+    remarks.extend(coverage_remarks(&index, contents));
+    Ok((items, remarks))
+}
+
+/// "No finding" and "no data" are never the same words.
+fn coverage_remarks(index: &sealock_advisories::Index, contents: &ImageContents) -> Vec<String> {
+    let mut ecosystems: Vec<Option<&str>> = contents
+        .components
+        .iter()
+        .map(|component| component.match_key.as_ref().map(|key| key.ecosystem.as_str()))
+        .collect();
+    ecosystems.sort_unstable();
+    ecosystems.dedup();
+    ecosystems
+        .into_iter()
+        .filter_map(|ecosystem| match ecosystem {
+            None => Some("no release known for some packages: they were not matched".to_owned()),
+            Some(name) => match index.coverage(name) {
+                Coverage::Full => None,
+                Coverage::Partial => Some(format!(
+                    "{name}: the vulnerability data is a part only; no finding is no statement"
+                )),
+                Coverage::None => Some(format!("{name}: there is no vulnerability data")),
+            },
+        })
+        .collect()
+}
+
+fn row(finding: &Finding, contents: &ImageContents) -> Value {
+    let component = contents.components.iter().find(|component| component.purl == finding.purl);
+    let mut row = serde_json::to_value(finding).unwrap_or_default();
+    row["path"] = json!(component.map(|component| &component.path));
+    row["layer"] = json!(component.map(|component| component.layer));
+    row["known_exploited"] = json!(finding.kev.is_some());
+    row
+}
+
+fn severity(item: &Value) -> Severity {
+    item.get("severity")
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
+}

@@ -1,5 +1,59 @@
+use crate::server;
 use anyhow::Result;
+use std::{net::SocketAddr, path::PathBuf};
+
 /// Run the server.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Serve {}
-pub(crate) async fn run(_: Serve) -> Result<()> { Ok(()) }
+#[command(after_help = "The first start makes keys, the public project `library` and an administrator, whose password \
+is printed once, or taken from SEALOCK_ADMIN_PASSWORD. Everything lies in the data directory.")]
+pub(crate) struct Serve {
+    /// Folder for blobs, keys, advisories and the embedded database.
+    #[arg(long, env = "SEALOCK_DATA_DIR", default_value = "sealock-data")]
+    pub(crate) data_dir: PathBuf,
+    /// Address for registry and API.
+    #[arg(long, env = "SEALOCK_LISTEN", default_value = "127.0.0.1:5000")]
+    pub(crate) listen: SocketAddr,
+    /// PostgreSQL instead of the embedded database: postgres://user@host/name.
+    #[arg(long, env = "SEALOCK_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// URL under which clients reach this server (default: what --listen and --tls-cert give).
+    #[arg(long, env = "SEALOCK_EXTERNAL_URL")]
+    pub(crate) external_url: Option<url::Url>,
+    /// PEM certificate chain: registry and API speak TLS.
+    #[arg(long, requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// PEM private key of --tls-cert.
+    #[arg(long, requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Address for the Kubernetes admission webhooks, always TLS.
+    #[arg(long, env = "SEALOCK_ADMISSION_LISTEN", default_value = "127.0.0.1:5443")]
+    pub(crate) admission_listen: SocketAddr,
+    /// Do not serve the admission webhooks.
+    #[arg(long)]
+    pub(crate) no_admission: bool,
+    /// Host names or addresses under which clusters reach the webhooks (repeatable).
+    #[arg(long = "admission-host", default_values = ["localhost", "127.0.0.1"])]
+    pub(crate) admission_hosts: Vec<String>,
+    /// PEM certificate chain for the webhooks (default: made by an authority in the data directory).
+    #[arg(long, requires = "admission_key")]
+    pub(crate) admission_cert: Option<PathBuf>,
+    /// PEM private key of --admission-cert.
+    #[arg(long, requires = "admission_cert")]
+    pub(crate) admission_key: Option<PathBuf>,
+    /// PEM of the authority of --admission-cert, for the webhooks' caBundle.
+    #[arg(long, requires = "admission_cert")]
+    pub(crate) admission_ca: Option<PathBuf>,
+    /// File with the master key (default: SEALOCK_MASTER_KEY, else made in the data directory).
+    #[arg(long)]
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// Read layers by a job after the push instead of while they are received.
+    #[arg(long)]
+    pub(crate) inspect_later: bool,
+    /// Log as JSON lines.
+    #[arg(long)]
+    pub(crate) log_json: bool,
+}
+
+pub(crate) async fn run(args: Serve) -> Result<()> {
+    server::run(args).await
+}

@@ -57,25 +57,29 @@ pub(crate) fn self_made(home: &Home, names: &[String]) -> Result<Tls> {
 }
 
 fn authority(home: &Home) -> Result<(String, Issuer<'static, KeyPair>)> {
+    let params = authority_params();
     if let (Some(certificate), Some(key)) =
         (home.read_optional(CA_CERTIFICATE)?, home.read_optional(CA_KEY)?)
     {
         let key = KeyPair::from_pem(&String::from_utf8(key)?).context(CA_KEY)?;
-        let pem = String::from_utf8(certificate)?;
-        let issuer = Issuer::from_ca_cert_pem(&pem, key).context(CA_CERTIFICATE)?;
-        return Ok((pem, issuer));
+        // Name and key are all that a signature takes from its issuer, and both are as they were.
+        return Ok((String::from_utf8(certificate)?, Issuer::new(params, key)));
     }
-    let mut params = CertificateParams::default();
-    params.distinguished_name = common_name("Sealock admission CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_years(&mut params, CA_YEARS);
     let key = KeyPair::generate()?;
     let pem = params.self_signed(&key)?.pem();
     // The key first: a certificate without its key would be found and fail for ever.
     home.write_secret(CA_KEY, key.serialize_pem().as_bytes())?;
     home.write_secret(CA_CERTIFICATE, pem.as_bytes())?;
     Ok((pem, Issuer::new(params, key)))
+}
+
+fn authority_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name("Sealock admission CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_years(&mut params, CA_YEARS);
+    params
 }
 
 fn common_name(text: &str) -> DistinguishedName {

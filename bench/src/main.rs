@@ -1,0 +1,43 @@
+//! The loads of `make bench`.
+//!
+//! Each subcommand talks to a running server and prints one JSON line. Times are in microseconds. Loads are
+//! bounded in count and end by themselves.
+
+#![expect(clippy::print_stdout, reason = "the result is one line on standard output")]
+
+mod admit;
+mod load;
+mod matching;
+mod push;
+mod registry;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// The loads of `make bench`.
+#[derive(Debug, Parser)]
+enum Bench {
+    /// Push unique images one after the other and time the 201 of each manifest and the whole push.
+    Push(push::Push),
+    /// Push many small images that share one layer.
+    Seed(push::Seed),
+    /// Push one image with a layer of random bytes.
+    Large(push::Large),
+    /// Ask the admission webhook at a fixed rate (open loop) and report percentiles.
+    Admit(admit::Admit),
+    /// Match components against an advisory index in this process.
+    Matching(matching::Matching),
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let result = match Bench::parse() {
+        Bench::Push(args) => push::push(args).await?,
+        Bench::Seed(args) => push::seed(args).await?,
+        Bench::Large(args) => push::large(args).await?,
+        Bench::Admit(args) => admit::admit(args).await?,
+        Bench::Matching(args) => matching::matching(&args)?,
+    };
+    println!("{result}");
+    Ok(())
+}

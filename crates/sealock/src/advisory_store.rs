@@ -1,0 +1,127 @@
+//! The advisories on this machine, for scans without a server.
+
+use crate::commands::advisories::{Import, Update, source_name};
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use sealock_advisories::{
+    CoverageStatement, Download, EgressPolicy, ImportMode, ImportRequest, Index, SnapshotStore,
+    starter_index,
+};
+use sealock_facts::Coverage;
+use serde_json::{Value, json};
+use std::{
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Deepest folder that is looked into.
+const MAX_DEPTH: usize = 16;
+
+/// `SEALOCK_ADVISORIES_DIR`, else the user's data directory.
+fn folder() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("SEALOCK_ADVISORIES_DIR") {
+        return Ok(folder.into());
+    }
+    if let Some(data) = std::env::var_os("XDG_DATA_HOME") {
+        return Ok(PathBuf::from(data).join("sealock/advisories"));
+    }
+    let home = std::env::var_os("HOME").context("set HOME or SEALOCK_ADVISORIES_DIR")?;
+    Ok(PathBuf::from(home).join(".local/share/sealock/advisories"))
+}
+
+/// The index that an offline scan uses: the given folder's, else the user's, else the starter set.
+pub(crate) fn for_scans(given: Option<&Path>) -> Result<Arc<Index>> {
+    let folder = match given {
+        Some(folder) => folder.to_owned(),
+        None => folder()?,
+    };
+    // Nothing is made by a scan: it must work where the user's folder cannot be written.
+    if folder.join("current").exists() {
+        let index = SnapshotStore::open(&folder)?.current()?;
+        return index.with_context(|| format!("{} holds no advisories", folder.display()));
+    }
+    if given.is_some() {
+        bail!("{} holds no advisories; import some with --local", folder.display());
+    }
+    Ok(Arc::new(starter_index(Timestamp::now())?))
+}
+
+/// Imports into the user's store.
+pub(crate) async fn import(args: Import) -> Result<Value> {
+    let request = ImportRequest {
+        source: args.source.clone().unwrap_or_else(|| source_name(&args.path)),
+        paths: vec![args.path],
+        mode: if args.add { ImportMode::Add } else { ImportMode::Replace },
+        coverage: CoverageStatement {
+            default: if args.coverage == "full" { Coverage::Full } else { Coverage::Partial },
+            ..CoverageStatement::default()
+        },
+        force: args.force,
+        ..ImportRequest::default()
+    };
+    publish(request).await
+}
+
+/// Fetches archives into the user's store.
+pub(crate) async fn update(args: Update) -> Result<Value> {
+    let scratch = tempfile::tempdir()?;
+    let download = Download {
+        url: args.base.to_string(),
+        ecosystems: args.ecosystems,
+        // The person at the terminal named the address; what they may reach is their own affair.
+        egress: EgressPolicy::anywhere(),
+        ..Download::default()
+    };
+    let paths = sealock_advisories::download(&download, scratch.path()).await?;
+    let source = args.base.host_str().unwrap_or("download").to_owned();
+    let coverage = CoverageStatement { default: Coverage::Full, ..CoverageStatement::default() };
+    publish(ImportRequest { source, paths, coverage, force: args.force, ..Default::default() }).await
+}
+
+async fn publish(request: ImportRequest) -> Result<Value> {
+    let store = SnapshotStore::open(&folder()?)?;
+    let imported = tokio::task::spawn_blocking(move || {
+        let now = Timestamp::now();
+        store.ensure_starter(now)?;
+        store.import(&request, now)
+    });
+    let imported = imported.await.context("the import was interrupted")??;
+    Ok(serde_json::to_value(imported.report)?)
+}
+
+/// What the user's store holds.
+pub(crate) fn status() -> Result<Value> {
+    Ok(json!({"snapshot": for_scans(None)?.snapshot()}))
+}
+
+/// Writes every JSON file below a folder as one line each into a temporary file.
+pub(crate) fn gather(folder: &Path) -> Result<tempfile::NamedTempFile> {
+    let mut out = tempfile::NamedTempFile::new()?;
+    let mut writer = BufWriter::new(out.as_file_mut());
+    let mut found = 0_u64;
+    let mut open = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+        for entry in entries {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if kind.is_dir() && depth < MAX_DEPTH {
+                open.push((path, depth + 1));
+            } else if kind.is_file() && path.extension().is_some_and(|end| end == "json") {
+                let bytes = crate::files::read(&path)?;
+                let value: Value = serde_json::from_slice(&bytes)
+                    .with_context(|| format!("{} is not JSON", path.display()))?;
+                serde_json::to_writer(&mut writer, &value)?;
+                writer.write_all(b"\n")?;
+                found += 1;
+            }
+        }
+    }
+    writer.flush()?;
+    drop(writer);
+    if found == 0 {
+        bail!("{} holds no .json files", folder.display());
+    }
+    Ok(out)
+}

@@ -1,0 +1,10 @@
+//! `sealock serve`: configuration, first start, wiring, listeners.
+
+mod first_start;
+mod home;
+mod keys;
+mod logging;
+mod tls;
+mod wiring;
+
+pub(crate) use wiring::run;

