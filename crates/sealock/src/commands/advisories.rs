@@ -92,7 +92,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<()> {
         }
         Command::Update(update) => {
             let body = json!({
-                "url": update.base, "ecosystems": update.ecosystems, "force": update.force,
+                "url": update.base.as_str(), "ecosystems": update.ecosystems, "force": update.force,
             });
             let client = Client::new(global)?;
             let report = client.write(Method::POST, "advisories/update", &body).await?;
