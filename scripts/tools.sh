@@ -94,9 +94,16 @@ go_tool() {
   local settings=(GOCACHE="$SEALOCK_CACHE/go/build" GOMODCACHE="$SEALOCK_CACHE/go/mod"
     GOTOOLCHAIN=local GOFLAGS=-trimpath CGO_ENABLED=0)
   cd "$SEALOCK_CACHE" # no go.mod of somebody else's may stand above
-  source="$(env -u GOROOT "${settings[@]}" "$go" mod download -json "$module@$version" | jq -r .Dir)"
-  env -u GOROOT "${settings[@]}" "$go" build -C "$source" -ldflags=-s \
-    -o "$SEALOCK_CACHE/bin/$name" "./$package" </dev/null
+  local log="$SEALOCK_CACHE/$name.log"
+  {
+    source="$(env -u GOROOT "${settings[@]}" "$go" mod download -json "$module@$version" | jq -r .Dir)" \
+      && env -u GOROOT "${settings[@]}" "$go" build -C "$source" -ldflags=-s \
+        -o "$SEALOCK_CACHE/bin/$name" "./$package" </dev/null
+  } >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    die "building $name $version failed (whole log: $log)"
+  }
+  rm -f "$log"
   cd "$SEALOCK_ROOT"
   touch "$stamp"
 }
@@ -106,6 +113,8 @@ go_tools() {
   go_tool oras oras.land/oras cmd/oras "$ORAS_VERSION"
   go_tool cosign github.com/sigstore/cosign/v3 cmd/cosign "$COSIGN3_VERSION"
   go_tool cosign2 github.com/sigstore/cosign/v2 cmd/cosign "$COSIGN2_VERSION"
+  # Gigabytes of sources and objects that nobody needs again; the module cache is read-only by default.
+  if [ -d "$SEALOCK_CACHE/go" ]; then chmod -R u+w "$SEALOCK_CACHE/go" && rm -rf "$SEALOCK_CACHE/go"; fi
 }
 
 nextest() {
