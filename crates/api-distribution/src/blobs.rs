@@ -1,0 +1,78 @@
+//! Blobs out: whole, in part, or only whether they are there.
+
+use crate::{
+    conditional::{etag, not_modified, range_counts},
+    range::{Wanted, wanted},
+    routes::{Asked, CONTENT_DIGEST, value},
+};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use futures_util::TryStreamExt as _;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sealock_http::{HttpError, Result};
+use sealock_oci::{Digest, ErrorCode};
+use std::io;
+
+/// `HEAD /v2/<name>/blobs/<digest>`
+pub(crate) async fn head(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
+    let info = asked.registry.head_blob(asked.caller, asked.name, digest).await?;
+    if not_modified(asked.headers, &info.digest) {
+        return Ok((StatusCode::NOT_MODIFIED, about(&info.digest)?).into_response());
+    }
+    let mut headers = about(&info.digest)?;
+    headers.insert(header::CONTENT_LENGTH, info.size.into());
+    Ok((headers, Body::empty()).into_response())
+}
+
+/// `GET /v2/<name>/blobs/<digest>`
+pub(crate) async fn get(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
+    let reader = asked.registry.open_blob(asked.caller, asked.name, digest).await?;
+    let (digest, size) = (reader.key().digest, reader.size());
+    let mut headers = about(&digest)?;
+    if not_modified(asked.headers, &digest) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let asked_range = asked.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let asked_range = asked_range.filter(|_| range_counts(asked.headers, &digest));
+    let (status, range) = match wanted(asked_range, size) {
+        Wanted::Whole => (StatusCode::OK, 0..size),
+        Wanted::Part(range) => {
+            let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            headers.insert(header::CONTENT_RANGE, value(text)?);
+            (StatusCode::PARTIAL_CONTENT, range)
+        }
+        Wanted::Unsatisfiable => {
+            return Err(HttpError::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                ErrorCode::SizeInvalid,
+                format!("the blob has {size} bytes; the range asked for has none of them"),
+            )
+            .with_header(header::CONTENT_RANGE, value(format!("bytes */{size}"))?));
+        }
+    };
+    headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
+    let stream = reader.stream(range).map_err(sealock_registry::Error::from)?;
+    let body = Body::from_stream(stream.map_err(move |error| {
+        // The status is out already; breaking off tells the client that this is not the whole.
+        tracing::error!(%digest, %error, "a blob could not be read to its end");
+        io::Error::other("the blob could not be read")
+    }));
+    Ok((status, headers, body).into_response())
+}
+
+/// `DELETE /v2/<name>/blobs/<digest>`
+pub(crate) async fn delete(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
+    asked.registry.delete_blob(asked.caller, asked.name, digest).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+fn about(digest: &Digest) -> Result<HeaderMap> {
+    Ok(HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (header::ETAG, etag(digest)),
+        (CONTENT_DIGEST, value(digest.to_string())?),
+    ]))
+}

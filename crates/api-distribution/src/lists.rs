@@ -1,0 +1,96 @@
+//! Tags, referrers, catalog.
+
+use crate::{
+    query::Query,
+    routes::{Asked, value},
+};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, header};
+use sealock_auth::Caller;
+use sealock_http::{HttpError, Result, encode, next_link};
+use sealock_oci::{Digest, media_type};
+use sealock_registry::{MAX_PAGE_ITEMS, PageRequest, Registry, TagsShown};
+use serde::Serialize;
+use serde_json::json;
+
+const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// `GET /v2/<name>/tags/list[?n=&last=]`
+pub(crate) async fn tags(asked: Asked<'_>) -> Result<Response> {
+    let page = page(asked.query)?;
+    let tags = asked.registry.list_tags(asked.caller, asked.name, TagsShown::All, &page).await?;
+    let path = format!("/v2/{}/tags/list", asked.name);
+    let link = more(&path, asked.query, tags.next.as_deref(), &[])?;
+    let body = json!({ "name": asked.name, "tags": tags.items });
+    answer("application/json", &body, link)
+}
+
+/// `GET /v2/_catalog[?n=&last=]`: the repositories that the caller may read.
+pub(crate) async fn catalog(
+    registry: &Registry,
+    caller: &Caller,
+    query: &Query,
+) -> Result<Response> {
+    let names = registry.catalog(caller, &page(query)?).await?;
+    let link = more("/v2/_catalog", query, names.next.as_deref(), &[])?;
+    answer("application/json", &json!({ "repositories": names.items }), link)
+}
+
+/// `GET /v2/<name>/referrers/<digest>[?artifactType=]`
+pub(crate) async fn referrers(asked: Asked<'_>, subject: &Digest) -> Result<Response> {
+    let filter = asked.query.one("artifactType")?.filter(|filter| !filter.is_empty());
+    let found = asked
+        .registry
+        .list_referrers(asked.caller, asked.name, subject, filter, &page(asked.query)?)
+        .await?;
+    let path = format!("/v2/{}/referrers/{}", asked.name, encode(&subject.to_string()));
+    let repeated: Vec<_> = filter.map(|filter| ("artifactType", filter)).into_iter().collect();
+    let link = more(&path, asked.query, found.next.as_deref(), &repeated)?;
+    let body = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::OCI_INDEX,
+        "manifests": found.items,
+    });
+    let mut response = answer(media_type::OCI_INDEX, &body, link)?;
+    if filter.is_some() {
+        response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
+    }
+    Ok(response)
+}
+
+fn page(query: &Query) -> Result<PageRequest> {
+    let after = query.one("last")?.filter(|last| !last.is_empty()).map(str::to_owned);
+    Ok(PageRequest { after, limit: Some(query.n()?.unwrap_or(MAX_PAGE_ITEMS)) })
+}
+
+/// The link to the next page, with what this request asked for.
+fn more(
+    path: &str,
+    query: &Query,
+    next: Option<&str>,
+    repeated: &[(&str, &str)],
+) -> Result<Option<HeaderValue>> {
+    let Some(next) = next else { return Ok(None) };
+    let mut pairs = repeated.to_vec();
+    let n = query.n()?.map(|n| n.to_string());
+    if let Some(n) = &n {
+        pairs.push(("n", n));
+    }
+    pairs.push(("last", next));
+    next_link(path, &pairs)
+        .map(Some)
+        .ok_or_else(|| HttpError::internal("a link could not be written"))
+}
+
+fn answer(
+    content_type: &str,
+    body: &impl Serialize,
+    link: Option<HeaderValue>,
+) -> Result<Response> {
+    let bytes = serde_json::to_vec(body).map_err(HttpError::internal)?;
+    let mut response = ([(header::CONTENT_TYPE, value(content_type)?)], bytes).into_response();
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
+}

@@ -1,0 +1,106 @@
+//! Manifests in and out.
+
+use crate::{
+    conditional::{change_is_allowed, etag, is_conditional, not_modified},
+    routes::{Asked, CONTENT_DIGEST, value},
+    warning,
+};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sealock_http::{HttpError, Result, read_limited};
+use sealock_oci::{ErrorCode, MAX_MANIFEST_BYTES, Reference};
+use sealock_registry::{Kind, MAX_TAGS, ManifestPush};
+
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+/// `GET` and `HEAD /v2/<name>/manifests/<tag or digest>`
+pub(crate) async fn get(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
+    let pulled = asked.registry.get_manifest(asked.caller, asked.name, reference).await?;
+    let mut headers = HeaderMap::from_iter([
+        (header::ETAG, etag(&pulled.digest)),
+        (CONTENT_DIGEST, value(pulled.digest.to_string())?),
+    ]);
+    warning::add(&mut headers, pulled.warnings.iter().map(String::as_str));
+    if not_modified(asked.headers, &pulled.digest) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    headers.insert(header::CONTENT_TYPE, value(&pulled.media_type)?);
+    headers.insert(header::CONTENT_LENGTH, pulled.payload.len().into());
+    Ok((headers, pulled.payload).into_response())
+}
+
+/// `PUT /v2/<name>/manifests/<tag or digest>[?tag=...]`
+pub(crate) async fn put(asked: Asked<'_>, reference: &Reference, body: Body) -> Result<Response> {
+    let tags = asked.query.tags()?;
+    if tags.len() > MAX_TAGS {
+        return Err(HttpError::new(
+            StatusCode::URI_TOO_LONG,
+            ErrorCode::Unsupported,
+            format!("a push sets at most {MAX_TAGS} tags"),
+        ));
+    }
+    let content_type = match asked.headers.get(header::CONTENT_TYPE) {
+        None => "",
+        Some(value) => value.to_str().map_err(|_| {
+            HttpError::bad_request(ErrorCode::ManifestInvalid, "Content-Type is not readable")
+        })?,
+    };
+    let payload = read_limited(body, MAX_MANIFEST_BYTES, "a manifest").await?;
+    check_conditions(&asked, reference).await?;
+    let pushed = asked
+        .registry
+        .put_manifest(
+            asked.caller,
+            ManifestPush { repository: asked.name, reference, tags: &tags, content_type, payload },
+        )
+        .await?;
+    let digest = pushed.digest;
+    let mut headers = HeaderMap::from_iter([
+        (header::LOCATION, value(format!("/v2/{}/manifests/{digest}", asked.name))?),
+        (CONTENT_DIGEST, value(digest.to_string())?),
+        (header::ETAG, etag(&digest)),
+        (header::CONTENT_LENGTH, HeaderValue::from(0)),
+    ]);
+    if let Some(subject) = pushed.subject {
+        headers.insert(OCI_SUBJECT, value(subject.to_string())?);
+    }
+    for tag in tags.iter().filter(|tag| pushed.tags.contains(tag)) {
+        headers.append(OCI_TAG, value(tag.as_str())?);
+    }
+    let held = "the artifact is held until it is judged; no door but examine opens it before";
+    let warnings = pushed.warnings.iter().map(String::as_str);
+    warning::add(&mut headers, pushed.held.then_some(held).into_iter().chain(warnings));
+    Ok((StatusCode::CREATED, headers).into_response())
+}
+
+/// `DELETE /v2/<name>/manifests/<tag or digest>`
+pub(crate) async fn delete(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
+    check_conditions(&asked, reference).await?;
+    asked.registry.delete_manifest(asked.caller, asked.name, reference).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+/// `If-Match` and `If-None-Match` against what the reference names now.
+async fn check_conditions(asked: &Asked<'_>, reference: &Reference) -> Result<()> {
+    if !is_conditional(asked.headers) {
+        return Ok(());
+    }
+    let current = match asked.registry.get_manifest(asked.caller, asked.name, reference).await {
+        Ok(pulled) => Some(pulled.digest),
+        Err(error) if error.kind() == Kind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    if change_is_allowed(asked.headers, current.as_ref()) {
+        return Ok(());
+    }
+    let now = current.map_or("nothing".to_owned(), |digest| digest.to_string());
+    Err(HttpError::new(
+        StatusCode::PRECONDITION_FAILED,
+        ErrorCode::Denied,
+        format!("{reference} names {now} now; read it again before you change it"),
+    ))
+}

@@ -1,0 +1,167 @@
+//! The whole surface of this face on one page.
+
+use crate::{
+    blobs, lists, manifests,
+    path::{Target, Thing},
+    query::Query,
+    token, uploads,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use sealock_auth::{Access, Caller};
+use sealock_http::{Gatekeeper, HttpError, Result};
+use sealock_oci::{ErrorCode, RepositoryName};
+use sealock_registry::Registry;
+
+/// `/v2/` and the token service.
+pub fn router(registry: Registry, gatekeeper: Gatekeeper) -> Router {
+    Router::new()
+        .route("/v2", any(v2))
+        .route("/v2/", any(v2))
+        .route("/v2/token", get(token::get).post(token::post))
+        .route("/v2/{*rest}", any(v2))
+        .route("/service/token", get(token::get).post(token::post))
+        .with_state(Face { registry, gatekeeper })
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct Face {
+    pub(crate) registry: Registry,
+    pub(crate) gatekeeper: Gatekeeper,
+}
+
+/// A request to something in a repository.
+pub(crate) struct Asked<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) caller: &'a Caller,
+    pub(crate) name: &'a RepositoryName,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: &'a Query,
+}
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+async fn v2(State(face): State<Face>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = match Target::parse(parts.uri.path()) {
+        Ok(target) => match answer(&face, &parts, &target, body).await {
+            Ok(response) => response,
+            Err(error) => {
+                let scope = scope_of(&target, &parts);
+                face.gatekeeper.challenge(error, &parts, scope.as_deref()).into_response()
+            }
+        },
+        Err(error) => error.into_response(),
+    };
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    response
+}
+
+async fn answer(face: &Face, parts: &Parts, target: &Target, body: Body) -> Result<Response> {
+    let caller = face.gatekeeper.caller(parts).await?;
+    let query = Query::parse(parts.uri.query())?;
+    let read = matches!(parts.method, Method::GET | Method::HEAD);
+    let (name, thing) = match target {
+        Target::Base if read => return base(&caller),
+        Target::Catalog if read => {
+            require_token_for(&caller, target, &parts.method)?;
+            return lists::catalog(&face.registry, &caller, &query).await;
+        }
+        Target::Base | Target::Catalog => return Err(wrong_method("GET, HEAD")),
+        Target::In(name, thing) => (name, thing),
+    };
+    require_token_for(&caller, target, &parts.method)?;
+    let asked = Asked {
+        registry: &face.registry,
+        caller: &caller,
+        name,
+        headers: &parts.headers,
+        query: &query,
+    };
+    match (thing, parts.method.as_str()) {
+        (Thing::Manifest(reference), "GET" | "HEAD") => manifests::get(asked, reference).await,
+        (Thing::Manifest(reference), "PUT") => manifests::put(asked, reference, body).await,
+        (Thing::Manifest(reference), "DELETE") => manifests::delete(asked, reference).await,
+        (Thing::Manifest(_), _) => Err(wrong_method("GET, HEAD, PUT, DELETE")),
+        (Thing::Blob(digest), "GET") => blobs::get(asked, digest).await,
+        (Thing::Blob(digest), "HEAD") => blobs::head(asked, digest).await,
+        (Thing::Blob(digest), "DELETE") => blobs::delete(asked, digest).await,
+        (Thing::Blob(_), _) => Err(wrong_method("GET, HEAD, DELETE")),
+        (Thing::Uploads, "POST") => uploads::begin(asked, body).await,
+        (Thing::Uploads, _) => Err(wrong_method("POST")),
+        (Thing::Upload(id), "GET" | "HEAD") => uploads::status(asked, *id).await,
+        (Thing::Upload(id), "PATCH") => uploads::append(asked, *id, body).await,
+        (Thing::Upload(id), "PUT") => uploads::finish(asked, *id, body).await,
+        (Thing::Upload(id), "DELETE") => uploads::cancel(asked, *id).await,
+        (Thing::Upload(_), _) => Err(wrong_method("GET, HEAD, PATCH, PUT, DELETE")),
+        (Thing::Tags, "GET" | "HEAD") => lists::tags(asked).await,
+        (Thing::Tags, _) => Err(wrong_method("GET, HEAD")),
+        (Thing::Referrers(subject), "GET" | "HEAD") => lists::referrers(asked, subject).await,
+        (Thing::Referrers(_), _) => Err(wrong_method("GET, HEAD")),
+    }
+}
+
+/// `/v2/` tells clients whether they need to authenticate, and how. Nobody always gets the challenge,
+/// or a client that has credentials would never use them.
+fn base(caller: &Caller) -> Result<Response> {
+    if caller.principal.is_anonymous() && caller.scope.is_none() {
+        return Err(HttpError::unauthorized("authentication is required"));
+    }
+    Ok(([(header::CONTENT_TYPE, "application/json")], "{}").into_response())
+}
+
+/// The scope of a challenge: what the request needs, and the source of a mount as well.
+fn scope_of(target: &Target, parts: &Parts) -> Option<String> {
+    let mut scope = target.scope(&parts.method)?;
+    if let Target::In(_, Thing::Uploads) = target
+        && let Ok(query) = Query::parse(parts.uri.query())
+        && let Ok(Some(from)) = query.one("from")
+        && let Ok(from) = from.parse::<RepositoryName>()
+    {
+        scope.push_str(&format!(" repository:{from}:pull"));
+    }
+    Some(scope)
+}
+
+/// A token that was not made for this asks for another one: 401 with the scope, not 403, so that
+/// clients fetch it.
+fn require_token_for(caller: &Caller, target: &Target, method: &Method) -> Result<()> {
+    let Some(granted) = &caller.scope else { return Ok(()) };
+    let Some(needed) = target.scope(method) else { return Ok(()) };
+    let mut parts = needed.splitn(3, ':');
+    let (kind, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let actions: Vec<&str> = parts.next().unwrap_or_default().split(',').collect();
+    let covers = |access: &Access| {
+        access.kind == kind
+            && access.name == name
+            && actions.iter().all(|action| access.actions.iter().any(|a| a == action))
+    };
+    if granted.iter().any(covers) {
+        return Ok(());
+    }
+    Err(HttpError::unauthorized(format!("the token does not cover {needed}")))
+}
+
+fn wrong_method(allowed: &'static str) -> HttpError {
+    HttpError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::Unsupported,
+        format!("this resource answers {allowed}"),
+    )
+    .with_header(header::ALLOW, HeaderValue::from_static(allowed))
+}
+
+/// `Docker-Content-Digest`.
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// A header value of text that a parser of ours has accepted.
+pub(crate) fn value(text: impl AsRef<str>) -> Result<HeaderValue> {
+    HeaderValue::from_str(text.as_ref()).map_err(HttpError::internal)
+}
