@@ -70,7 +70,8 @@ pub struct Component {
     pub licences: Vec<String>,
     /// The file that declares it, without a leading slash.
     pub path: String,
-    /// The layer that holds this file.
+    /// The layer that brought it: the lowest one since which this file has declared it, so that
+    /// packages of a base image stay with the base image.
     pub layer: Digest,
     /// purl of the distribution package that owns every identifying file of it, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]

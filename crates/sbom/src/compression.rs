@@ -1,7 +1,7 @@
 use crate::{Limits, reasons::code};
 use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 /// How a layer blob is compressed, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub enum Compression {
 const MAX_WINDOW_LOG: u32 = 27;
 /// Buffer in front of the decompressor, in bytes.
 const INPUT_BUFFER: usize = 128 * 1024;
+/// Bytes that tell the compression.
+const HEAD: u64 = 8;
 
 impl Compression {
     /// Recognises what containerd recognises; other well-known formats are named unsupported.
@@ -76,7 +78,8 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
-type Input<R> = BufReader<Counting<R>>;
+/// The head that was looked at, then the rest.
+type Input<R> = BufReader<io::Chain<io::Cursor<Vec<u8>>, Counting<R>>>;
 
 #[expect(clippy::large_enum_variant, reason = "there is one per layer and it is not moved")]
 enum Decoder<R: Read> {
@@ -97,11 +100,14 @@ pub(crate) struct Expanded<R: Read> {
 
 impl<R: Read> Expanded<R> {
     pub(crate) fn new(reader: R, limits: &Limits) -> Result<Self, StreamFault> {
-        let counting = Counting { inner: reader, bytes: 0, failed: false, ended: false };
-        let mut input = BufReader::with_capacity(INPUT_BUFFER, counting);
-        let head = fill_head(&mut input)?;
+        let mut counting = Counting { inner: reader, bytes: 0, failed: false, ended: false };
+        let mut head = Vec::with_capacity(HEAD as usize);
+        counting.by_ref().take(HEAD).read_to_end(&mut head).map_err(|e| StreamFault {
+            code: code::READ_ERROR,
+            detail: format!("the layer could not be read: {e}"),
+        })?;
         let compression = Compression::detect(&head);
-        // What was taken for the look at the head is given back in front of the rest.
+        let input = BufReader::with_capacity(INPUT_BUFFER, io::Cursor::new(head).chain(counting));
         let decoder = match compression {
             Compression::Gzip => Decoder::Gzip(MultiGzDecoder::new(input)),
             Compression::Zstd => {
@@ -132,9 +138,9 @@ impl<R: Read> Expanded<R> {
 
     fn source(&self) -> &Counting<R> {
         match &self.decoder {
-            Decoder::Plain(input) => input.get_ref(),
-            Decoder::Gzip(decoder) => decoder.get_ref().get_ref(),
-            Decoder::Zstd(decoder) => decoder.get_ref().get_ref(),
+            Decoder::Plain(input) => input.get_ref().get_ref().1,
+            Decoder::Gzip(decoder) => decoder.get_ref().get_ref().get_ref().1,
+            Decoder::Zstd(decoder) => decoder.get_ref().get_ref().get_ref().1,
         }
     }
 
@@ -180,13 +186,4 @@ impl<R: Read> Expanded<R> {
         };
         StreamFault { code, detail: format!("{what}, about byte {at}: {error}") }
     }
-}
-
-/// The first bytes without taking them. Small reads of the source are joined.
-fn fill_head<R: Read>(input: &mut Input<R>) -> Result<Vec<u8>, StreamFault> {
-    let head = input.fill_buf().map_err(|e| StreamFault {
-        code: code::READ_ERROR,
-        detail: format!("the layer could not be read: {e}"),
-    })?;
-    Ok(head.iter().take(8).copied().collect())
 }

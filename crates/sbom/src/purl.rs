@@ -51,3 +51,69 @@ fn encode(out: &mut String, text: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn canonical_form() {
+        let purl = Purl {
+            kind: "deb",
+            namespace: "debian",
+            name: "g++ä",
+            version: "4:12.2~rc1-3+b1/x",
+            qualifiers: &[("distro", "debian-12"), ("arch", "amd64"), ("upstream", "")],
+        };
+        assert_eq!(
+            purl.build(),
+            "pkg:deb/debian/g%2B%2B%C3%A4@4:12.2~rc1-3%2Bb1%2Fx?arch=amd64&distro=debian-12"
+        );
+        let purl = Purl { kind: "npm", namespace: "@a", name: "b", version: "", qualifiers: &[] };
+        assert_eq!(purl.build(), "pkg:npm/%40a/b");
+    }
+
+    /// The official "build" cases of the types that are written here.
+    #[test]
+    fn official_cases() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/testdata/scanning/purl-spec/types");
+        if !folder.exists() {
+            eprintln!("skipped: the shared test data purl-spec is not beside this checkout");
+            return;
+        }
+        let mut count = 0;
+        for kind in ["deb", "apk", "npm", "pypi", "oci"] {
+            let text = std::fs::read(folder.join(format!("{kind}-test.json"))).unwrap();
+            let cases: Value = serde_json::from_slice(&text).unwrap();
+            for case in cases["tests"].as_array().unwrap() {
+                let input = &case["input"];
+                if case["test_type"] != "build" || case["expected_failure"] == true {
+                    continue;
+                }
+                let text = |key: &str| input[key].as_str().unwrap_or_default().to_owned();
+                let name = match kind {
+                    "pypi" => crate::catalogue::python::normalised_name(&text("name")),
+                    _ => text("name"),
+                };
+                let qualifiers: Vec<(&str, &str)> = input["qualifiers"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, value)| (key.as_str(), value.as_str().unwrap()))
+                    .collect();
+                let purl = Purl {
+                    kind,
+                    namespace: &text("namespace"),
+                    name: &name,
+                    version: &text("version"),
+                    qualifiers: &qualifiers,
+                };
+                assert_eq!(purl.build(), case["expected_output"].as_str().unwrap());
+                count += 1;
+            }
+        }
+        assert!(count >= 15, "only {count} cases");
+    }
+}

@@ -68,12 +68,12 @@ mod tests {
             (pax.path.as_deref(), pax.size, pax.link.as_deref()),
             (Some(&b"a"[..]), Some(42), Some(&b"b"[..]))
         );
-        let taken_back = Pax::parse(b"10 path=a\n9 path=\n").unwrap();
+        let taken_back = Pax::parse(b"10 path=a\n8 path=\n").unwrap();
         assert_eq!(taken_back, Pax::default());
         for bad in [
             &b"10 path=a"[..],
             b"11 path=a\n",
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"x path=a\n",
             b"0 \n",
             b"3 \n",

@@ -27,7 +27,7 @@ pub(crate) fn installed(bytes: &[u8], root: &str, max: usize) -> Parsed {
     for line in lines(bytes) {
         if line.is_empty() {
             directory.clear();
-            if finish(&mut package, &mut seen) >= max {
+            if finish(&mut package, &mut seen) > max {
                 break;
             }
             continue;
@@ -51,6 +51,10 @@ pub(crate) fn installed(bytes: &[u8], root: &str, max: usize) -> Parsed {
         }
     }
     finish(&mut package, &mut seen);
+    if packages.len() > max {
+        packages.truncate(max);
+        return Parsed::cut(Found::Apk(packages), max);
+    }
     Parsed::database(Found::Apk(packages), bad, first.as_deref())
 }
 
@@ -69,8 +73,9 @@ mod tests {
         assert_eq!((list[1].origin.as_str(), list[1].licence.as_str()), ("openssl", "Apache-2.0"));
         let base = "usr/lib/python3.12/site-packages/six-1.16.0.dist-info";
         assert_eq!(list[0].paths, [format!("{base}/METADATA"), format!("{base}/RECORD")]);
-        let Found::Apk(list) = installed(TEXT.as_bytes(), "", 1).found else { panic!() };
-        assert_eq!(list.len(), 1);
+        let cut = installed(TEXT.as_bytes(), "", 1);
+        assert!(matches!(cut.found, Found::Apk(list) if list.len() == 1));
+        assert!(cut.damage.is_some());
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) fn status(bytes: &[u8], needs_status: bool, max: usize) -> Parsed {
     for line in lines(bytes) {
         if line.trim().is_empty() {
             database.add(std::mem::take(&mut paragraph));
-            if database.packages.len() >= max {
+            if database.packages.len() > max {
                 break;
             }
             continue;
@@ -57,6 +57,10 @@ pub(crate) fn status(bytes: &[u8], needs_status: bool, max: usize) -> Parsed {
         value.clone_into(slot);
     }
     database.add(paragraph);
+    if database.packages.len() > max {
+        database.packages.truncate(max);
+        return Parsed::cut(Found::Dpkg(database.packages), max);
+    }
     Parsed::database(Found::Dpkg(database.packages), database.bad, database.first.as_deref())
 }
 
@@ -171,7 +175,9 @@ mod tests {
                 ("tar", "1", "", "")
             ]
         );
-        assert_eq!(packages(&status(text.as_bytes(), true, 1)).len(), 1);
+        let cut = status(text.as_bytes(), true, 2);
+        assert_eq!((packages(&cut).len(), cut.damage.is_some()), (2, true));
+        assert_eq!(status(text.as_bytes(), true, 3).damage, None);
     }
 
     #[test]
