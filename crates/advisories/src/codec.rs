@@ -10,6 +10,7 @@ pub(crate) struct Corrupt;
 
 pub(crate) type Read<T> = Result<T, Corrupt>;
 
+#[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -17,6 +18,10 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
     }
 
     pub(crate) fn bytes(&mut self, length: usize) -> Read<&'a [u8]> {

@@ -29,14 +29,19 @@ mod starter;
 mod store;
 mod version;
 
+#[cfg(test)]
+mod fuzz_corpus;
+#[cfg(test)]
+mod shared_tests;
+
 pub use ecosystem::normalise_name;
 pub use error::{AdvisoryError, Result};
 pub use import::{
     Download, EcosystemCount, EgressPolicy, ImportLimits, ImportReport, Skipped, download, fuzz_zip,
 };
-pub use index::{Index, Vulnerability};
+pub use index::{Index, Vulnerability, fuzz_index};
 pub use matching::{MatchOptions, Matches, SCANNER, Unmatched, changed_packages};
-pub use osv::{RecordError, parse_record};
+pub use osv::{RecordError, fuzz_record, parse_record};
 pub use query::{RangeError, VersionRange, version_in_range};
 pub use record::{Affected, Event, EventKind, Range, Record, Status};
 pub use starter::{starter_index, starter_records};
@@ -44,4 +49,4 @@ pub use store::{
     CoverageStatement, ImportMode, ImportRequest, Imported, STARTER, SnapshotStore, Source,
     index_of_records,
 };
-pub use version::Order;
+pub use version::{Order, fuzz_versions};

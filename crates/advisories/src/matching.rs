@@ -5,7 +5,7 @@ use crate::ecosystem::{is_distribution, normalise_name};
 use crate::error::Result;
 use crate::groups::preferred_id;
 use crate::index::{Index, RecordBlob};
-use crate::range::{self, Answer};
+use crate::range::{Answer, Walk};
 use crate::record::{EventKind, Status};
 use crate::severity::{Assessment, preferred};
 use crate::version::Order;
@@ -92,6 +92,21 @@ impl Index {
         Ok(matches)
     }
 
+    /// Ids of the records that match one version of one package, sorted: without a component.
+    pub fn ask(
+        &self,
+        ecosystem: &str,
+        name: &str,
+        version: &str,
+        now: Timestamp,
+    ) -> Result<Vec<String>> {
+        let [ecosystem, name, version] = [ecosystem, name, version].map(str::to_owned);
+        let key = MatchKey { ecosystem, name, version };
+        let judged = self.sound(self.judge(&key, now, MatchOptions::default()))?;
+        let ids: BTreeSet<&str> = judged.hits.iter().map(|hit| hit.record).collect();
+        Ok(ids.into_iter().map(str::to_owned).collect())
+    }
+
     /// Every record that names the package, asked about the version.
     fn judge(&self, key: &MatchKey, now: Timestamp, options: MatchOptions) -> Read<Judged<'_>> {
         let name = normalise_name(&key.ecosystem, &key.name);
@@ -126,7 +141,7 @@ impl Index {
                 } else if !answer.affected {
                     judged.fixed.insert(*group);
                 } else if entry.status != Status::UnderInvestigation || options.comprehensive {
-                    judged.hits.push(Hit::new(*group, &record, &entry, answer));
+                    judged.hits.push(Hit::new(*group, &record, &entry, answer)?);
                 }
             }
         }
@@ -236,55 +251,43 @@ struct Hit<'a> {
 }
 
 impl<'a> Hit<'a> {
-    fn new(group: u32, record: &RecordBlob<'a>, entry: &Entry<'a>, answer: Answer<'a>) -> Self {
-        Self {
+    fn new(
+        group: u32,
+        record: &RecordBlob<'a>,
+        entry: &Entry<'a>,
+        answer: Answer<'a>,
+    ) -> Read<Self> {
+        let mut assessment = entry.assessment;
+        Ok(Self {
             group,
             record: record.id,
             fix: answer.fix,
             status: entry.status,
-            assessment: entry.assessment.clone(),
+            assessment: assessment.assessment()?,
             published: record.published,
             summary: record.summary,
-        }
+        })
     }
 }
 
-/// One affected entry of one record, as it lies in the index.
+/// One affected entry of one record, as it lies in the index; its parts are read when asked for.
 struct Entry<'a> {
     status: Status,
-    assessment: Option<Assessment>,
-    ranges: Vec<(bool, Vec<(EventKind, &'a str)>)>,
-    versions: Vec<&'a str>,
+    assessment: Reader<'a>,
+    ranges: Reader<'a>,
+    /// The last of the listed versions, which are sorted, then all of them.
+    versions: Reader<'a>,
 }
 
 impl<'a> Entry<'a> {
     fn read(bytes: &'a [u8]) -> Read<Self> {
         let mut reader = Reader::new(bytes);
-        let status = Status::from_byte(reader.byte()?).ok_or(Corrupt)?;
-        let assessment = reader.assessment()?;
-        let mut ranges = Vec::new();
-        for _ in 0..reader.count()? {
-            let semver = reader.byte()? != 0;
-            let count = reader.count()?;
-            let mut events = Vec::with_capacity(count);
-            for _ in 0..count {
-                let kind = match reader.byte()? {
-                    0 => EventKind::Introduced,
-                    1 => EventKind::Fixed,
-                    2 => EventKind::LastAffected,
-                    3 => EventKind::Limit,
-                    _ => return Err(Corrupt),
-                };
-                events.push((kind, reader.text()?));
-            }
-            ranges.push((semver, events));
-        }
-        let count = reader.count()?;
-        let mut versions = Vec::with_capacity(count);
-        for _ in 0..count {
-            versions.push(reader.text()?);
-        }
-        Ok(Self { status, assessment, ranges, versions })
+        Ok(Self {
+            status: Status::from_byte(reader.byte()?).ok_or(Corrupt)?,
+            assessment: Reader::new(reader.blob()?),
+            ranges: Reader::new(reader.blob()?),
+            versions: reader,
+        })
     }
 
     /// The answer, and whether it could be sought everywhere.
@@ -296,51 +299,79 @@ impl<'a> Entry<'a> {
     ) -> Read<(Answer<'a>, bool)> {
         let mut answer = Answer { affected: self.status == Status::Everything, fix: None };
         let mut tried = true;
-        let later = |a: &'a str, b: &'a str| match order {
-            Some(order) if order.compare(a, b).is_lt() => b,
-            _ => a,
-        };
-        for (semver, events) in &self.ranges {
-            let with = if *semver { Some(Order::Semantic) } else { order };
-            let fits = if *semver { Order::Semantic.accepts(version) } else { readable };
-            let (Some(with), true) = (with, fits) else {
-                tried = false;
-                continue;
+        let mut ranges = self.ranges;
+        while !ranges.is_empty() {
+            let (with, fits) = match ranges.byte()? {
+                0 => (order, readable),
+                _ => (Some(Order::Semantic), Order::Semantic.accepts(version)),
             };
-            let said = range::evaluate(with, events.iter().copied(), version);
+            tried &= fits;
+            let mut walk = Walk::new(with.ok_or(Corrupt)?, version);
+            for _ in 0..ranges.count()? {
+                let kind = EventKind::from_byte(ranges.byte()?).ok_or(Corrupt)?;
+                let at = ranges.text()?;
+                if fits {
+                    walk.step(kind, at);
+                }
+            }
+            let said = walk.answer();
             answer.affected |= said.affected;
+            // Both intervals must end before the version is clean.
             answer.fix = match (answer.fix, said.fix) {
-                (Some(a), Some(b)) => Some(later(a, b)),
+                (Some(a), Some(b)) if order.is_some_and(|o| o.compare(a, b).is_lt()) => Some(b),
                 (a, b) => a.or(b),
             };
         }
-        if !answer.affected && self.lists(order, version, readable) {
+        if !answer.affected && self.lists(order.filter(|_| readable), version)? {
             answer.affected = true;
-            answer.fix = self.next_fix(order, version, readable);
+            answer.fix = self.next_fix(order.filter(|_| readable), version)?;
         }
         Ok((answer, tried))
     }
 
-    /// Whether the version is listed. The list is sorted in the ecosystem's order.
-    fn lists(&self, order: Option<Order>, version: &str, readable: bool) -> bool {
-        if !readable {
-            return self.versions.contains(&version);
+    /// Whether the version is listed.
+    fn lists(&self, order: Option<Order>, version: &str) -> Read<bool> {
+        let mut versions = self.versions;
+        if versions.is_empty() {
+            return Ok(false);
         }
-        let Some(order) = order else { return self.versions.binary_search(&version).is_ok() };
-        let from = self.versions.partition_point(|v| order.compare(v, version).is_lt());
-        let same =
-            self.versions.iter().skip(from).take_while(|v| order.compare(v, version).is_eq());
-        same.into_iter().any(|v| *v == version || order.accepts(v))
+        let last = versions.text()?;
+        if order.is_some_and(|o| o.compare(version, last).is_gt()) {
+            return Ok(false);
+        }
+        while !versions.is_empty() {
+            let listed = versions.text()?;
+            let same = match order {
+                Some(order) => match order.compare(version, listed) {
+                    Ordering::Less => return Ok(false),
+                    Ordering::Equal => order.accepts(listed),
+                    Ordering::Greater => false,
+                },
+                None => listed == version,
+            };
+            if same || listed == version {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// For a version that only the list names: the smallest fix above it.
-    fn next_fix(&self, order: Option<Order>, version: &str, readable: bool) -> Option<&'a str> {
-        let order = order.filter(|_| readable)?;
-        let fixes = self.ranges.iter().flat_map(|(_, events)| events);
-        fixes
-            .filter(|(kind, at)| *kind == EventKind::Fixed && order.compare(at, version).is_gt())
-            .map(|(_, at)| *at)
-            .min_by(|a, b| order.compare(a, b))
+    fn next_fix(&self, order: Option<Order>, version: &str) -> Read<Option<&'a str>> {
+        let (Some(order), mut ranges) = (order, self.ranges) else { return Ok(None) };
+        let mut best: Option<&str> = None;
+        while !ranges.is_empty() {
+            ranges.byte()?;
+            for _ in 0..ranges.count()? {
+                let kind = EventKind::from_byte(ranges.byte()?).ok_or(Corrupt)?;
+                let at = ranges.text()?;
+                let later = kind == EventKind::Fixed && order.compare(at, version).is_gt();
+                if later && best.is_none_or(|b| order.compare(at, b).is_lt()) {
+                    best = Some(at);
+                }
+            }
+        }
+        Ok(best)
     }
 }
 
@@ -368,3 +399,6 @@ pub fn changed_packages(old: &Index, new: &Index) -> Result<Vec<(String, String)
     }
     Ok(changed)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

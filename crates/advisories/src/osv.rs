@@ -120,6 +120,16 @@ pub fn parse_record(json: &[u8]) -> Result<Record, RecordError> {
     wire.into_record()
 }
 
+/// Reads hostile bytes as a record, and as a document of any kind: the entry point for fuzzing.
+#[doc(hidden)]
+pub fn fuzz_record(bytes: &[u8]) {
+    if let Ok(record) = parse_record(bytes) {
+        let text = serde_json::to_vec(&record).unwrap_or_default();
+        assert_eq!(serde_json::from_slice::<Record>(&text).ok().as_ref(), Some(&record));
+    }
+    crate::import::fuzz_document(bytes);
+}
+
 fn time(text: Option<&str>) -> Option<Timestamp> {
     let text = text?.trim();
     let parsed: Timestamp = text

@@ -41,33 +41,46 @@ pub(crate) fn arrange(order: Order, events: &[Event]) -> Option<Vec<(EventKind, 
     Some(list)
 }
 
-/// Walks arranged events. `version` must be accepted by the order.
-pub(crate) fn evaluate<'a>(
+/// A walk along arranged events. The version must be accepted by the order.
+pub(crate) struct Walk<'a, 'v> {
     order: Order,
-    events: impl Iterator<Item = (EventKind, &'a str)>,
-    version: &str,
-) -> Answer<'a> {
-    let (mut on, mut passed) = (false, false);
-    let (mut limited, mut inside) = (false, false);
-    let mut fix = None;
-    for (kind, at) in events {
+    version: &'v str,
+    on: bool,
+    passed: bool,
+    limited: bool,
+    inside: bool,
+    fix: Option<&'a str>,
+}
+
+impl<'a, 'v> Walk<'a, 'v> {
+    pub(crate) const fn new(order: Order, version: &'v str) -> Self {
+        Self { order, version, on: false, passed: false, limited: false, inside: false, fix: None }
+    }
+
+    pub(crate) fn step(&mut self, kind: EventKind, at: &'a str) {
+        let compare = || self.order.compare(at, self.version);
         match kind {
-            EventKind::Introduced if at == "0" => on = true,
+            EventKind::Introduced if at == "0" => self.on = true,
             EventKind::Limit => {
-                limited = true;
-                inside |= at == "*" || order.compare(version, at).is_lt();
+                self.limited = true;
+                self.inside |= at == "*" || compare().is_gt();
             }
-            EventKind::Introduced if order.compare(at, version).is_le() => on = true,
+            EventKind::Introduced if compare().is_le() => self.on = true,
             // The next interval begins above the version: its fix is not this one's.
-            EventKind::Introduced => passed = true,
-            EventKind::Fixed if order.compare(at, version).is_le() => on = false,
-            EventKind::Fixed if on && !passed && fix.is_none() => fix = Some(at),
-            EventKind::LastAffected if order.compare(at, version).is_lt() => on = false,
+            EventKind::Introduced => self.passed = true,
+            EventKind::Fixed if compare().is_le() => self.on = false,
+            EventKind::Fixed if self.on && !self.passed && self.fix.is_none() => {
+                self.fix = Some(at);
+            }
+            EventKind::LastAffected if compare().is_lt() => self.on = false,
             EventKind::Fixed | EventKind::LastAffected => {}
         }
     }
-    let affected = on && (inside || !limited);
-    Answer { affected, fix: fix.filter(|_| affected) }
+
+    pub(crate) fn answer(self) -> Answer<'a> {
+        let affected = self.on && (self.inside || !self.limited);
+        Answer { affected, fix: self.fix.filter(|_| affected) }
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +89,11 @@ mod tests {
 
     fn ask<'a>(events: &'a [Event], version: &str) -> Option<Answer<'a>> {
         let order = Order::Semantic;
-        Some(evaluate(order, arrange(order, events)?.into_iter(), version))
+        let mut walk = Walk::new(order, version);
+        for (kind, at) in arrange(order, events)? {
+            walk.step(kind, at);
+        }
+        Some(walk.answer())
     }
 
     fn events(text: &str) -> Vec<Event> {

@@ -127,6 +127,27 @@ pub enum EventKind {
     Limit,
 }
 
+impl EventKind {
+    pub(crate) const fn to_byte(self) -> u8 {
+        match self {
+            Self::Introduced => 0,
+            Self::Fixed => 1,
+            Self::LastAffected => 2,
+            Self::Limit => 3,
+        }
+    }
+
+    pub(crate) const fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            0 => Self::Introduced,
+            1 => Self::Fixed,
+            2 => Self::LastAffected,
+            3 => Self::Limit,
+            _ => return None,
+        })
+    }
+}
+
 /// One event of a range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

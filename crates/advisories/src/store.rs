@@ -232,16 +232,13 @@ impl SnapshotStore {
         let request =
             ImportRequest { source: STARTER.to_owned(), force: true, ..Default::default() };
         let held = self.sources().unwrap_or_default().remove(STARTER);
-        if let (Some(held), Some(index)) = (held, self.current()?)
+        if let (Some(held), Ok(Some(index))) = (held, self.current())
             && held.records == starter::records() as u64
             && self.starter_is(&held)?
         {
             return Ok(index);
         }
-        let import = self.run(&request, now, |collector| {
-            starter::lines()
-                .try_for_each(|(at, line)| collector.osv(&format!("starter:{at}"), line.as_bytes()))
-        })?;
+        let import = self.run(&request, now, starter::feed)?;
         Ok(import.index)
     }
 
@@ -300,8 +297,9 @@ impl SnapshotStore {
     ) -> Result<Imported> {
         check_name(&request.source)?;
         let _lock = self.lock()?;
-        let previous = self.current()?;
-        let mut manifest = self.manifest()?.unwrap_or_default();
+        // A damaged snapshot must not stop the import that mends it.
+        let previous = self.current().ok().flatten();
+        let mut manifest = self.manifest().ok().flatten().unwrap_or_default();
         let work = tempfile::tempdir_in(self.folder.join("tmp"))
             .map_err(AdvisoryError::file(&self.folder))?;
         let mut collector = Collector::new(work.path(), request.limits);
@@ -388,17 +386,16 @@ impl SnapshotStore {
         let (built, digest) = build(&sources, &kev, work.path())?;
         let path = self.index_path(&digest.hex());
         let candidate = Index::open(&built)?;
-        if !force && let Some(current) = self.current()? {
+        if !force && let Ok(Some(current)) = self.current() {
             refuse_shrinking(&current, &candidate)?;
         }
         drop(candidate);
         // The same content was built before: its date stays.
         manifest.built_at = built_at(&path).unwrap_or(manifest.built_at);
         write_atomically(&path.with_extension("json"), &json(&manifest)?)?;
-        if !path.exists() {
-            fs::rename(&built, &path).map_err(AdvisoryError::file(&built))?;
-            sync_folder(&self.folder.join("snapshots"))?;
-        }
+        // Always the new file: the one that is there may be damaged. Who has it mapped keeps it.
+        fs::rename(&built, &path).map_err(AdvisoryError::file(&built))?;
+        sync_folder(&self.folder.join("snapshots"))?;
         let current = Current { digest: digest.to_string() };
         write_atomically(&self.folder.join("current"), &json(&current)?)?;
         self.discard_old(&digest.hex())?;
@@ -516,3 +513,6 @@ pub(crate) fn index_of(
     let (path, _) = build(&[source], &kev, work)?;
     Index::from_bytes(fs::read(&path).map_err(AdvisoryError::file(&path))?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,5 +71,23 @@ impl Order {
     }
 }
 
+/// Compares hostile texts, two or three to an input, parted by line breaks: the entry point for
+/// fuzzing. Checks that every order is total.
+#[doc(hidden)]
+pub fn fuzz_versions(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines();
+    let [a, b, c] = [(); 3].map(|()| lines.next().unwrap_or_default());
+    for order in [Order::Debian, Order::Alpine, Order::Pypi, Order::Semantic] {
+        let mut list = [a, b, c];
+        list.sort_by(|x, y| order.compare(x, y));
+        for (x, y) in [(0, 1), (1, 2), (0, 2)] {
+            assert!(order.compare(list[x], list[y]).is_le(), "{order:?} {list:?}");
+            assert!(order.compare(list[y], list[x]).is_ge(), "{order:?} {list:?}");
+        }
+        let _ = order.accepts(a);
+    }
+}
+
 #[cfg(test)]
 mod tests;

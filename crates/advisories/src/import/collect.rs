@@ -115,9 +115,8 @@ impl Collector {
         }
     }
 
-    /// One OSV record as bytes.
+    /// One OSV record as bytes, which the caller has charged.
     pub(crate) fn osv(&mut self, origin: &str, json: &[u8]) -> Result<()> {
-        self.charge(json.len() as u64)?;
         if json.len() as u64 > self.limits.record_bytes {
             let limit = self.limits.record_bytes;
             self.skip(origin, "record_too_large", format!("more than {limit} bytes"));

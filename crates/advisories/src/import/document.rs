@@ -11,6 +11,7 @@ pub(super) type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 /// Reads a document whose kind is told by its content.
 pub(crate) fn read_document(origin: &str, json: &[u8], into: &mut Collector) -> Result<()> {
+    into.charge(json.len() as u64)?;
     let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     let first = json.iter().find(|b| !b.is_ascii_whitespace());
     if first == Some(&b'[') {
@@ -30,7 +31,6 @@ pub(crate) fn read_document(origin: &str, json: &[u8], into: &mut Collector) -> 
     if let Some(list) = members.get("vulns") {
         return read_list(origin, list.get().as_bytes(), into);
     }
-    into.charge(json.len() as u64)?;
     if has("catalogVersion") && has("vulnerabilities") {
         kev::read(origin, json, into)
     } else if has("packages") && (has("distroversion") || has("reponame")) {

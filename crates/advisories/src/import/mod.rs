@@ -15,6 +15,7 @@ pub use egress::EgressPolicy;
 pub use remote::{Download, download};
 
 pub(crate) use collect::{Collected, Collector};
+pub(crate) use document::read_document;
 pub(crate) use walk::read_path;
 
 /// Bounds of an import. What exceeds one of a record's is skipped and reported; what exceeds one of
@@ -58,6 +59,14 @@ pub fn fuzz_zip(bytes: &[u8]) {
     let Ok(folder) = tempfile::tempdir() else { return };
     let mut collector = Collector::new(folder.path(), limits);
     let _ = archive::read_zip(std::io::Cursor::new(bytes), "fuzz.zip", &mut collector);
+}
+
+/// Reads one document of any kind.
+pub(crate) fn fuzz_document(bytes: &[u8]) {
+    let Ok(folder) = tempfile::tempdir() else { return };
+    let mut collector = Collector::new(folder.path(), ImportLimits::default());
+    let _ = read_document("fuzz", bytes, &mut collector);
+    let _ = collector.finish(&folder.path().join("segment"), jiff::Timestamp::UNIX_EPOCH);
 }
 
 #[cfg(test)]

@@ -104,10 +104,10 @@ pub(super) fn read_lines(input: impl Read, origin: &str, into: &mut Collector) -
         if read == 0 {
             return Ok(());
         }
+        into.charge(read as u64)?;
         let from = format!("{origin}:{number}");
         if read as u64 > limit && line.last() != Some(&b'\n') {
             into.skip(&from, "record_too_large", format!("more than {limit} bytes"));
-            into.charge(limit)?;
             skip_line(&mut input, into).map_err(error)??;
             continue;
         }

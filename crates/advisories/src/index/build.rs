@@ -8,7 +8,7 @@ use crate::ecosystem::is_distribution;
 use crate::error::{AdvisoryError, Result};
 use crate::groups::{GroupData, Groups, Ids};
 use crate::range;
-use crate::record::{Affected, EventKind, Record};
+use crate::record::{Affected, Record};
 use crate::segment::{SegmentReader, Union};
 use crate::severity::preferred;
 use crate::sorter::Sorter;
@@ -164,43 +164,38 @@ impl Builder<'_> {
     }
 }
 
-/// One entry as the matcher reads it.
+/// One entry as the matcher reads it: status, assessment, ranges, listed versions. Each part can be
+/// passed over without being read.
 fn encode(affected: &Affected, record: &Record) -> Vec<u8> {
     let order = Order::of_ecosystem(&affected.ecosystem);
     let mut out = Writer::default();
     out.byte(affected.status.to_byte());
-    let statements = affected.severity.iter().chain(&record.severity);
-    out.assessment(preferred(statements));
-    let ranges: Vec<_> = affected
-        .ranges
-        .iter()
-        .filter_map(|r| {
-            let order = if r.semver { Some(Order::Semantic) } else { order };
-            Some((r.semver, range::arrange(order?, &r.events)?))
-        })
-        .collect();
-    out.number(ranges.len() as u64);
-    for (semver, events) in ranges {
-        out.byte(u8::from(semver));
-        out.number(events.len() as u64);
+    let mut part = Writer::default();
+    part.assessment(preferred(affected.severity.iter().chain(&record.severity)));
+    out.blob(&part.bytes);
+    let mut part = Writer::default();
+    for range in &affected.ranges {
+        let with = if range.semver { Some(Order::Semantic) } else { order };
+        let Some(events) = with.and_then(|o| range::arrange(o, &range.events)) else { continue };
+        part.byte(u8::from(range.semver));
+        part.number(events.len() as u64);
         for (kind, version) in events {
-            out.byte(match kind {
-                EventKind::Introduced => 0,
-                EventKind::Fixed => 1,
-                EventKind::LastAffected => 2,
-                EventKind::Limit => 3,
-            });
-            out.text(version);
+            part.byte(kind.to_byte());
+            part.text(version);
         }
     }
+    out.blob(&part.bytes);
     let mut versions: Vec<&str> = affected.versions.iter().map(String::as_str).collect();
     match order {
         Some(order) => versions.sort_by(|a, b| order.compare(a, b).then_with(|| a.cmp(b))),
         None => versions.sort_unstable(),
     }
-    out.number(versions.len() as u64);
-    for version in versions {
-        out.text(version);
+    // The last stands first: most versions asked about lie beyond it.
+    if let Some(last) = versions.last() {
+        out.text(last);
+        for version in &versions {
+            out.text(version);
+        }
     }
     out.bytes
 }

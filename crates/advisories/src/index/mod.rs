@@ -42,3 +42,27 @@ pub(crate) struct Meta {
     pub(crate) sources: BTreeMap<String, u64>,
     pub(crate) records: u64,
 }
+
+/// Opens hostile bytes as an index and uses it: the entry point for fuzzing. The checksum is made
+/// right, else no input would get past it.
+#[doc(hidden)]
+pub fn fuzz_index(bytes: &[u8]) {
+    use sha2::{Digest as _, Sha256};
+    let mut bytes = bytes.to_vec();
+    if let Some(body) = bytes.len().checked_sub(TRAILER) {
+        let hash = Sha256::digest(&bytes[..body]);
+        bytes[body..].copy_from_slice(&hash);
+    }
+    let Ok(index) = Index::from_bytes(bytes) else { return };
+    let _ = index.snapshot();
+    let _ = index.lookup("CVE-2022-0778");
+    let _ = crate::matching::changed_packages(&index, &index);
+    for at in 0..index.packages().unwrap_or(0).min(100) {
+        let Ok(package) = index.package_at(at) else { continue };
+        let (ecosystem, name) = (package.ecosystem.to_owned(), package.name.to_owned());
+        let _ = index.ask(&ecosystem, &name, "1.0", jiff::Timestamp::UNIX_EPOCH);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,11 @@ impl Index {
         Ok(index)
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.content().to_vec()
+    }
+
     fn content(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Mapped(map) => map,

@@ -35,11 +35,8 @@ fn word<'a>(text: &'a [u8], words: &[(&str, u8)]) -> Option<(u8, &'a [u8], &'a [
         Some((&b, after)) if is_separator(b) => after,
         _ => rest,
     };
-    match digits::split(after) {
-        // A separator that no number follows belongs to what comes next.
-        (number, _) if number.is_empty() => Some((rank, number, rest)),
-        (number, after) => Some((rank, number, after)),
-    }
+    let (number, after) = digits::split(after);
+    Some((rank, number, after))
 }
 
 const PRE: [(&str, u8); 8] = [

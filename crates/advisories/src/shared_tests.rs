@@ -1,0 +1,224 @@
+//! Checks against the shared data, where it lies beside the checkout. Absent data is noted, not failed.
+
+use crate::import::{Collector, ImportLimits, read_path};
+use crate::index::Index;
+use crate::segment::SegmentReader;
+use crate::store::{CoverageStatement, ImportRequest, SnapshotStore, index_of};
+use crate::version::Order;
+use crate::{EventKind, Record, parse_record};
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+fn now() -> Timestamp {
+    "2026-11-22T12:00:00Z".parse().unwrap()
+}
+
+fn shared(part: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(part);
+    if !path.exists() {
+        eprintln!("note: the shared data are absent, {part} was not checked");
+        return None;
+    }
+    Some(path)
+}
+
+fn lines(path: &Path) -> impl Iterator<Item = String> {
+    let file = std::fs::File::open(path).unwrap();
+    BufReader::new(zstd::Decoder::new(file).unwrap()).lines().map(Result::unwrap)
+}
+
+fn index(path: &Path) -> Index {
+    let work = tempfile::tempdir().unwrap();
+    let mut collector = Collector::new(work.path(), ImportLimits::default());
+    read_path(path, &mut collector).unwrap();
+    index_of(collector, &CoverageStatement::default(), work.path(), now()).unwrap()
+}
+
+#[derive(Deserialize)]
+struct Case {
+    ecosystem: String,
+    db: String,
+    name: String,
+    version: String,
+    expect: BTreeSet<String>,
+}
+
+#[test]
+fn match_cases() {
+    let Some(cases) = shared("testdata/scanning/match/match-cases.jsonl.zst") else { return };
+    let Some(feeds) = shared("vulndb") else { return };
+    let cases: Vec<Case> = lines(&cases).map(|l| serde_json::from_str(&l).unwrap()).collect();
+    for db in ["PyPI-pypa", "npm-retirejs", "npm-nodejs-security-wg", "Go-govulndb"] {
+        let index = index(&feeds.join(format!("{db}.jsonl.zst")));
+        let mut wrong = Vec::new();
+        let mut seen = 0;
+        for case in cases.iter().filter(|c| c.db == db) {
+            seen += 1;
+            let found = index.ask(&case.ecosystem, &case.name, &case.version, now()).unwrap();
+            let found: BTreeSet<String> = found.into_iter().collect();
+            if found != case.expect {
+                wrong.push(format!(
+                    "{} {}: expected {:?}, found {found:?}",
+                    case.name, case.version, case.expect
+                ));
+            }
+        }
+        assert!(seen > 200, "{db}: only {seen} cases");
+        assert!(wrong.is_empty(), "{db}: {} of {seen} wrong: {wrong:#?}", wrong.len());
+    }
+}
+
+/// Every simple range of the distribution feeds: affected just below the fix, not at it.
+#[test]
+fn distribution_feeds() {
+    let Some(feeds) = shared("vulndb") else { return };
+    for (db, step) in [
+        ("Debian-DSA-DLA-2023", 17),
+        ("Debian-changelog-derived", 11),
+        ("Alpine-aports-secfixes", 17),
+    ] {
+        let path = feeds.join(format!("{db}.jsonl.zst"));
+        let index = index(&path);
+        let mut seen = 0;
+        for line in lines(&path).step_by(step) {
+            let record = parse_record(line.as_bytes()).unwrap();
+            for affected in &record.affected {
+                let Some(fix) = affected
+                    .ranges
+                    .iter()
+                    .flat_map(|r| &r.events)
+                    .find(|e| e.kind == EventKind::Fixed)
+                else {
+                    continue;
+                };
+                let order = Order::of_ecosystem(&affected.ecosystem).unwrap();
+                if !order.accepts(&fix.version) {
+                    continue;
+                }
+                let below = match order {
+                    Order::Debian => format!("{}~", fix.version),
+                    _ => "0_alpha".to_owned(),
+                };
+                let ask = |version: &str| {
+                    index.ask(&affected.ecosystem, &affected.name, version, now()).unwrap()
+                };
+                assert!(ask(&below).contains(&record.id), "{} below {}", record.id, fix.version);
+                let again = record
+                    .affected
+                    .iter()
+                    .filter(|a| a.name == affected.name && a.ecosystem == affected.ecosystem);
+                if again.count() == 1 {
+                    assert!(
+                        !ask(&fix.version).contains(&record.id),
+                        "{} at {}",
+                        record.id,
+                        fix.version
+                    );
+                }
+                seen += 1;
+            }
+        }
+        assert!(seen > 400, "{db}: {seen}");
+    }
+}
+
+/// Everything at once, through the store: what a `sealock advisories import ../shared/vulndb` does.
+#[test]
+fn the_whole_folder() {
+    let Some(feeds) = shared("vulndb") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let store = SnapshotStore::open(folder.path()).unwrap();
+    store.ensure_starter(now()).unwrap();
+    let request =
+        ImportRequest { source: "shared".to_owned(), paths: vec![feeds], ..Default::default() };
+    let started = std::time::Instant::now();
+    let imported = store.import(&request, now()).unwrap();
+    eprintln!("imported in {:?}: {:#?}", started.elapsed(), imported.report);
+    assert!(imported.report.records > 45_000);
+    assert_eq!(imported.report.kev, 1404);
+    let snapshot = imported.index.snapshot();
+    assert!(snapshot.ecosystems["PyPI"].records > 2_600);
+    let opened = std::time::Instant::now();
+    let index = SnapshotStore::open(folder.path()).unwrap().current().unwrap().unwrap();
+    eprintln!("opened in {:?}", opened.elapsed());
+    let components: Vec<_> = sample(&folder.path().join("sources"));
+    let matching = std::time::Instant::now();
+    let findings = index.findings(&components, now()).unwrap();
+    eprintln!("{} findings of {} in {:?}", findings.len(), components.len(), matching.elapsed());
+    assert!(findings.len() > 900);
+    let again = index.findings(&components, now()).unwrap();
+    assert_eq!(serde_json::to_vec(&findings).unwrap(), serde_json::to_vec(&again).unwrap());
+}
+
+/// 900 components that advisories name.
+fn sample(sources: &Path) -> Vec<sealock_facts::Component> {
+    let mut components = Vec::new();
+    for file in std::fs::read_dir(sources).unwrap().flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        if !name.starts_with("shared") || !name.ends_with("jsonl.zst") {
+            continue;
+        }
+        let mut last = String::new();
+        for record in SegmentReader::open(&file.path()).unwrap().map(Result::unwrap) {
+            let Some(a) = record.affected.first() else { continue };
+            let wanted = ["Debian:12", "PyPI", "npm"].contains(&a.ecosystem.as_str());
+            let fix =
+                a.ranges.first().and_then(|r| r.events.iter().find(|e| e.kind == EventKind::Fixed));
+            if let (true, Some(fix)) = (wanted && last != a.name, fix) {
+                last.clone_from(&a.name);
+                let version = if a.ecosystem.starts_with("Debian") {
+                    format!("{}~", fix.version)
+                } else {
+                    "0.0.1".to_owned()
+                };
+                components.push(crate::matching::tests::component(&a.ecosystem, &a.name, &version));
+            }
+        }
+    }
+    let step = (components.len() / 900).max(1);
+    components.into_iter().step_by(step).take(900).collect()
+}
+
+/// What we wrote ourselves agrees with the feeds, for every id that both know.
+#[test]
+fn starter_agrees_with_the_feeds() {
+    let Some(feeds) = shared("vulndb") else { return };
+    let index = index(&feeds);
+    let mut compared = BTreeSet::new();
+    for line in crate::starter_records() {
+        let record: Record = parse_record(line.as_bytes()).unwrap();
+        let ids: BTreeSet<&String> = record.aliases.iter().chain(&record.upstream).collect();
+        for affected in &record.affected {
+            let events = affected.ranges.iter().flat_map(|r| &r.events);
+            for fix in events.filter(|e| e.kind == EventKind::Fixed) {
+                let order = Order::of_ecosystem(&affected.ecosystem).unwrap();
+                let knows = |version: &str| {
+                    let component = crate::matching::tests::component(
+                        &affected.ecosystem,
+                        &affected.name,
+                        version,
+                    );
+                    let found = index.findings(&[component], now()).unwrap();
+                    found.into_iter().find(|f| f.ids().any(|id| ids.iter().any(|i| *i == id)))
+                };
+                let (below, at) = match order {
+                    Order::Debian => (format!("{}~", fix.version), fix.version.clone()),
+                    Order::Alpine => continue,
+                    _ => (format!("{}.dev0", fix.version), fix.version.clone()),
+                };
+                let below = if order == Order::Semantic { format!("{at}-0") } else { below };
+                if knows(&below).is_some() {
+                    compared.insert(record.id.clone());
+                    if let Some(still) = knows(&at) {
+                        panic!("{} says fixed in {at}, the feeds do not: {still:#?}", record.id);
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("compared {}: {compared:?}", compared.len());
+    assert!(compared.len() > 25, "only {} compared", compared.len());
+}
