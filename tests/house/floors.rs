@@ -28,7 +28,7 @@ const FLOORS: &[&[&str]] = &[
         "sealock-api-admission",
     ],
     &["sealock"],
-    &["sealock-tests"],
+    &["sealock-tests", "sealock-bench"],
 ];
 
 /// Libraries that anyone could use without the rest, and what they must therefore do without,

@@ -1,1 +1,0 @@
-//! Signatures and attestations that real clients make.
