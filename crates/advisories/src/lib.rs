@@ -12,6 +12,7 @@
 )]
 
 mod codec;
+mod coverage;
 mod ecosystem;
 mod error;
 mod groups;
@@ -34,6 +35,7 @@ mod fuzz_corpus;
 #[cfg(test)]
 mod shared_tests;
 
+pub use coverage::CoverageStatement;
 pub use ecosystem::normalise_name;
 pub use error::{AdvisoryError, Result};
 pub use import::{
@@ -46,7 +48,6 @@ pub use query::{RangeError, VersionRange, version_in_range};
 pub use record::{Affected, Event, EventKind, Range, Record, Status};
 pub use starter::{starter_index, starter_records};
 pub use store::{
-    CoverageStatement, ImportMode, ImportRequest, Imported, STARTER, SnapshotStore, Source,
-    index_of_records,
+    ImportMode, ImportRequest, Imported, STARTER, SnapshotStore, Source, index_of_records,
 };
 pub use version::{Order, fuzz_versions};

@@ -1,9 +1,10 @@
 //! Checks against the shared data, where it lies beside the checkout. Absent data is noted, not failed.
 
+use crate::coverage::CoverageStatement;
 use crate::import::{Collector, ImportLimits, read_path};
 use crate::index::Index;
 use crate::segment::SegmentReader;
-use crate::store::{CoverageStatement, ImportRequest, SnapshotStore, index_of};
+use crate::store::{ImportRequest, SnapshotStore, index_of};
 use crate::version::Order;
 use crate::{EventKind, Record, parse_record};
 use jiff::Timestamp;

@@ -1,10 +1,11 @@
 //! The starter set: some dozens of well-known vulnerabilities, written for this product from public
 //! facts, so that it finds something on a machine that has nothing else. Its coverage is partial.
 
+use crate::coverage::CoverageStatement;
 use crate::error::Result;
 use crate::import::{Collector, ImportLimits, read_document};
 use crate::index::Index;
-use crate::store::{CoverageStatement, index_of};
+use crate::store::index_of;
 use jiff::Timestamp;
 
 /// OSV records, one a line.

@@ -6,6 +6,7 @@
 //! DIR/sources/NAME-HEX.…      normalised records of a source, named by their digest
 //! ```
 
+use crate::coverage::{CoverageStatement, covered};
 use crate::error::{AdvisoryError, Result};
 use crate::import::{Collected, Collector, ImportLimits, ImportReport, read_path};
 use crate::index::{BuildSource, Index, build};
@@ -13,7 +14,7 @@ use crate::osv::parse_record;
 use crate::segment::SegmentReader;
 use crate::starter;
 use jiff::Timestamp;
-use sealock_facts::{Coverage, EcosystemCoverage, Kev};
+use sealock_facts::{EcosystemCoverage, Kev};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,30 +36,6 @@ pub enum ImportMode {
     Replace,
     /// They stay: the input adds to the source; of records with one id the newer counts.
     Add,
-}
-
-/// What a source holds of its ecosystems, as its importer states (decision D12).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CoverageStatement {
-    /// For ecosystems that are not named.
-    pub default: Coverage,
-    /// By ecosystem, with its release (`Debian:12`) or for all of them (`Debian`).
-    pub named: BTreeMap<String, Coverage>,
-    /// The data's date, where the publisher states one; else that of the newest record.
-    pub data_date: Option<Timestamp>,
-}
-
-impl Default for CoverageStatement {
-    fn default() -> Self {
-        Self { default: Coverage::Partial, named: BTreeMap::new(), data_date: None }
-    }
-}
-
-impl CoverageStatement {
-    fn of(&self, ecosystem: &str) -> Coverage {
-        let base = crate::ecosystem::base(ecosystem);
-        *self.named.get(ecosystem).or_else(|| self.named.get(base)).unwrap_or(&self.default)
-    }
 }
 
 /// One import.
@@ -281,6 +258,23 @@ impl SnapshotStore {
         self.publish(manifest, force).map(Some)
     }
 
+    /// A folder for downloads that are to be imported here; it goes when the value is dropped.
+    pub fn work_folder(&self) -> Result<tempfile::TempDir> {
+        tempfile::tempdir_in(self.folder.join("tmp")).map_err(AdvisoryError::file(&self.folder))
+    }
+
+    /// Removes what processes that were killed left behind more than a day before `now`.
+    fn sweep(&self, now: Timestamp) {
+        let Ok(entries) = fs::read_dir(self.folder.join("tmp")) else { return };
+        for entry in entries.flatten() {
+            let modified = entry.metadata().and_then(|m| m.modified()).ok();
+            let modified = modified.and_then(|m| Timestamp::try_from(m).ok());
+            if modified.is_some_and(|m| now.as_second() - m.as_second() > 86_400) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
     /// One import at a time, whichever process it runs in.
     fn lock(&self) -> Result<File> {
         let path = self.folder.join("lock");
@@ -300,8 +294,8 @@ impl SnapshotStore {
         // A damaged snapshot must not stop the import that mends it.
         let previous = self.current().ok().flatten();
         let mut manifest = self.manifest().ok().flatten().unwrap_or_default();
-        let work = tempfile::tempdir_in(self.folder.join("tmp"))
-            .map_err(AdvisoryError::file(&self.folder))?;
+        self.sweep(now);
+        let work = self.work_folder()?;
         let mut collector = Collector::new(work.path(), request.limits);
         let mut stated = BTreeMap::new();
         if let (ImportMode::Add, Some(old)) = (request.mode, manifest.sources.get(&request.source))
@@ -363,8 +357,7 @@ impl SnapshotStore {
 
     /// Builds the snapshot, checks it and swaps it in.
     fn publish(&self, mut manifest: Manifest, force: bool) -> Result<Arc<Index>> {
-        let work = tempfile::tempdir_in(self.folder.join("tmp"))
-            .map_err(AdvisoryError::file(&self.folder))?;
+        let work = self.work_folder()?;
         let mut kev: BTreeMap<String, Kev> = BTreeMap::new();
         let mut sources = Vec::new();
         for (name, source) in &manifest.sources {
@@ -444,33 +437,6 @@ fn check_name(name: &str) -> Result<()> {
     let fine = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     let good = (1..=64).contains(&name.len()) && name.bytes().all(fine) && !name.starts_with('.');
     if good { Ok(()) } else { Err(AdvisoryError::SourceName(name.to_owned())) }
-}
-
-/// What a source covers. An ecosystem that is named with its release counts even when it has no
-/// record; what an earlier import stated stays when records are added to it.
-fn covered(
-    statement: &CoverageStatement,
-    report: &ImportReport,
-    mut stated: BTreeMap<String, EcosystemCoverage>,
-) -> BTreeMap<String, EcosystemCoverage> {
-    for (ecosystem, count) in &report.ecosystems {
-        let data_date = statement.data_date.or(count.newest);
-        let before = stated.get(ecosystem).map_or(Coverage::None, |c| c.coverage);
-        let coverage = statement.of(ecosystem).max(before);
-        let entry = EcosystemCoverage { coverage, data_date, records: count.records };
-        stated.insert(ecosystem.clone(), entry);
-    }
-    for (ecosystem, coverage) in &statement.named {
-        let whole = ecosystem.contains(':') || !crate::ecosystem::is_distribution(ecosystem);
-        if whole && crate::ecosystem::is_known(ecosystem) {
-            stated.entry(ecosystem.clone()).or_insert(EcosystemCoverage {
-                coverage: *coverage,
-                data_date: statement.data_date,
-                records: 0,
-            });
-        }
-    }
-    stated
 }
 
 fn refuse_shrinking(current: &Index, candidate: &Index) -> Result<()> {

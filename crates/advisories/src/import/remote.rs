@@ -166,3 +166,7 @@ async fn fetch(
     }
     file.flush().await.map_err(AdvisoryError::file(path))
 }
+
+#[cfg(test)]
+#[path = "remote_tests.rs"]
+mod tests;

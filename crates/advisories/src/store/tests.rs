@@ -1,4 +1,5 @@
 use super::*;
+use sealock_facts::Coverage;
 use serde_json::json;
 
 fn at(day: u32) -> Timestamp {
