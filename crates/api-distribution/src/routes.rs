@@ -50,41 +50,47 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 
 async fn v2(State(face): State<Face>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut response = match Target::parse(parts.uri.path()) {
-        Ok(target) => match answer(&face, &parts, &target, body).await {
-            Ok(response) => response,
-            Err(error) => {
-                let scope = scope_of(&target, &parts);
-                face.gatekeeper.challenge(error, &parts, scope.as_deref()).into_response()
-            }
-        },
-        Err(error) => error.into_response(),
-    };
+    let mut response =
+        to_target(&face, &parts, body).await.unwrap_or_else(IntoResponse::into_response);
     response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     response
 }
 
-async fn answer(face: &Face, parts: &Parts, target: &Target, body: Body) -> Result<Response> {
-    let caller = face.gatekeeper.caller(parts).await?;
+/// Reads the path, then finds out who asks, then answers; a 401 carries the challenge.
+async fn to_target(face: &Face, parts: &Parts, body: Body) -> Result<Response> {
+    let target = Target::parse(parts.uri.path())?;
+    let challenge = |error: HttpError, problem: &str| {
+        let scope = scope_of(&target, parts);
+        face.gatekeeper.bearer_challenge(error, parts, scope.as_deref(), Some(problem))
+    };
+    let caller = face.gatekeeper.caller(parts).await;
+    let caller = caller.map_err(|error| challenge(error, "invalid_token"))?;
+    answer(face, parts, &target, &caller, body)
+        .await
+        .map_err(|error| challenge(error, "insufficient_scope"))
+}
+
+async fn answer(
+    face: &Face,
+    parts: &Parts,
+    target: &Target,
+    caller: &Caller,
+    body: Body,
+) -> Result<Response> {
     let query = Query::parse(parts.uri.query())?;
     let read = matches!(parts.method, Method::GET | Method::HEAD);
     let (name, thing) = match target {
-        Target::Base if read => return base(&caller),
+        Target::Base if read => return base(caller),
         Target::Catalog if read => {
-            require_token_for(&caller, target, &parts.method)?;
-            return lists::catalog(&face.registry, &caller, &query).await;
+            require_token_for(caller, target, &parts.method)?;
+            return lists::catalog(&face.registry, caller, &query).await;
         }
         Target::Base | Target::Catalog => return Err(wrong_method("GET, HEAD")),
         Target::In(name, thing) => (name, thing),
     };
-    require_token_for(&caller, target, &parts.method)?;
-    let asked = Asked {
-        registry: &face.registry,
-        caller: &caller,
-        name,
-        headers: &parts.headers,
-        query: &query,
-    };
+    require_token_for(caller, target, &parts.method)?;
+    let asked =
+        Asked { registry: &face.registry, caller, name, headers: &parts.headers, query: &query };
     match (thing, parts.method.as_str()) {
         (Thing::Manifest(reference), "GET" | "HEAD") => manifests::get(asked, reference).await,
         (Thing::Manifest(reference), "PUT") => manifests::put(asked, reference, body).await,

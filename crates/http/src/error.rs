@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sealock_auth::AuthError;
 use sealock_oci::ErrorCode;
 use sealock_registry::Kind;
 use serde::Serialize;
@@ -187,6 +188,25 @@ impl From<sealock_registry::Error> for HttpError {
             });
         }
         made
+    }
+}
+
+impl From<AuthError> for HttpError {
+    fn from(error: AuthError) -> Self {
+        let text = error.to_string();
+        match error {
+            AuthError::BadCredentials | AuthError::Token(_) => Self::unauthorized(text),
+            AuthError::Busy => {
+                let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, text)
+                    .with_header(header::RETRY_AFTER, seconds)
+            }
+            AuthError::Name(_) | AuthError::Password(_) => {
+                Self::bad_request(ErrorCode::Unsupported, text)
+            }
+            AuthError::Crypto(_) => Self::internal(text),
+            AuthError::Database(error) => sealock_registry::Error::from(error).into(),
+        }
     }
 }
 

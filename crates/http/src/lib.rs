@@ -14,7 +14,7 @@ pub use body::read_limited;
 pub use credentials::Credentials;
 pub use error::{HttpError, Result};
 pub use front::{Front, Peer, bearer_challenge};
-pub use gatekeeper::{Accounts, Gatekeeper, IssuedToken};
+pub use gatekeeper::Gatekeeper;
 pub use layers::{REQUEST_ID, RequestId, around};
 pub use paging::{encode, next_link};
 pub use server::{ListenerLimits, serve};
