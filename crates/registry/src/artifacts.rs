@@ -368,8 +368,7 @@ async fn contents_ids(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<i64>> {
     }
     let facts = metadata::manifests::facts(tx, row.repository_id, &row.digest).await?;
     let children = facts.map(|facts| facts.children).unwrap_or_default();
-    let mut ids: Vec<i64> =
-        children.iter().filter_map(|(_, row)| row.as_ref()?.contents_id).collect();
+    let mut ids: Vec<i64> = children.iter().filter_map(|(_, row)| row.as_ref()?.contents_id).collect();
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
