@@ -9,7 +9,6 @@
 
 mod access;
 mod advisories;
-mod artifacts;
 mod audit;
 mod clusters;
 mod contents;
@@ -42,10 +41,6 @@ mod verify;
 mod waivers;
 
 pub use advisories::{AdvisoryImport, AdvisoryStatus};
-pub use artifacts::{
-    Artifact, ArtifactFactsView, ArtifactFinding, ArtifactSummary, ContentsView, DoorVerdict,
-    FindingFilter,
-};
 pub use audit::AuditQuery;
 pub use clusters::{Cluster, NamespaceRule, NewCluster};
 pub use error::{Error, Kind, Refusal, Result};
