@@ -50,3 +50,19 @@
 //! | GET `/audit` | `project=`, `digest=`, `action=`, `actor=`, `since=` | list of events |
 //! | GET `/evidence-key` | | PEM of the public keys that verify this server's summaries (VSA), newest first; no login needed |
 //! | GET `/openapi.json` | | OpenAPI 3.1 of this face |
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod advisories;
+mod clusters;
+mod exceptions;
+mod face;
+mod people;
+mod policies;
+mod projects;
+mod records;
+mod routes;
+mod schema;
+
+pub use advisories::MAX_ADVISORY_UPLOAD_BYTES;
+pub use face::Face;
+pub use routes::{BASE, openapi, router};

@@ -1,0 +1,124 @@
+//! The whole surface of this face on one page. A route is added with its description, so that the OpenAPI
+//! document and the router cannot part.
+
+use crate::{advisories, clusters, exceptions, face::Face, people, policies, projects, records};
+use axum::{Json, Router, extract::DefaultBodyLimit, routing::get};
+use http::{Method, StatusCode};
+use sealock_http::HttpError;
+use std::sync::Arc;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Where this face lives.
+pub const BASE: &str = "/api/sealock/v1";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sealock",
+        description = "Tiers, policies, promotions, evidence, waivers, impact, admission: what Harbor's API has no \
+                       words for. Lists answer {items, next} and take after and limit; what does not exist and what \
+                       the caller may not see are the same 404; a refusal by policy is 412 with its reasons.",
+        license(name = "Apache-2.0")
+    ),
+    servers((url = "/api/sealock/v1")),
+    modifiers(&Basic),
+    security((), ("basic" = []))
+)]
+struct Document;
+
+struct Basic;
+
+impl Modify for Basic {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Basic)
+            .description(Some("A user's name and password, or a robot's name and secret."))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("basic", SecurityScheme::Http(scheme));
+    }
+}
+
+fn described() -> OpenApiRouter<Face> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(people::me))
+        .routes(routes!(people::users, people::create_user))
+        .routes(routes!(people::update_user, people::delete_user))
+        .routes(routes!(projects::projects, projects::create_project))
+        .routes(routes!(projects::project, projects::update_project))
+        .routes(routes!(projects::repositories))
+        .routes(routes!(projects::keys, projects::add_key))
+        .routes(routes!(projects::compromise_key))
+        .routes(routes!(projects::remove_key))
+        .routes(routes!(projects::members, projects::put_member))
+        .routes(routes!(projects::remove_member))
+        .routes(routes!(projects::robots, projects::create_robot))
+        .routes(routes!(projects::delete_robot))
+        .routes(routes!(
+            policies::project_policy,
+            policies::put_project_policy,
+            policies::delete_project_policy
+        ))
+        .routes(routes!(policies::tier_policy, policies::put_tier_policy))
+        .routes(routes!(policies::floor_policy, policies::put_floor_policy))
+        .routes(routes!(policies::validate))
+        .routes(routes!(policies::json_schema))
+        .routes(routes!(exceptions::waivers, exceptions::request_waiver))
+        .routes(routes!(exceptions::grant_waiver))
+        .routes(routes!(exceptions::refuse_waiver))
+        .routes(routes!(exceptions::revoke_waiver))
+        .routes(routes!(exceptions::quarantines))
+        .routes(routes!(exceptions::quarantine, exceptions::lift_quarantine))
+        .routes(routes!(exceptions::eradicate))
+        .routes(routes!(advisories::status))
+        .routes(routes!(advisories::import))
+        .routes(routes!(advisories::update))
+        .routes(routes!(clusters::clusters, clusters::register))
+        .routes(routes!(clusters::remove))
+        .routes(routes!(clusters::webhooks))
+        .routes(routes!(records::affected))
+        .routes(routes!(records::audit))
+}
+
+/// The OpenAPI 3.1 document of this face, made from the code that serves it.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described().into_openapi()
+}
+
+/// This face, to be merged into the server's router.
+pub fn router(face: Face) -> Router {
+    let (router, document) = described().split_for_parts();
+    let document = Arc::new(document);
+    let served = get(move || {
+        let document = document.clone();
+        async move { Json((*document).clone()) }
+    });
+    let inner = router
+        .route("/openapi.json", served)
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nowhere)
+        // Each handler reads its body itself, with a limit of its own.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(face);
+    Router::new().nest(BASE, inner)
+}
+
+async fn nowhere(uri: http::Uri) -> HttpError {
+    HttpError::with_code(
+        StatusCode::NOT_FOUND,
+        "NOT_FOUND",
+        format!("this API has no {}; see {BASE}/openapi.json", uri.path()),
+    )
+}
+
+async fn wrong_method(method: Method, uri: http::Uri) -> HttpError {
+    HttpError::with_code(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        format!("{} does not take {method}; see {BASE}/openapi.json", uri.path()),
+    )
+}
