@@ -88,6 +88,12 @@ impl Event {
         self
     }
 
+    /// By somebody who is no principal, such as a cluster.
+    pub(crate) fn by(mut self, actor: String) -> Self {
+        self.actor = actor;
+        self
+    }
+
     pub(crate) fn project(mut self, project: &Project) -> Self {
         self.project = Some((project.id, project.name.clone()));
         self

@@ -8,7 +8,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
+mod admission;
+mod admission_log;
 mod advisories;
+mod asking;
 mod audit;
 mod clusters;
 mod contents;
@@ -40,8 +43,11 @@ mod users;
 mod verdicts;
 mod verify;
 mod waivers;
+mod webhooks;
 
+pub use admission::{Admission, AdmissionAsk, Pinned};
 pub use advisories::{AdvisoryImport, AdvisoryStatus};
+pub use asking::AskingCluster;
 pub use audit::AuditQuery;
 pub use clusters::{Cluster, NamespaceRule, NewCluster};
 pub use error::{Error, Kind, Refusal, Result};
@@ -63,3 +69,4 @@ pub use sealock_metadata::audit::Event as AuditEvent;
 pub use uploads::{Body, ChunkRange, MAX_BLOB_BYTES, PushedBlob, UploadStatus};
 pub use users::{NewUser, User, UserChange};
 pub use waivers::{MAX_WAIVER_DAYS, WaiverRequest, WaiverStep};
+pub use webhooks::{WebhookOptions, webhook_configurations};

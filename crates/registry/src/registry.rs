@@ -1,5 +1,6 @@
 use crate::{
     Error, Result,
+    admission_log::AdmissionLog,
     audit::{PullLog, SharedPullLog},
     flights::Flights,
     inspect::Inspections,
@@ -51,6 +52,7 @@ struct Inner {
     flights: Flights,
     policies: PolicyCache,
     pulls: SharedPullLog,
+    admissions: AdmissionLog,
     work: tokio::sync::Notify,
 }
 
@@ -66,6 +68,7 @@ impl Registry {
         let registry = Self {
             inner: Arc::new(Inner {
                 pulls: Arc::new(PullLog::start(config.database.clone())),
+                admissions: AdmissionLog::start(config.database.clone()),
                 database: config.database,
                 blobs: config.blobs,
                 snapshots: Arc::new(config.snapshots),
@@ -89,6 +92,10 @@ impl Registry {
 
     pub(crate) fn blobs(&self) -> &BlobStore {
         &self.inner.blobs
+    }
+
+    pub(crate) fn admissions(&self) -> &AdmissionLog {
+        &self.inner.admissions
     }
 
     pub(crate) fn snapshots(&self) -> &Arc<SnapshotStore> {

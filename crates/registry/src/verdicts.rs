@@ -112,8 +112,9 @@ impl Registry {
         let mut tx = self.database().write().await?;
         let (digest, bytes) = &judged.input;
         // A refusal can be replayed from the first time on; what is allowed is recorded at the
-        // doors that record everything.
-        if !judged.verdict.is_open()
+        // doors that record everything. At the admit door a dry run may come first, which records
+        // nothing, and the answers after it name this document.
+        if (!judged.verdict.is_open() || question.door == Door::Admit)
             && let Some(bytes) = bytes
         {
             metadata::decisions::put_document(&mut tx, digest, bytes).await?;
