@@ -55,6 +55,7 @@ pub(crate) fn used_packages() -> BTreeSet<(String, String)> {
         .lines()
         .filter_map(|line| {
             let (package, licence) = line.split_once('\t')?;
+            let licence = licence.trim_end_matches(" (*)");
             Some((package.split(' ').next()?.to_owned(), licence.to_owned()))
         })
         .collect()
