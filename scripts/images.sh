@@ -41,7 +41,7 @@ debian() {
     local include=()
     if [ -n "$1" ]; then include=(--include="$(tr -s ' ' ',' <<<"$1")"); fi
     # In an environment that mmdebstrap cannot unshare, root works as root; others need unprivileged user namespaces.
-    SOURCE_DATE_EPOCH=1700000000 mmdebstrap --quiet --variant=minbase "${include[@]}" \
+    SOURCE_DATE_EPOCH=1700000000 mmdebstrap --quiet --format=tar --variant=minbase "${include[@]}" \
       "$SUITE" "$tar.part" </dev/null 2>"$scratch/mmdebstrap.log" || {
       tail -n 20 "$scratch/mmdebstrap.log" >&2
       die "mmdebstrap failed"
@@ -173,15 +173,15 @@ if [ "${1:-}" = build ]; then
 fi
 [ $# = 0 ] || die "unknown command: $1 (the top of scripts/images.sh says how to use it)"
 
-# Versions with well-known holes beside others that have none.
-PYTHON="requests==2.19.1 urllib3==1.23 Jinja2==2.10 MarkupSafe==3.0.2 idna==3.10 chardet==3.0.4 certifi==2025.1.31 packaging==24.2"
-NODE="lodash@4.17.4 minimist@0.0.8 express@4.17.1"
+# Two packages with a well-known hole of high severity, beside some with lesser ones and some with none.
+PYTHON="requests==2.19.1 urllib3==2.5.0 Jinja2==3.1.6 MarkupSafe==3.0.2 idna==3.10 chardet==3.0.4 certifi==2025.1.31 packaging==24.2"
+NODE="lodash@4.17.21 minimist@0.0.8 express@4.21.2"
 # A minimal Debian; an application with old parts; the same rebuilt without one of them; the same with the other part
 # deleted in an upper layer; an index of two platforms; a small one for tests that push a lot.
 build small --debian none --python "Jinja2==2.10 MarkupSafe==3.0.2 packaging==24.2"
 build base
 build app --base base --python "$PYTHON" --node "$NODE"
-build app-rebuilt --base base --python "$PYTHON" --node "${NODE/lodash@4.17.4/lodash@4.17.21}"
+build app-rebuilt --base base --python "$PYTHON" --node "${NODE/minimist@0.0.8/minimist@1.2.8}"
 build app-deleted --base app --without "opt/app/node_modules/minimist"
 build app-arm64 --base base --python "$PYTHON" --platform arm64
 index app-index app app-arm64

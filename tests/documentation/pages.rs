@@ -2,9 +2,9 @@ use std::path::Path;
 
 use reqwest::Method;
 use sealock_tests::{
-    clients::Desk,
+    clients::{Desk, run},
     images::Image,
-    server::{ADMIN_PASSWORD, Options, Server, TlsFiles},
+    server::{ADMIN_PASSWORD, Options, Server, TlsFiles, binary},
     skips,
 };
 use serde_json::json;
@@ -80,4 +80,29 @@ fn how_to_handle_a_new_vulnerability() {
 #[test]
 fn the_first_image() {
     page_runs("docs/tutorials/your-first-release.md");
+}
+
+#[test]
+fn policy_examples_are_valid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(root.join("docs/reference/policy.md")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let validate = |text: &str| {
+        let path = directory.path().join("policy.yaml");
+        std::fs::write(&path, text).unwrap();
+        let path = path.display().to_string();
+        run(&binary().display().to_string(), &["policy", "validate", &path])
+    };
+    let examples: Vec<&str> = page
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("a closed block"))
+        .collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        validate(example).ok();
+        // The error names the line of the mistake.
+        let line = 1 + example.lines().position(|line| line.starts_with("rules:")).unwrap();
+        validate(&example.replace("rules:", "rulez:")).refused(&line.to_string());
+    }
 }

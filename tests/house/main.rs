@@ -3,5 +3,6 @@
 
 mod floors;
 mod licences;
+mod links;
 mod tidy;
 mod tree;
