@@ -132,7 +132,7 @@ halt
 start "$work/many"
 startup="$(cat "$work/start-ms")"
 halt
-index="$(find "$work/many/advisories" -type f -size +1k | xargs ls -S | head -n 1)"
+index="$(find "$work/many/advisories" -type f -size +1k -print0 | xargs -0 ls -S | head -n 1)"
 "$sealock" scan "oci:$SEALOCK_CACHE/images/app:latest" --print-components --quiet >"$work/components.json"
 matching="$("$load" matching --index "$index" --components "$work/components.json" --count 900)"
 {
