@@ -1,0 +1,85 @@
+//! What the doors refuse, and to whom.
+
+use crate::world::{World, anonymous, repo};
+use sealock_auth::Right;
+use sealock_facts::{Door, QuarantineTarget, Tier};
+use sealock_oci::ErrorCode;
+use sealock_registry::Kind;
+
+const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn release_is_entered_by_promotion_only() {
+    let world = World::new().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "release", Tier::Release, false).await;
+    let refused = world.image(&dev, "release/app", "v1", &[OS]).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Policy);
+    assert_eq!(refused.code(), ErrorCode::ProjectPolicyViolation);
+    let refusal = refused.refusal().expect("reasons");
+    assert!(refusal.decision.is_some(), "recorded");
+    assert!(refused.message().contains("promotion"), "{refused}");
+    // A robot with every right is refused too, unless the policy names it.
+    let robot = world.robot("release", &[Right::Push, Right::Pull]).await;
+    let refused = world.image(&robot, "release/app", "v1", &[OS]).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Policy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quarantine_closes_every_way_to_the_bytes() {
+    let world = World::new().await;
+    let (dev, officer) = (world.user("dev").await, world.officer().await);
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    let image = world.image(&dev, "team/app", "v1", &[OS]).await.unwrap();
+    let name = repo("team/app");
+    let tag = "v1".parse().unwrap();
+    world.registry.get_manifest(&anonymous(), &name, &tag).await.unwrap();
+    for (digest, target) in
+        [(image.digest, QuarantineTarget::Manifest), (image.layer, QuarantineTarget::Blob)]
+    {
+        world.registry.quarantine(&officer, &digest, target, "malware").await.unwrap();
+        for caller in [anonymous(), dev.clone(), world.admin().await] {
+            let refused = world.registry.get_manifest(&caller, &name, &tag).await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::Policy, "{:?} {target:?}", caller.principal);
+            for blob in [image.layer, image.config] {
+                let refused = world.registry.open_blob(&caller, &name, &blob).await.unwrap_err();
+                assert_eq!(refused.kind(), Kind::Policy);
+            }
+            let mounted =
+                world.registry.mount_blob(&dev, &repo("team/b"), &image.layer, Some(&name)).await;
+            assert!(!mounted.unwrap());
+        }
+        world.registry.get_manifest(&officer, &name, &tag).await.unwrap();
+        let err = world.registry.lift_quarantine(&dev, &digest, None).await.unwrap_err();
+        assert_eq!(err.kind(), Kind::Forbidden);
+        world.registry.lift_quarantine(&officer, &digest, None).await.unwrap();
+        world.registry.get_manifest(&anonymous(), &name, &tag).await.unwrap();
+    }
+    let _ = Door::Pull;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_story_of_totally_not_malware() {
+    let world = World::new().await;
+    let (dev, officer) = (world.user("dev").await, world.officer().await);
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    world.project(&dev, "other", Tier::Sandbox, true).await;
+    let image =
+        world.image(&dev, "team/totally-not-malware", "latest", &[OS]).await.unwrap();
+    world.image(&dev, "other/copy", "v1", &[OS]).await.unwrap();
+    let name = repo("team/totally-not-malware");
+    let latest = "latest".parse().unwrap();
+    world.registry.get_manifest(&anonymous(), &name, &latest).await.unwrap();
+    // Allowed pulls are written in batches.
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    let found = world.registry.eradicate(&officer, &image.digest, "mines coins").await.unwrap();
+    assert_eq!(found.deleted.len(), 2);
+    assert_eq!(found.pulled.len(), 1);
+    assert_eq!(found.pulled[0].actor, "anonymous");
+    assert_eq!(found.pulled[0].tag.as_deref(), Some("latest"));
+    let gone = world.registry.get_manifest(&officer, &name, &latest).await.unwrap_err();
+    assert_eq!(gone.code(), ErrorCode::ManifestUnknown);
+    // It does not come back.
+    let again = world.image(&dev, "team/again", "v1", &[OS]).await.unwrap_err();
+    assert_eq!(again.kind(), Kind::Policy);
+}
