@@ -1,7 +1,7 @@
 //! What is found out after a push, as durable jobs.
 
 use crate::{Error, Registry, Result};
-use sealock_metadata::{self as metadata, Tx, manifests::Manifest as ManifestRow};
+use sealock_metadata::{Tx, manifests::Manifest as ManifestRow};
 use sealock_oci::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub(crate) const VERIFY_AGAIN: &str = "verify-again";
 /// Judges an artifact that was stored as held. Key: repository and digest.
 pub(crate) const JUDGE: &str = "judge";
 /// Every kind that [`Registry::run_job`] knows.
-pub const JOB_KINDS: [&str; 4] = [CONTENTS, VERIFY, VERIFY_AGAIN, JUDGE];
+pub(crate) const JOB_KINDS: [&str; 4] = [CONTENTS, VERIFY, VERIFY_AGAIN, JUDGE];
 
 /// What a job is about.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,9 +29,7 @@ pub(crate) fn subject_key(repository_id: i64, digest: &Digest) -> String {
 }
 
 async fn queue(tx: &mut Tx, kind: &str, key: &str, about: &About) -> Result<()> {
-    let payload = serde_json::to_string(about).map_err(Error::internal)?;
-    let now = tx.now();
-    Ok(metadata::jobs::enqueue(tx, kind, key, &payload, now).await?)
+    Ok(sealock_jobs::enqueue(tx, kind, key, about).await?)
 }
 
 /// Queues finding out what an image holds.
@@ -48,8 +46,8 @@ pub(crate) async fn queue_verify(tx: &mut Tx, repository_id: i64, subject: &Dige
 
 /// Queues verifying again what did not count in a project.
 pub(crate) async fn queue_verify_again(tx: &mut Tx, project_id: i64) -> Result<()> {
-    let now = tx.now();
-    Ok(metadata::jobs::enqueue(tx, VERIFY_AGAIN, &project_id.to_string(), "{}", now).await?)
+    let nothing = serde_json::Value::Null;
+    Ok(sealock_jobs::enqueue(tx, VERIFY_AGAIN, &project_id.to_string(), &nothing).await?)
 }
 
 /// Queues judging what is held.
@@ -60,7 +58,7 @@ pub(crate) async fn queue_judge(tx: &mut Tx, row: &ManifestRow) -> Result<()> {
 
 impl Registry {
     /// Does one job. What it is about may be gone by now; then there is nothing to do.
-    pub async fn run_job(&self, kind: &str, key: &str, payload: &str) -> Result<()> {
+    pub(crate) async fn run_job(&self, kind: &str, key: &str, payload: &str) -> Result<()> {
         let about = || serde_json::from_str::<About>(payload).map_err(Error::internal);
         match kind {
             CONTENTS => {

@@ -92,7 +92,7 @@ impl Registry {
         }
         let (state, warnings) = self.push_door(caller, &scope, &incoming, accessory).await?;
         let tags = self.commit_push(caller, &push, &incoming, accessory, state).await?;
-        self.wake_jobs();
+        self.jobs().wake();
         let subject = incoming.manifest.subject.as_ref().map(|subject| subject.digest);
         let held = state == State::Held;
         Ok(PushedManifest { digest: incoming.digest, subject, tags, held, warnings })

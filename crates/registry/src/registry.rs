@@ -4,14 +4,20 @@ use crate::{
     audit::{PullLog, SharedPullLog},
     flights::Flights,
     inspect::Inspections,
+    jobs::JOB_KINDS,
     policies::PolicyCache,
     product_keys::ProductKeys,
 };
 use sealock_advisories::SnapshotStore;
 use sealock_blobs::BlobStore;
+use sealock_jobs::{Handler, Job, JobError, Jobs, Limits};
 use sealock_metadata::Database;
 use sealock_signing::MasterKey;
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 /// How long a door waits for facts that are still being made (decision D4).
 pub const DOOR_WAIT: Duration = Duration::from_secs(20);
@@ -53,7 +59,7 @@ struct Inner {
     policies: PolicyCache,
     pulls: SharedPullLog,
     admissions: AdmissionLog,
-    work: tokio::sync::Notify,
+    jobs: Jobs,
 }
 
 impl Registry {
@@ -61,6 +67,7 @@ impl Registry {
     /// none stand. Scans nothing.
     pub async fn open(config: Config) -> Result<Self> {
         let keys = ProductKeys::load(&config.database, &config.master_key).await?;
+        let jobs = Jobs::new(config.database.clone());
         let places = config
             .inspectors
             .or_else(|| std::thread::available_parallelism().ok())
@@ -78,9 +85,13 @@ impl Registry {
                 inspections: Inspections::new(places.max(2)),
                 flights: Flights::default(),
                 policies: PolicyCache::new(),
-                work: tokio::sync::Notify::new(),
+                jobs,
             }),
         };
+        for kind in JOB_KINDS {
+            let runner = Runner(Arc::downgrade(&registry.inner));
+            registry.jobs().register(kind, Limits::default(), Arc::new(runner));
+        }
         registry.set_shipped_policies().await?;
         registry.catch_up_advisories().await?;
         Ok(registry)
@@ -102,14 +113,10 @@ impl Registry {
         &self.inner.snapshots
     }
 
-    /// Tells the workers that a job was queued.
-    pub(crate) fn wake_jobs(&self) {
-        self.inner.work.notify_waiters();
-    }
-
-    /// Resolves when a job was queued in this process.
-    pub async fn job_queued(&self) {
-        self.inner.work.notified().await;
+    /// The durable queue of what is found out after a push. Whoever serves starts its workers;
+    /// without them the doors do what they need themselves, later and slower.
+    pub fn jobs(&self) -> &Jobs {
+        &self.inner.jobs
     }
 
     /// The product's own keys.
@@ -147,6 +154,23 @@ impl Registry {
         let url = self.external_url();
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         rest.split('/').next().unwrap_or(rest)
+    }
+}
+
+/// Runs jobs without keeping the registry alive.
+struct Runner(Weak<Inner>);
+
+#[async_trait::async_trait]
+impl Handler for Runner {
+    async fn run(&self, job: &Job) -> Result<(), JobError> {
+        let Some(inner) = self.0.upgrade() else {
+            return Err(JobError::retry("the registry is closing"));
+        };
+        let registry = Registry { inner };
+        registry
+            .run_job(&job.kind, &job.key, &job.payload)
+            .await
+            .map_err(|error| JobError::retry(error.log().unwrap_or(error.message())))
     }
 }
 

@@ -2,16 +2,17 @@
 
 use crate::{
     Registry, Result,
-    access::Scope,
     gate::{Node, Question},
+    jobs,
     verdicts::within,
 };
 use sealock_facts::Door;
+use sealock_jobs::RunOutcome;
 use sealock_metadata::{
     self as metadata, Tx,
     manifests::{Kind as RowKind, Manifest as ManifestRow, State},
 };
-use sealock_oci::{Digest, Manifest};
+use sealock_oci::Digest;
 use std::{collections::BTreeSet, time::Duration};
 
 /// Most manifests that are settled for one question.
@@ -27,11 +28,11 @@ impl Registry {
         digest: &Digest,
         limit: Duration,
     ) -> Result<()> {
-        within(limit, self.settle_all(repository_id, digest)).await?;
+        within(limit, self.settle_all(repository_id, digest, limit)).await?;
         Ok(())
     }
 
-    async fn settle_all(&self, repository_id: i64, digest: &Digest) -> Result<()> {
+    async fn settle_all(&self, repository_id: i64, digest: &Digest, limit: Duration) -> Result<()> {
         let mut tx = self.database().read().await?;
         let mut pending = Vec::new();
         for row in around(&mut tx, repository_id, digest).await? {
@@ -50,8 +51,20 @@ impl Registry {
         drop(tx);
         for work in pending {
             match work {
-                Work::Evidence(subject) => self.verify_subject(repository_id, &subject).await?,
-                Work::Contents(digest) => self.make_contents(repository_id, &digest).await?,
+                Work::Evidence(subject) => {
+                    let key = jobs::subject_key(repository_id, &subject);
+                    let outcome = self.jobs().run_now(jobs::VERIFY, &key, limit).await?;
+                    if let RunOutcome::Failed(error) = outcome {
+                        tracing::warn!(%subject, error, "evidence could not be verified now");
+                    }
+                }
+                Work::Contents(digest) => {
+                    // The queued job then finds nothing left to do.
+                    if let Err(error) = self.make_contents(repository_id, &digest).await {
+                        let error = error.log().unwrap_or(error.message());
+                        tracing::warn!(%digest, error, "contents could not be read now");
+                    }
+                }
             }
         }
         Ok(())
@@ -66,7 +79,7 @@ impl Registry {
     /// Judges an artifact that was stored as held (decision D1): it is opened when the push door
     /// lets it pass now that its facts are known, and stays closed otherwise.
     pub(crate) async fn judge_held(&self, repository_id: i64, digest: &Digest) -> Result<()> {
-        self.settle_all(repository_id, digest).await?;
+        self.settle_all(repository_id, digest, self.door_wait()).await?;
         let mut tx = self.database().read().await?;
         let row = metadata::manifests::find(&mut tx, repository_id, digest).await?;
         let Some(row) = row.filter(|row| row.state == State::Held) else { return Ok(()) };
@@ -86,20 +99,6 @@ impl Registry {
         metadata::manifests::set_state(&mut tx, repository_id, row.id, State::Active).await?;
         metadata::manifests::bump_by_digest(&mut tx, repository_id, &[row.digest]).await?;
         Ok(tx.commit().await?)
-    }
-
-    /// A scope for work that no caller asked for.
-    pub(crate) async fn scope_of_row(
-        &self,
-        tx: &mut Tx,
-        row: &ManifestRow,
-    ) -> Result<Option<Scope>> {
-        let repository = metadata::repositories::get(tx, row.repository_id).await?;
-        let project = metadata::projects::get(tx, row.project_id).await?;
-        let (Some(repository), Some(project)) = (repository, project) else { return Ok(None) };
-        let name = repository.name.parse().map_err(crate::Error::internal)?;
-        let rights = sealock_auth::RightSet::NONE;
-        Ok(Some(Scope { project, name, repository: Some(repository), rights }))
     }
 }
 
@@ -146,9 +145,4 @@ async fn subject_of(tx: &mut Tx, row: &ManifestRow) -> Result<Option<Digest>> {
     let tags = metadata::tags::of_manifests(tx, row.repository_id, &[row.id]).await?;
     let named = tags.iter().filter_map(|tag| tag.name.parse().ok());
     Ok(named.filter_map(|tag| crate::push::legacy_subject(&tag)).next())
-}
-
-/// The layers that a stored image's manifest lists.
-pub(crate) fn layers_of(manifest: &Manifest) -> Vec<Digest> {
-    manifest.layers.iter().map(|layer| layer.digest).collect()
 }

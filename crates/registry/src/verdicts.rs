@@ -42,17 +42,13 @@ impl Registry {
         tx: &mut Tx,
         scope: &Scope,
         question: &Question,
-        mut judged: Judged,
+        judged: Judged,
     ) -> Result<Option<Judged>> {
         let Some(request) = &question.request else { return Ok(Some(judged)) };
         let policies = self.policies_of(tx, &scope.project, question.cluster.as_ref()).await?;
         let subject = subject(&scope.project, scope.name.as_str());
         let access = evaluate_access(question.door, &subject, &policies, request);
-        if !access.is_open() && access.action > judged.verdict.action {
-            return Ok(None);
-        }
-        judged.verdict = judged.verdict.and(access);
-        Ok(Some(judged))
+        Ok(access.is_open().then_some(judged))
     }
 
     /// Judges a stored manifest anew: what is still queued about it is done first, within the

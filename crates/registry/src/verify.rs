@@ -46,7 +46,7 @@ impl Registry {
         let Some(repository) = metadata::repositories::get(&mut tx, repository_id).await? else {
             return Ok(());
         };
-        let keys = project_keys(&mut tx, repository.project_id).await?;
+        let keys = Arc::new(self.verifying_keys(&mut tx, repository.project_id).await?);
         let known = metadata::evidence::of_subjects(&mut tx, repository_id, &[*subject]).await?;
         let known = accessories_of(&known);
         let accessories = accessories(&mut tx, repository_id, subject).await?;
@@ -71,7 +71,7 @@ impl Registry {
         let Some(repository) = metadata::repositories::get(&mut tx, repository_id).await? else {
             return Ok(());
         };
-        let mut keys = (*project_keys(&mut tx, repository.project_id).await?).clone();
+        let mut keys = self.verifying_keys(&mut tx, repository.project_id).await?;
         let listed: BTreeSet<_> = keys.iter().map(|key| key.id().clone()).collect();
         keys.extend(also.iter().filter(|key| !listed.contains(key.id())).cloned());
         let stored = metadata::manifests::load(&mut tx, repository_id, digest).await?;
@@ -127,6 +127,14 @@ impl Registry {
             metadata::manifests::bump_by_digest(&mut tx, repository_id, &digests).await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// What verifies in a project: the keys that it lists, and the registry's own evidence key,
+    /// under which its summaries are told from forged ones. Which of them count is for policy.
+    async fn verifying_keys(&self, tx: &mut Tx, project_id: i64) -> Result<Vec<PublicKey>> {
+        let mut keys = project_keys(tx, project_id).await?;
+        keys.push(self.product_keys().evidence_public().clone());
+        Ok(keys)
     }
 
     /// Whether an accessory of this digest waits to be verified.
@@ -193,9 +201,9 @@ async fn case(
 
 /// The keys that a project lists, as they verify. A key that does not parse any more verifies
 /// nothing.
-pub(crate) async fn project_keys(tx: &mut Tx, project_id: i64) -> Result<Arc<Vec<PublicKey>>> {
+pub(crate) async fn project_keys(tx: &mut Tx, project_id: i64) -> Result<Vec<PublicKey>> {
     let rows = metadata::project_keys::list(tx, project_id, 0, KEYS).await?;
-    Ok(Arc::new(rows.iter().filter_map(|row| PublicKey::from_pem(&row.pem).ok()).collect()))
+    Ok(rows.iter().filter_map(|row| PublicKey::from_pem(&row.pem).ok()).collect())
 }
 
 fn accessories_of(evidence: &Evidence) -> BTreeSet<Digest> {

@@ -64,8 +64,7 @@ async fn the_story_of_totally_not_malware() {
     let (dev, officer) = (world.user("dev").await, world.officer().await);
     world.project(&dev, "team", Tier::Sandbox, true).await;
     world.project(&dev, "other", Tier::Sandbox, true).await;
-    let image =
-        world.image(&dev, "team/totally-not-malware", "latest", &[OS]).await.unwrap();
+    let image = world.image(&dev, "team/totally-not-malware", "latest", &[OS]).await.unwrap();
     world.image(&dev, "other/copy", "v1", &[OS]).await.unwrap();
     let name = repo("team/totally-not-malware");
     let latest = "latest".parse().unwrap();

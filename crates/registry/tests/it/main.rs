@@ -8,5 +8,6 @@
 )]
 
 mod doors;
+mod promotions;
 mod pushes;
 mod world;

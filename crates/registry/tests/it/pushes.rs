@@ -35,8 +35,7 @@ async fn push_and_pull(world: &World) {
         assert_eq!(pulled.payload, image.manifest);
         assert_eq!(pulled.digest, image.digest);
     }
-    let reader =
-        registry.open_blob(&anonymous(), &repo("team/app"), &image.layer).await.unwrap();
+    let reader = registry.open_blob(&anonymous(), &repo("team/app"), &image.layer).await.unwrap();
     let bytes = reader.read_all(1 << 20).await.unwrap();
     assert_eq!(Digest::sha256(&bytes), image.layer);
     let tags = registry
@@ -54,8 +53,7 @@ async fn uploads_in_chunks_go_on_after_a_restart() {
     let (name, bytes) = (repo("team/app"), gzip(&tar_of(&[OS])));
     let (first, second) = bytes.split_at(100);
     let digest = Digest::sha256(&bytes);
-    let begun =
-        world.registry.begin_upload(&dev, &name, Algorithm::Sha256).await.unwrap();
+    let begun = world.registry.begin_upload(&dev, &name, Algorithm::Sha256).await.unwrap();
     let at = |start: u64, end: u64| Some(ChunkRange { start, end });
     let status = world
         .registry
@@ -125,11 +123,8 @@ async fn a_manifest_names_only_blobs_of_its_repository() {
     let nowhere = world.registry.open_blob(&thief, &repo("nowhere/app"), &image.layer).await;
     let (direct, nowhere) = (direct.unwrap_err(), nowhere.unwrap_err());
     assert_eq!((direct.kind(), direct.code()), (nowhere.kind(), nowhere.code()));
-    let own = world
-        .registry
-        .mount_blob(&dev, &repo("secret/other"), &image.layer, None)
-        .await
-        .unwrap();
+    let own =
+        world.registry.mount_blob(&dev, &repo("secret/other"), &image.layer, None).await.unwrap();
     assert!(own, "who may read it may mount it");
 }
 
@@ -158,7 +153,8 @@ async fn referrers_merge_what_clients_keep_themselves() {
     assert_eq!(empty, Digest::sha256(b"{}"));
     let with = world.manifest(&dev, "team/app", "", &artifact("a/with", true)).await.unwrap();
     assert_eq!(with.subject, Some(image.digest));
-    let without = world.manifest(&dev, "team/app", "", &artifact("a/without", false)).await.unwrap();
+    let without =
+        world.manifest(&dev, "team/app", "", &artifact("a/without", false)).await.unwrap();
     let payload = |document| serde_json::to_vec(document).unwrap();
     let media_type = "application/vnd.oci.image.manifest.v1+json";
     let stale = json!({"mediaType": media_type, "digest": Digest::sha256(b"gone"), "size": 4});

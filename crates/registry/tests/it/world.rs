@@ -5,14 +5,10 @@ use sealock_auth::{Caller, Principal, Right, RightSet, Role};
 use sealock_blobs::{BlobStore, RealDisk};
 use sealock_facts::Tier;
 use sealock_metadata::{
-    self as metadata, Database, TestClock,
-    testing::TestDatabase,
-    users::NewUser,
+    self as metadata, Database, TestClock, testing::TestDatabase, users::NewUser,
 };
 use sealock_oci::{Algorithm, Digest, RepositoryName};
-use sealock_registry::{
-    Body, Config, ManifestPush, NewProject, PushedManifest, Registry, Result,
-};
+use sealock_registry::{Body, Config, ManifestPush, NewProject, PushedManifest, Registry, Result};
 use sealock_signing::MasterKey;
 use serde_json::{Value, json};
 use std::{io::Write, sync::Arc, time::Duration};
@@ -119,8 +115,7 @@ impl World {
 
     pub(crate) async fn blob(&self, caller: &Caller, name: &str, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::sha256(bytes);
-        let pushed =
-            self.registry.push_blob(caller, &repo(name), &digest, body(&[bytes])).await?;
+        let pushed = self.registry.push_blob(caller, &repo(name), &digest, body(&[bytes])).await?;
         assert_eq!(pushed.size, bytes.len() as u64);
         Ok(digest)
     }
@@ -185,18 +180,7 @@ impl World {
 
     /// Runs every job that waits.
     pub(crate) async fn settle(&self) {
-        loop {
-            let mut tx = self.db().write().await.unwrap();
-            let until = tx.now() + Duration::from_secs(60);
-            let kinds = sealock_registry::JOB_KINDS;
-            let job = metadata::jobs::claim(&mut tx, &kinds, until).await.unwrap();
-            tx.commit().await.unwrap();
-            let Some(job) = job else { return };
-            self.registry.run_job(&job.kind, &job.key, &job.payload).await.unwrap();
-            let mut tx = self.db().write().await.unwrap();
-            assert!(metadata::jobs::complete(&mut tx, job.id, job.lease).await.unwrap());
-            tx.commit().await.unwrap();
-        }
+        self.registry.jobs().drain().await.unwrap();
     }
 }
 

@@ -1,0 +1,331 @@
+//! From sandbox to release: signed, judged, waived, promoted, replayed.
+
+use crate::world::{Image, World, descriptor, repo};
+use jiff::SignedDuration;
+use sealock_advisories::{CoverageStatement, ImportRequest};
+use sealock_auth::{Caller, Right};
+use sealock_facts::{
+    Action, Coverage, Door, EvidenceState, Finding, Severity, Tier, WaiverScope, WaiverState,
+};
+use sealock_oci::{Digest, Reference};
+use sealock_policy::GateInput;
+use sealock_registry::{
+    DecisionQuery, FindingQuery, Kind, PageRequest, PromotionTarget, Result, WaiverRequest,
+    WaiverStep, replay_document,
+};
+use sealock_signing::{BundleManifest, COSIGN_SIGNATURE, SigningKey, bundle_manifest};
+use serde_json::json;
+
+const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
+const DPKG: (&str, &str) = (
+    "var/lib/dpkg/status",
+    "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\n\n",
+);
+const HIGH: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N";
+
+struct Story {
+    world: World,
+    dev: Caller,
+    officer: Caller,
+    key: SigningKey,
+    image: Image,
+}
+
+impl Story {
+    /// A sandbox and a release project; an image with one package in the sandbox; a key that the
+    /// release project lists.
+    async fn new(world: World) -> Self {
+        let (dev, officer) = (world.user("dev").await, world.officer().await);
+        world.project(&dev, "team", Tier::Sandbox, false).await;
+        world.project(&dev, "release", Tier::Release, false).await;
+        let key = SigningKey::generate().unwrap();
+        let pem = key.public_key().to_pem();
+        world.registry.add_project_key(&dev, "release", "pipeline", &pem).await.unwrap();
+        let image = world.image(&dev, "team/app", "v1", &[OS, DPKG]).await.unwrap();
+        let story = Self { world, dev, officer, key, image };
+        story.advise("CVE-2020-0001", "0").await;
+        story
+    }
+
+    /// Imports an advisory about openssl below 3.0.9, fixed there unless `fixed` says otherwise.
+    async fn advise(&self, id: &str, affected_from: &str) -> sealock_registry::AdvisoryImport {
+        let package = if affected_from == "0" { "other" } else { "openssl" };
+        let record = json!({
+            "id": id, "modified": "2026-01-01T00:00:00Z", "published": "2026-01-01T00:00:00Z",
+            "severity": [{"type": "CVSS_V3", "score": HIGH}],
+            "affected": [{
+                "package": {"ecosystem": "Debian:12", "name": package},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3.0.9-1"}]}],
+            }],
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.json"), record.to_string()).unwrap();
+        let request = ImportRequest {
+            source: id.to_lowercase(),
+            paths: vec![folder.path().to_owned()],
+            coverage: CoverageStatement { default: Coverage::Full, ..Default::default() },
+            ..ImportRequest::default()
+        };
+        self.world.registry.import_advisories(&self.officer, request).await.unwrap()
+    }
+
+    /// Signs a digest with a key, as cosign 3 does.
+    async fn sign(&self, name: &str, subject: &Digest, size: usize, key: &SigningKey) -> Digest {
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"digest": {"sha256": subject.hex()}}],
+            "predicateType": COSIGN_SIGNATURE,
+            "predicate": {},
+        });
+        let bundle = key.sign_statement(statement.to_string().as_bytes()).unwrap();
+        let subject = serde_json::from_value(json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": subject, "size": size,
+        }))
+        .unwrap();
+        let now = self.world.database.clock.now_();
+        let manifest = bundle_manifest(&bundle, &subject, COSIGN_SIGNATURE, now);
+        self.world.blob(&self.dev, name, BundleManifest::CONFIG).await.unwrap();
+        self.world.blob(&self.dev, name, &bundle).await.unwrap();
+        let pushed = self.world.raw_manifest(&self.dev, name, "", &manifest.bytes).await.unwrap();
+        pushed.digest
+    }
+
+    async fn sign_image(&self) -> Digest {
+        let size = self.image.manifest.len();
+        self.sign("team/app", &self.image.digest, size, &self.key).await
+    }
+
+    async fn promote(&self) -> Result<sealock_registry::Promotion> {
+        let target: PromotionTarget = "release/app:v1".parse().unwrap();
+        let reference = Reference::Digest(self.image.digest);
+        self.world.registry.promote(&self.dev, &repo("team/app"), &reference, &target).await
+    }
+}
+
+trait Now {
+    fn now_(&self) -> jiff::Timestamp;
+}
+
+impl Now for sealock_metadata::TestClock {
+    fn now_(&self) -> jiff::Timestamp {
+        sealock_metadata::Clock::now(self)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_is_promoted_once_it_is_signed() {
+    promote_signed(Story::new(World::new().await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_is_promoted_once_it_is_signed_on_postgresql() {
+    if let Some(world) = World::on_postgres().await {
+        promote_signed(Story::new(world).await).await;
+    }
+}
+
+async fn promote_signed(story: Story) {
+    let refused = story.promote().await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Policy);
+    let refusal = refused.refusal().unwrap();
+    let names: Vec<_> = refusal.verdict.objections().iter().map(|r| r.rule.clone()).collect();
+    assert!(names.contains(&"signed".to_owned()), "{names:?}");
+    // A signature by a key that nobody lists proves nothing, and stays behind.
+    let stranger = SigningKey::generate().unwrap();
+    let size = story.image.manifest.len();
+    let forged = story.sign("team/app", &story.image.digest, size, &stranger).await;
+    assert_eq!(story.promote().await.unwrap_err().kind(), Kind::Policy);
+    // At once after signing: no job has run, and only the target lists the key.
+    let signature = story.sign_image().await;
+    let done = story.promote().await.unwrap();
+    assert_eq!(done.digest, story.image.digest);
+    assert_eq!(done.linked, [signature]);
+    assert_eq!(done.left_behind, [forged]);
+    assert!(!done.already);
+    let (registry, name) = (&story.world.registry, repo("release/app"));
+    for reference in ["v1".to_owned(), done.digest.to_string(), signature.to_string()] {
+        registry.get_manifest(&story.dev, &name, &reference.parse().unwrap()).await.unwrap();
+    }
+    registry.open_blob(&story.dev, &name, &story.image.layer).await.unwrap();
+    let left = Reference::Digest(forged);
+    assert_eq!(
+        registry.get_manifest(&story.dev, &name, &left).await.unwrap_err().kind(),
+        Kind::NotFound
+    );
+    // The summary is attached, and verifies under the registry's own key.
+    let vsa = done.vsa.unwrap();
+    let page = PageRequest::default();
+    let listed =
+        registry.list_referrers(&story.dev, &name, &done.digest, None, &page).await.unwrap();
+    assert!(listed.items.iter().any(|referrer| referrer.digest == vsa));
+    story.world.settle().await;
+    let reference = Reference::Digest(done.digest);
+    let artifact = registry.artifact(&story.dev, &name, &reference).await.unwrap();
+    let own = registry.product_keys().evidence_public().id().clone();
+    assert!(
+        artifact.attestations.iter().any(|fact| fact.accessory == vsa
+            && fact.status == EvidenceState::Verified { key: own.clone() })
+    );
+    // The tag stays where it is, and doing it again changes nothing.
+    let again = story.promote().await.unwrap();
+    assert!(again.already);
+    assert_eq!((again.vsa, again.decision), (done.vsa, done.decision));
+    let gone = registry.delete_manifest(&story.dev, &name, &"v1".parse().unwrap()).await;
+    assert_eq!(gone.unwrap_err().kind(), Kind::Policy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finding_is_waived_by_a_second_person() {
+    let story = Story::new(World::new().await).await;
+    story.advise("CVE-2020-0002", "here").await;
+    story.sign_image().await;
+    let refused = story.promote().await.unwrap_err();
+    assert!(refused.message().contains("CVE-2020-0002"), "{refused}");
+    let registry = &story.world.registry;
+    let now = story.world.clock.now_();
+    let request = WaiverRequest {
+        scope: WaiverScope { vulnerability: "CVE-2020-0002".into(), ..Default::default() },
+        reason: "not reachable".into(),
+        expires_at: now + SignedDuration::from_hours(24 * 30),
+    };
+    // An officer who administers the project may ask, and then may not grant.
+    let both = story.world.person("both", true, true).await;
+    let own = registry.request_waiver(&both, "release", &request).await.unwrap();
+    let same = registry.decide_waiver(&both, "release", own.id, WaiverStep::Grant, None).await;
+    assert_eq!(same.unwrap_err().kind(), Kind::Forbidden);
+    let waiver = registry.request_waiver(&story.dev, "release", &request).await.unwrap();
+    assert_eq!(story.promote().await.unwrap_err().kind(), Kind::Policy, "asked is not granted");
+    let admin = story.world.admin().await;
+    let not = registry.decide_waiver(&admin, "release", waiver.id, WaiverStep::Grant, None).await;
+    assert_eq!(not.unwrap_err().kind(), Kind::Forbidden, "administering is not the security role");
+    let granted = registry
+        .decide_waiver(&story.officer, "release", waiver.id, WaiverStep::Grant, Some("agreed"))
+        .await
+        .unwrap();
+    assert_eq!(granted.state, WaiverState::Granted);
+    story.promote().await.unwrap();
+    // The end of the waiver is the end of what it excuses.
+    story.world.clock.advance(SignedDuration::from_hours(24 * 31));
+    let (dev, image) = (&story.dev, &story.image);
+    let other = story.world.image(dev, "team/b", "v1", &[OS, DPKG, ("x", "y")]).await.unwrap();
+    let size = other.manifest.len();
+    story.sign("team/b", &other.digest, size, &story.key).await;
+    let target: PromotionTarget = "release".parse().unwrap();
+    let tag = "v1".parse().unwrap();
+    let late = registry.promote(dev, &repo("team/b"), &tag, &target).await.unwrap_err();
+    assert_eq!(late.kind(), Kind::Policy);
+    assert_ne!(other.digest, image.digest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_is_replayed_from_its_document() {
+    let story = Story::new(World::new().await).await;
+    story.advise("CVE-2020-0002", "here").await;
+    story.sign_image().await;
+    let decision = story.promote().await.unwrap_err().refusal().unwrap().decision.unwrap();
+    let registry = &story.world.registry;
+    let replay = registry.replay(&story.dev, decision).await.unwrap();
+    assert!(replay.same && replay.intact);
+    let (_, document) = registry.decision(&story.dev, decision).await.unwrap();
+    assert_eq!(replay_document(&document).unwrap(), replay.recorded);
+    // One finding less, and the answer is another.
+    let mut input = GateInput::parse(&document).unwrap();
+    let before: Vec<Finding> = std::mem::take(&mut input.artifact.findings);
+    assert_eq!(before.len(), 1);
+    let changed = replay_document(&input.canonical_bytes().unwrap()).unwrap();
+    assert_eq!((replay.recorded.action, changed.action), (Action::Deny, Action::Allow));
+    let stranger = story.world.user("stranger").await;
+    assert_eq!(registry.decision(&stranger, decision).await.unwrap_err().kind(), Kind::NotFound);
+    let query = DecisionQuery { door: Some(Door::Promote), ..DecisionQuery::default() };
+    let list = registry.decisions(&story.dev, &query, &PageRequest::default()).await.unwrap();
+    assert_eq!(list.items.iter().map(|d| d.id).collect::<Vec<_>>(), [decision]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_advisory_finds_what_was_released_before() {
+    let story = Story::new(World::new().await).await;
+    story.sign_image().await;
+    story.promote().await.unwrap();
+    let (registry, name) = (&story.world.registry, repo("release/app"));
+    let clean = story.world.image(&story.dev, "team/clean", "v1", &[OS]).await.unwrap();
+    story.world.settle().await;
+    let rev = async |digest: &Digest, repository: &str| {
+        let mut tx = story.world.db().read().await.unwrap();
+        let all = sealock_metadata::projects::Visible::All;
+        let places = sealock_metadata::manifests::places(&mut tx, &all, digest, 0, 10).await;
+        let mut places = places.unwrap().into_iter();
+        let repositories = sealock_metadata::repositories::list(&mut tx, &all, "", 10).await;
+        let id = repositories.unwrap().iter().find(|r| r.name == repository).unwrap().id;
+        places.find(|place| place.repository_id == id).unwrap().facts_rev
+    };
+    let before =
+        (rev(&story.image.digest, "release/app").await, rev(&clean.digest, "team/clean").await);
+    let imported = story.advise("CVE-2026-0001", "here").await;
+    assert_eq!(imported.new_findings, 1);
+    let after =
+        (rev(&story.image.digest, "release/app").await, rev(&clean.digest, "team/clean").await);
+    assert!(after.0 > before.0, "its findings changed");
+    assert_eq!(after.1, before.1, "nothing changed for it");
+    let tag = "v1".parse().unwrap();
+    let found = registry
+        .artifact_findings(
+            &story.dev,
+            &name,
+            &tag,
+            FindingQuery::default(),
+            &PageRequest::default(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(found.items[0].finding.vulnerability, "CVE-2026-0001");
+    assert_eq!(found.items[0].finding.severity, Severity::High);
+    // A node drain must not become an outage: pulls of what was promoted warn.
+    let pulled = registry.get_manifest(&story.dev, &name, &tag).await.unwrap();
+    assert!(pulled.warnings.iter().any(|w| w.contains("CVE-2026-0001")), "{:?}", pulled.warnings);
+    let query = sealock_registry::AuditQuery {
+        actions: vec!["finding.new".into()],
+        ..sealock_registry::AuditQuery::default()
+    };
+    let events =
+        registry.audit_events(&story.officer, &query, &PageRequest::default()).await.unwrap();
+    assert!(events.items.iter().any(|e| e.repository.as_deref() == Some("release/app")));
+    let evidence = registry.evidence(&story.dev, &name, &tag).await.unwrap();
+    assert_eq!(
+        evidence.signers.iter().filter(|s| s.name.as_deref() == Some("pipeline")).count(),
+        1
+    );
+    assert_eq!(evidence.promotions.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_attest_may_do_nothing_else() {
+    let story = Story::new(World::new().await).await;
+    story.sign_image().await;
+    story.promote().await.unwrap();
+    let robot = story.world.robot("release", &[Right::Attest]).await;
+    let world = &story.world;
+    // Another image, even one that claims to speak about the released one.
+    let refused = world.image(&robot, "release/app", "v2", &[OS]).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Forbidden);
+    let tar = crate::world::gzip(&crate::world::tar_of(&[("bin/sh", "#!")]));
+    world.blob(&robot, "release/app", &tar).await.unwrap();
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let disguised = json!({
+        "schemaVersion": 2, "mediaType": media_type,
+        "config": descriptor("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [descriptor("application/json", &tar)],
+        "subject": descriptor(media_type, &story.image.manifest),
+    });
+    let refused = world.manifest(&robot, "release/app", "", &disguised).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Forbidden, "it holds a layer that could run");
+    let note = json!({
+        "schemaVersion": 2, "mediaType": media_type,
+        "config": descriptor("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [descriptor("application/vnd.oci.empty.v1+json", b"{}")],
+        "subject": descriptor(media_type, &story.image.manifest),
+    });
+    world.manifest(&robot, "release/app", "", &note).await.unwrap();
+    let tagged = world.manifest(&robot, "release/app", "note", &note).await.unwrap_err();
+    assert_eq!(tagged.kind(), Kind::Forbidden, "a tag is no accessory");
+}
