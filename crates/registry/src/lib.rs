@@ -11,8 +11,8 @@ mod access;
 mod admission;
 mod admission_log;
 mod advisories;
-mod asking;
 mod artifacts;
+mod asking;
 mod audit;
 mod clusters;
 mod contents;
@@ -52,10 +52,10 @@ mod webhooks;
 
 pub use admission::{Admission, AdmissionAsk, Pinned};
 pub use advisories::{AdvisoryImport, AdvisoryStatus};
-pub use asking::AskingCluster;
 pub use artifacts::{
     Artifact, ArtifactFinding, ArtifactSummary, ContentsSummary, DoorVerdict, FindingQuery,
 };
+pub use asking::AskingCluster;
 pub use audit::AuditQuery;
 pub use clusters::{Cluster, NamespaceRule, NewCluster};
 pub use decisions::{Decision, DecisionQuery, Replay, replay_document};
