@@ -85,292 +85,317 @@ fn is_invalid(result: Result<(Principal, Vec<Access>), AuthError>) -> bool {
     matches!(result, Err(AuthError::Token(TokenError::Invalid)))
 }
 
-both_engines! {
-    async fn wrong_credentials_all_look_alike(t) {
-        let auth = authenticator(t, &TokenKey::generate().unwrap());
-        let ann = user(&auth, "ann").await;
-        let login = auth.login("ann", &"correct horse".into()).await.unwrap();
-        assert_eq!(login.principal.user_id(), Some(ann.id));
-        let long = SecretString::new("x".repeat(1_000_000));
-        for (name, secret) in [
-            ("ann", "correct horsf".into()), ("ann", "".into()), ("Ann", "correct horse".into()),
-            ("bob", "correct horse".into()), ("ann\0", "correct horse".into()), ("ann", long),
-            ("robot$ann", "correct horse".into()), ("robot$a+b", "".into()), ("", "".into()),
-        ] {
-            let error = auth.login(name, &secret).await.unwrap_err();
-            assert!(matches!(error, AuthError::BadCredentials), "{name}: {error}");
+both_engines!(
+    wrong_credentials_all_look_alike,
+    tokens_that_are_not_ours,
+    tokens_with_wrong_claims,
+    tokens_outside_their_time,
+    tokens_of_a_former_key_count_and_of_a_forgotten_one_do_not,
+    a_token_ends_with_its_account_and_its_secret,
+    a_robot_is_nobody_outside_its_project,
+    a_token_opens_only_what_it_names_and_nothing_in_a_namesake,
+    roles_as_in_harbor,
+    the_first_administrator_is_made_once,
+);
+
+async fn wrong_credentials_all_look_alike(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let ann = user(&auth, "ann").await;
+    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    assert_eq!(login.principal.user_id(), Some(ann.id));
+    let long = SecretString::new("x".repeat(1_000_000));
+    for (name, secret) in [
+        ("ann", "correct horsf".into()),
+        ("ann", "".into()),
+        ("Ann", "correct horse".into()),
+        ("bob", "correct horse".into()),
+        ("ann\0", "correct horse".into()),
+        ("ann", long),
+        ("robot$ann", "correct horse".into()),
+        ("robot$a+b", "".into()),
+        ("", "".into()),
+    ] {
+        let error = auth.login(name, &secret).await.unwrap_err();
+        assert!(matches!(error, AuthError::BadCredentials), "{name}: {error}");
+    }
+    let mut tx = t.db.write().await.unwrap();
+    users::set_flags(&mut tx, ann.id, false, false, true).await.unwrap();
+    tx.commit().await.unwrap();
+    let error = auth.login("ann", &"correct horse".into()).await.unwrap_err();
+    assert!(matches!(error, AuthError::BadCredentials), "a closed account");
+}
+
+async fn tokens_that_are_not_ours(t: &mut TestDatabase) {
+    let key = TokenKey::generate().unwrap();
+    let auth = authenticator(t, &key);
+    user(&auth, "ann").await;
+    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    let issued = auth.issue(&login, &[]).await.unwrap();
+    let token = issued.token.expose();
+    assert_eq!(auth.bearer(token).await.unwrap().0, login.principal);
+    let (header, claims) = open(token);
+    assert_eq!(header["alg"], "ES256");
+    let mut good = Header::new(Algorithm::ES256);
+    good.kid = Some(key.id().to_owned());
+    assert!(auth.bearer(&sign(&key, &good, &claims)).await.is_ok(), "what follows is this");
+
+    // No algorithm, with and without the signature.
+    let encode = |value: &Value| B64.encode(value.to_string());
+    let (rest, signature) = token.rsplit_once('.').unwrap();
+    for alg in ["none", "None", "HS256", "ES384"] {
+        let header = json!({"alg": alg, "typ": "JWT", "kid": key.id()});
+        for signature in ["", signature] {
+            let forged = format!("{}.{}.{signature}", encode(&header), encode(&claims));
+            assert!(is_invalid(auth.bearer(&forged).await), "{alg}");
         }
+    }
+    // The public key as an HMAC secret.
+    let mut hmac = Header::new(Algorithm::HS256);
+    hmac.kid = Some(key.id().to_owned());
+    let forged = EncodingKey::from_secret(key.id().as_bytes());
+    let forged = jsonwebtoken::encode(&hmac, &claims, &forged).unwrap();
+    assert!(is_invalid(auth.bearer(&forged).await));
+    // Another key under our key's id, and under its own.
+    let other = TokenKey::generate().unwrap();
+    assert!(is_invalid(auth.bearer(&sign(&other, &good, &claims)).await));
+    let mut own = good.clone();
+    own.kid = Some(other.id().to_owned());
+    assert!(is_invalid(auth.bearer(&sign(&other, &own, &claims)).await));
+    own.kid = None;
+    assert!(is_invalid(auth.bearer(&sign(&key, &own, &claims)).await));
+    // One bit of the signature, other claims under the signature.
+    let mut bytes = B64.decode(signature).unwrap();
+    bytes[0] ^= 1;
+    assert!(is_invalid(auth.bearer(&format!("{rest}.{}", B64.encode(&bytes))).await));
+    let mut more = claims.clone();
+    more["access"] = json!([{"type": "repository", "name": "a/b", "actions": ["push"]}]);
+    let forged = format!("{}.{}.{signature}", encode(&header), encode(&more));
+    assert!(is_invalid(auth.bearer(&forged).await));
+    for junk in ["", ".", "..", "a.b.c", &"x".repeat(1_000_000)] {
+        assert!(is_invalid(auth.bearer(junk).await));
+    }
+}
+
+async fn tokens_with_wrong_claims(t: &mut TestDatabase) {
+    let key = TokenKey::generate().unwrap();
+    let auth = authenticator(t, &key);
+    let login = Login::ANONYMOUS;
+    let token = auth.issue(&login, &[]).await.unwrap().token;
+    let (_, claims) = open(token.expose());
+    let mut header = Header::new(Algorithm::ES256);
+    header.kid = Some(key.id().to_owned());
+    assert!(auth.bearer(&sign(&key, &header, &claims)).await.is_ok());
+    for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "access", "holder"] {
+        let mut without = claims.clone();
+        without.as_object_mut().unwrap().remove(name);
+        assert!(is_invalid(auth.bearer(&sign(&key, &header, &without)).await), "{name}");
+    }
+    for (name, value) in [
+        ("iss", json!("other")),
+        ("aud", json!("other")),
+        ("aud", json!([])),
+        ("exp", json!("9")),
+        ("holder", json!({"kind": "admin"})),
+        ("access", json!("all")),
+    ] {
+        let mut wrong = claims.clone();
+        wrong[name] = value;
+        assert!(is_invalid(auth.bearer(&sign(&key, &header, &wrong)).await), "{name}");
+    }
+}
+
+async fn tokens_outside_their_time(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let token = auth.issue(&Login::ANONYMOUS, &[]).await.unwrap().token;
+    t.clock.advance(TOKEN_LIFETIME - SignedDuration::from_secs(1));
+    assert!(auth.bearer(token.expose()).await.is_ok());
+    t.clock.advance(SignedDuration::from_secs(1));
+    let late = auth.bearer(token.expose()).await;
+    assert!(matches!(late, Err(AuthError::Token(TokenError::Expired))));
+    // The clock jumps back.
+    t.clock.advance(-TOKEN_LIFETIME - SignedDuration::from_secs(5));
+    assert!(auth.bearer(token.expose()).await.is_ok(), "within the replicas' skew");
+    t.clock.advance(-SignedDuration::from_secs(1));
+    let early = auth.bearer(token.expose()).await;
+    assert!(matches!(early, Err(AuthError::Token(TokenError::NotYet))));
+}
+
+async fn tokens_of_a_former_key_count_and_of_a_forgotten_one_do_not(t: &mut TestDatabase) {
+    let (old, new) = (TokenKey::generate().unwrap(), TokenKey::generate().unwrap());
+    let token = authenticator(t, &old).issue(&Login::ANONYMOUS, &[]).await.unwrap().token;
+    let random = Arc::new(SystemRandomness);
+    let again = TokenKey::from_pkcs8(old.pkcs8()).unwrap();
+    assert_eq!(again.id(), old.id());
+    let tokens = Tokens::new(SERVICE, &new, &[again], t.clock.clone(), random.clone());
+    let rotated = Authenticator::new(t.db.clone(), tokens, random).unwrap();
+    assert!(rotated.bearer(token.expose()).await.is_ok());
+    assert!(is_invalid(authenticator(t, &new).bearer(token.expose()).await));
+    assert!(TokenKey::from_pkcs8(&old.pkcs8()[1..]).is_err());
+}
+
+async fn a_token_ends_with_its_account_and_its_secret(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let app = project(t, "app", false).await;
+    let ann = user(&auth, "ann").await;
+    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    let first = auth.issue(&login, &[]).await.unwrap().token;
+    let hash = auth.hash_new(&"battery staple".into()).await.unwrap();
+    let mut tx = t.db.write().await.unwrap();
+    users::set_password(&mut tx, ann.id, &hash).await.unwrap();
+    tx.commit().await.unwrap();
+    let revoked = |result| matches!(result, Err(AuthError::Token(TokenError::Revoked)));
+    assert!(revoked(auth.bearer(first.expose()).await));
+    assert!(auth.login("ann", &"correct horse".into()).await.is_err(), "not from the cache");
+    let login = auth.login("ann", &"battery staple".into()).await.unwrap();
+    let second = auth.issue(&login, &[]).await.unwrap().token;
+    assert!(auth.bearer(second.expose()).await.is_ok());
+    let mut tx = t.db.write().await.unwrap();
+    users::delete(&mut tx, ann.id).await.unwrap();
+    tx.commit().await.unwrap();
+    user(&auth, "ann").await;
+    assert!(revoked(auth.bearer(second.expose()).await), "the namesake is someone else");
+
+    let ends = t.clock.as_ref();
+    let ends = sealock_metadata::Clock::now(ends) + SignedDuration::from_hours(1);
+    let ci = robot(t, &auth, &app, &[Right::Push], Some(ends)).await;
+    let login = auth.login(&ci.login, &ci.secret).await.unwrap();
+    let token = auth.issue(&login, &[]).await.unwrap().token;
+    assert!(auth.bearer(token.expose()).await.is_ok());
+    for closed in [true, false] {
         let mut tx = t.db.write().await.unwrap();
-        users::set_flags(&mut tx, ann.id, false, false, true).await.unwrap();
+        robots::set_disabled(&mut tx, app.id, ci.id, closed).await.unwrap();
         tx.commit().await.unwrap();
-        let error = auth.login("ann", &"correct horse".into()).await.unwrap_err();
-        assert!(matches!(error, AuthError::BadCredentials), "a closed account");
+        assert_eq!(revoked(auth.bearer(token.expose()).await), closed);
+        assert_eq!(auth.login(&ci.login, &ci.secret).await.is_err(), closed);
     }
+    let mut tx = t.db.write().await.unwrap();
+    let secret = auth.renew_robot(&mut tx, app.id, ci.id).await.unwrap().unwrap();
+    assert!(auth.renew_robot(&mut tx, app.id + 1, ci.id).await.unwrap().is_none());
+    tx.commit().await.unwrap();
+    assert!(revoked(auth.bearer(token.expose()).await));
+    assert!(auth.login(&ci.login, &ci.secret).await.is_err());
+    assert!(auth.login(&ci.login, &secret).await.is_ok());
+    t.clock.set(ends - SignedDuration::from_secs(1));
+    assert!(auth.login(&ci.login, &secret).await.is_ok());
+    t.clock.set(ends);
+    assert!(auth.login(&ci.login, &secret).await.is_err(), "expired");
+}
 
-    async fn tokens_that_are_not_ours(t) {
-        let key = TokenKey::generate().unwrap();
-        let auth = authenticator(t, &key);
-        user(&auth, "ann").await;
-        let login = auth.login("ann", &"correct horse".into()).await.unwrap();
-        let issued = auth.issue(&login, &[]).await.unwrap();
-        let token = issued.token.expose();
-        assert_eq!(auth.bearer(token).await.unwrap().0, login.principal);
-        let (header, claims) = open(token);
-        assert_eq!(header["alg"], "ES256");
-        let mut good = Header::new(Algorithm::ES256);
-        good.kid = Some(key.id().to_owned());
-        assert!(auth.bearer(&sign(&key, &good, &claims)).await.is_ok(), "what follows is this");
-
-        // No algorithm, with and without the signature.
-        let encode = |value: &Value| B64.encode(value.to_string());
-        let (rest, signature) = token.rsplit_once('.').unwrap();
-        for alg in ["none", "None", "HS256", "ES384"] {
-            let header = json!({"alg": alg, "typ": "JWT", "kid": key.id()});
-            for signature in ["", signature] {
-                let forged = format!("{}.{}.{signature}", encode(&header), encode(&claims));
-                assert!(is_invalid(auth.bearer(&forged).await), "{alg}");
-            }
-        }
-        // The public key as an HMAC secret.
-        let mut hmac = Header::new(Algorithm::HS256);
-        hmac.kid = Some(key.id().to_owned());
-        let forged = EncodingKey::from_secret(key.id().as_bytes());
-        let forged = jsonwebtoken::encode(&hmac, &claims, &forged).unwrap();
-        assert!(is_invalid(auth.bearer(&forged).await));
-        // Another key under our key's id, and under its own.
-        let other = TokenKey::generate().unwrap();
-        assert!(is_invalid(auth.bearer(&sign(&other, &good, &claims)).await));
-        let mut own = good.clone();
-        own.kid = Some(other.id().to_owned());
-        assert!(is_invalid(auth.bearer(&sign(&other, &own, &claims)).await));
-        own.kid = None;
-        assert!(is_invalid(auth.bearer(&sign(&key, &own, &claims)).await));
-        // One bit of the signature, other claims under the signature.
-        let mut bytes = B64.decode(signature).unwrap();
-        bytes[0] ^= 1;
-        assert!(is_invalid(auth.bearer(&format!("{rest}.{}", B64.encode(&bytes))).await));
-        let mut more = claims.clone();
-        more["access"] = json!([{"type": "repository", "name": "a/b", "actions": ["push"]}]);
-        let forged = format!("{}.{}.{signature}", encode(&header), encode(&more));
-        assert!(is_invalid(auth.bearer(&forged).await));
-        for junk in ["", ".", "..", "a.b.c", &"x".repeat(1_000_000)] {
-            assert!(is_invalid(auth.bearer(junk).await));
-        }
+async fn a_robot_is_nobody_outside_its_project(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let (a, b) = (project(t, "a", false).await, project(t, "b", false).await);
+    let open = project(t, "open", true).await;
+    let ci = robot(t, &auth, &a, &[Right::Push], None).await;
+    assert_eq!(ci.login, "robot$a+ci");
+    let login = auth.login(&ci.login, &ci.secret).await.unwrap();
+    let pull = RightSet::of(&[Right::Pull]);
+    assert_eq!(rights(t, &login.principal, &a).await, RightSet::of(&[Right::Push, Right::Pull]));
+    assert_eq!(rights(t, &login.principal, &b).await, RightSet::NONE);
+    assert_eq!(rights(t, &login.principal, &open).await, pull);
+    assert!(auth.login("robot$b+ci", &ci.secret).await.is_err());
+    let asked =
+        scope("repository:a/x:pull,push,delete repository:b/x:pull,push repository:no/x:pull");
+    let issued = auth.issue(&login, &asked).await.unwrap();
+    assert_eq!(issued.access.len(), 1);
+    assert_eq!(issued.access[0].actions, ["pull", "push"]);
+    let mut tx = t.db.read().await.unwrap();
+    let visible = readable_projects(&mut tx, &login.principal).await.unwrap();
+    assert!(visible.contains(a.id) && visible.contains(open.id) && !visible.contains(b.id));
+    // Rights that no robot may have.
+    let mut tx = t.db.write().await.unwrap();
+    for wrong in [Right::Delete, Right::ManageProject, Right::Examine] {
+        let rights = RightSet::of(&[Right::Push, wrong]);
+        let settings =
+            RobotSettings { description: "", rights, expires_at: None, created_by: "ann" };
+        assert!(auth.create_robot(&mut tx, &a, "x", &settings).await.is_err());
     }
+}
 
-    async fn tokens_with_wrong_claims(t) {
-        let key = TokenKey::generate().unwrap();
-        let auth = authenticator(t, &key);
-        let login = Login::ANONYMOUS;
-        let token = auth.issue(&login, &[]).await.unwrap().token;
-        let (_, claims) = open(token.expose());
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(key.id().to_owned());
-        assert!(auth.bearer(&sign(&key, &header, &claims)).await.is_ok());
-        for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "access", "holder"] {
-            let mut without = claims.clone();
-            without.as_object_mut().unwrap().remove(name);
-            assert!(is_invalid(auth.bearer(&sign(&key, &header, &without)).await), "{name}");
-        }
-        for (name, value) in [
-            ("iss", json!("other")), ("aud", json!("other")), ("aud", json!([])),
-            ("exp", json!("9")), ("holder", json!({"kind": "admin"})), ("access", json!("all")),
-        ] {
-            let mut wrong = claims.clone();
-            wrong[name] = value;
-            assert!(is_invalid(auth.bearer(&sign(&key, &header, &wrong)).await), "{name}");
-        }
-    }
+async fn a_token_opens_only_what_it_names_and_nothing_in_a_namesake(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let app = project(t, "app", false).await;
+    let ann = user(&auth, "ann").await;
+    join(t, &app, &ann, Role::Maintainer).await;
+    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    let issued = auth.issue(&login, &scope("repository:app/x:pull,push")).await.unwrap();
+    let (principal, access) = auth.bearer(issued.token.expose()).await.unwrap();
+    let mut caller = Caller {
+        principal,
+        address: [127, 0, 0, 1].into(),
+        user_agent: String::new(),
+        request_id: String::new(),
+        scope: Some(access),
+    };
+    let all = rights(t, &caller.principal, &app).await;
+    let left = caller.within_scope(all, app.id, "app/x");
+    assert!(left.contains(Right::Push) && left.contains(Right::Attest));
+    assert!(!left.contains(Right::Delete), "it was not asked for");
+    assert!(!left.contains(Right::Promote));
+    assert!(caller.within_scope(all, app.id, "app/y").is_empty());
+    let mut tx = t.db.write().await.unwrap();
+    assert!(projects::delete(&mut tx, app.id).await.unwrap());
+    tx.commit().await.unwrap();
+    let namesake = project(t, "app", false).await;
+    assert_ne!(namesake.id, app.id);
+    join(t, &namesake, &ann, Role::Maintainer).await;
+    let all = rights(t, &caller.principal, &namesake).await;
+    assert!(caller.within_scope(all, namesake.id, "app/x").is_empty());
+    caller.scope = None;
+    assert_eq!(caller.within_scope(all, namesake.id, "app/x"), all);
+    // Rights are those of now: who left has a token for nothing.
+    let issued = auth.issue(&login, &scope("repository:app/x:push")).await.unwrap();
+    let mut tx = t.db.write().await.unwrap();
+    members::remove(&mut tx, namesake.id, ann.id).await.unwrap();
+    tx.commit().await.unwrap();
+    let (principal, access) = auth.bearer(issued.token.expose()).await.unwrap();
+    caller.scope = Some(access);
+    let all = rights(t, &principal, &namesake).await;
+    assert!(caller.within_scope(all, namesake.id, "app/x").is_empty());
+}
 
-    async fn tokens_outside_their_time(t) {
-        let auth = authenticator(t, &TokenKey::generate().unwrap());
-        let token = auth.issue(&Login::ANONYMOUS, &[]).await.unwrap().token;
-        t.clock.advance(TOKEN_LIFETIME - SignedDuration::from_secs(1));
-        assert!(auth.bearer(token.expose()).await.is_ok());
-        t.clock.advance(SignedDuration::from_secs(1));
-        let late = auth.bearer(token.expose()).await;
-        assert!(matches!(late, Err(AuthError::Token(TokenError::Expired))));
-        // The clock jumps back.
-        t.clock.advance(-TOKEN_LIFETIME - SignedDuration::from_secs(5));
-        assert!(auth.bearer(token.expose()).await.is_ok(), "within the replicas' skew");
-        t.clock.advance(-SignedDuration::from_secs(1));
-        let early = auth.bearer(token.expose()).await;
-        assert!(matches!(early, Err(AuthError::Token(TokenError::NotYet))));
-    }
-
-    async fn tokens_of_a_former_key_count_and_of_a_forgotten_one_do_not(t) {
-        let (old, new) = (TokenKey::generate().unwrap(), TokenKey::generate().unwrap());
-        let token = authenticator(t, &old).issue(&Login::ANONYMOUS, &[]).await.unwrap().token;
-        let random = Arc::new(SystemRandomness);
-        let again = TokenKey::from_pkcs8(old.pkcs8()).unwrap();
-        assert_eq!(again.id(), old.id());
-        let tokens = Tokens::new(SERVICE, &new, &[again], t.clock.clone(), random.clone());
-        let rotated = Authenticator::new(t.db.clone(), tokens, random).unwrap();
-        assert!(rotated.bearer(token.expose()).await.is_ok());
-        assert!(is_invalid(authenticator(t, &new).bearer(token.expose()).await));
-        assert!(TokenKey::from_pkcs8(&old.pkcs8()[1..]).is_err());
-    }
-
-    async fn a_token_ends_with_its_account_and_its_secret(t) {
-        let auth = authenticator(t, &TokenKey::generate().unwrap());
-        let app = project(t, "app", false).await;
-        let ann = user(&auth, "ann").await;
-        let login = auth.login("ann", &"correct horse".into()).await.unwrap();
-        let first = auth.issue(&login, &[]).await.unwrap().token;
-        let hash = auth.hash_new(&"battery staple".into()).await.unwrap();
-        let mut tx = t.db.write().await.unwrap();
-        users::set_password(&mut tx, ann.id, &hash).await.unwrap();
-        tx.commit().await.unwrap();
-        let revoked = |result| matches!(result, Err(AuthError::Token(TokenError::Revoked)));
-        assert!(revoked(auth.bearer(first.expose()).await));
-        assert!(auth.login("ann", &"correct horse".into()).await.is_err(), "not from the cache");
-        let login = auth.login("ann", &"battery staple".into()).await.unwrap();
-        let second = auth.issue(&login, &[]).await.unwrap().token;
-        assert!(auth.bearer(second.expose()).await.is_ok());
-        let mut tx = t.db.write().await.unwrap();
-        users::delete(&mut tx, ann.id).await.unwrap();
-        tx.commit().await.unwrap();
-        user(&auth, "ann").await;
-        assert!(revoked(auth.bearer(second.expose()).await), "the namesake is someone else");
-
-        let ends = t.clock.as_ref();
-        let ends = sealock_metadata::Clock::now(ends) + SignedDuration::from_hours(1);
-        let ci = robot(t, &auth, &app, &[Right::Push], Some(ends)).await;
-        let login = auth.login(&ci.login, &ci.secret).await.unwrap();
-        let token = auth.issue(&login, &[]).await.unwrap().token;
-        assert!(auth.bearer(token.expose()).await.is_ok());
-        for closed in [true, false] {
-            let mut tx = t.db.write().await.unwrap();
-            robots::set_disabled(&mut tx, app.id, ci.id, closed).await.unwrap();
-            tx.commit().await.unwrap();
-            assert_eq!(revoked(auth.bearer(token.expose()).await), closed);
-            assert_eq!(auth.login(&ci.login, &ci.secret).await.is_err(), closed);
-        }
-        let mut tx = t.db.write().await.unwrap();
-        let secret = auth.renew_robot(&mut tx, app.id, ci.id).await.unwrap().unwrap();
-        assert!(auth.renew_robot(&mut tx, app.id + 1, ci.id).await.unwrap().is_none());
-        tx.commit().await.unwrap();
-        assert!(revoked(auth.bearer(token.expose()).await));
-        assert!(auth.login(&ci.login, &ci.secret).await.is_err());
-        assert!(auth.login(&ci.login, &secret).await.is_ok());
-        t.clock.set(ends - SignedDuration::from_secs(1));
-        assert!(auth.login(&ci.login, &secret).await.is_ok());
-        t.clock.set(ends);
-        assert!(auth.login(&ci.login, &secret).await.is_err(), "expired");
-    }
-
-    async fn a_robot_is_nobody_outside_its_project(t) {
-        let auth = authenticator(t, &TokenKey::generate().unwrap());
-        let (a, b) = (project(t, "a", false).await, project(t, "b", false).await);
-        let open = project(t, "open", true).await;
-        let ci = robot(t, &auth, &a, &[Right::Push], None).await;
-        assert_eq!(ci.login, "robot$a+ci");
-        let login = auth.login(&ci.login, &ci.secret).await.unwrap();
-        let pull = RightSet::of(&[Right::Pull]);
-        assert_eq!(rights(t, &login.principal, &a).await, RightSet::of(&[Right::Push, Right::Pull]));
-        assert_eq!(rights(t, &login.principal, &b).await, RightSet::NONE);
-        assert_eq!(rights(t, &login.principal, &open).await, pull);
-        assert!(auth.login("robot$b+ci", &ci.secret).await.is_err());
-        let asked = scope("repository:a/x:pull,push,delete repository:b/x:pull,push repository:no/x:pull");
-        let issued = auth.issue(&login, &asked).await.unwrap();
-        assert_eq!(issued.access.len(), 1);
-        assert_eq!(issued.access[0].actions, ["pull", "push"]);
-        let mut tx = t.db.read().await.unwrap();
-        let visible = readable_projects(&mut tx, &login.principal).await.unwrap();
-        assert!(visible.contains(a.id) && visible.contains(open.id) && !visible.contains(b.id));
-        // Rights that no robot may have.
-        let mut tx = t.db.write().await.unwrap();
-        for wrong in [Right::Delete, Right::ManageProject, Right::Examine] {
-            let rights = RightSet::of(&[Right::Push, wrong]);
-            let settings =
-                RobotSettings { description: "", rights, expires_at: None, created_by: "ann" };
-            assert!(auth.create_robot(&mut tx, &a, "x", &settings).await.is_err());
-        }
-    }
-
-    async fn a_token_opens_only_what_it_names_and_nothing_in_a_namesake(t) {
-        let auth = authenticator(t, &TokenKey::generate().unwrap());
-        let app = project(t, "app", false).await;
-        let ann = user(&auth, "ann").await;
-        join(t, &app, &ann, Role::Maintainer).await;
-        let login = auth.login("ann", &"correct horse".into()).await.unwrap();
-        let issued = auth.issue(&login, &scope("repository:app/x:pull,push")).await.unwrap();
-        let (principal, access) = auth.bearer(issued.token.expose()).await.unwrap();
-        let mut caller = Caller {
-            principal, address: [127, 0, 0, 1].into(), user_agent: String::new(),
-            request_id: String::new(), scope: Some(access),
-        };
-        let all = rights(t, &caller.principal, &app).await;
-        let left = caller.within_scope(all, app.id, "app/x");
-        assert!(left.contains(Right::Push) && left.contains(Right::Attest));
-        assert!(!left.contains(Right::Delete), "it was not asked for");
-        assert!(!left.contains(Right::Promote));
-        assert!(caller.within_scope(all, app.id, "app/y").is_empty());
-        let mut tx = t.db.write().await.unwrap();
-        assert!(projects::delete(&mut tx, app.id).await.unwrap());
-        tx.commit().await.unwrap();
-        let namesake = project(t, "app", false).await;
-        assert_ne!(namesake.id, app.id);
-        join(t, &namesake, &ann, Role::Maintainer).await;
-        let all = rights(t, &caller.principal, &namesake).await;
-        assert!(caller.within_scope(all, namesake.id, "app/x").is_empty());
-        caller.scope = None;
-        assert_eq!(caller.within_scope(all, namesake.id, "app/x"), all);
-        // Rights are those of now: who left has a token for nothing.
-        let issued = auth.issue(&login, &scope("repository:app/x:push")).await.unwrap();
-        let mut tx = t.db.write().await.unwrap();
-        members::remove(&mut tx, namesake.id, ann.id).await.unwrap();
-        tx.commit().await.unwrap();
-        let (principal, access) = auth.bearer(issued.token.expose()).await.unwrap();
-        caller.scope = Some(access);
-        let all = rights(t, &principal, &namesake).await;
-        assert!(caller.within_scope(all, namesake.id, "app/x").is_empty());
-    }
-
-    async fn roles_as_in_harbor(t) {
-        let auth = authenticator(t, &TokenKey::generate().unwrap());
-        let (private, public) = (project(t, "private", false).await, project(t, "public", true).await);
-        let ann = user(&auth, "ann").await;
-        let principal = auth.login("ann", &"correct horse".into()).await.unwrap().principal;
-        assert_eq!(rights(t, &principal, &private).await, RightSet::NONE);
-        assert_eq!(rights(t, &principal, &public).await, RightSet::of(&[Right::Pull]));
-        assert_eq!(rights(t, &Principal::Anonymous, &private).await, RightSet::NONE);
-        assert_eq!(rights(t, &Principal::Anonymous, &public).await, RightSet::of(&[Right::Pull]));
-        let words = "role pull push delete manage-project\n\
-                     1 + + + +\n4 + + + -\n2 + + - -\n3 + - - -\n5 + - - -\n";
-        for line in words.lines().skip(1) {
-            let mut cells = line.split(' ');
-            let role = Role::from_id(cells.next().unwrap().parse().unwrap()).unwrap();
-            join(t, &private, &ann, role).await;
-            let got = rights(t, &principal, &private).await;
-            for right in [Right::Pull, Right::Push, Right::Delete, Right::ManageProject] {
-                assert_eq!(got.contains(right), cells.next() == Some("+"), "{role} {right}");
-            }
-            assert!(!got.contains(Right::Examine));
-        }
-        assert_eq!(Role::from_id(0), None);
-        let mut tx = t.db.write().await.unwrap();
-        users::set_flags(&mut tx, ann.id, true, false, false).await.unwrap();
-        tx.commit().await.unwrap();
-        let principal = auth.login("ann", &"correct horse".into()).await.unwrap().principal;
-        assert!(principal.is_sysadmin() && !principal.is_security_officer());
+async fn roles_as_in_harbor(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let (private, public) = (project(t, "private", false).await, project(t, "public", true).await);
+    let ann = user(&auth, "ann").await;
+    let principal = auth.login("ann", &"correct horse".into()).await.unwrap().principal;
+    assert_eq!(rights(t, &principal, &private).await, RightSet::NONE);
+    assert_eq!(rights(t, &principal, &public).await, RightSet::of(&[Right::Pull]));
+    assert_eq!(rights(t, &Principal::Anonymous, &private).await, RightSet::NONE);
+    assert_eq!(rights(t, &Principal::Anonymous, &public).await, RightSet::of(&[Right::Pull]));
+    let words = "role pull push delete manage-project\n\
+                 1 + + + +\n4 + + + -\n2 + + - -\n3 + - - -\n5 + - - -\n";
+    for line in words.lines().skip(1) {
+        let mut cells = line.split(' ');
+        let role = Role::from_id(cells.next().unwrap().parse().unwrap()).unwrap();
+        join(t, &private, &ann, role).await;
         let got = rights(t, &principal, &private).await;
-        assert!(got.contains(Right::ManageProject) && !got.contains(Right::Examine));
-        let mut tx = t.db.read().await.unwrap();
-        assert_eq!(readable_projects(&mut tx, &principal).await.unwrap(), Visible::All);
-        let nobody = readable_projects(&mut tx, &Principal::Anonymous).await.unwrap();
-        assert_eq!(nobody, Visible::Only(vec![public.id]));
+        for right in [Right::Pull, Right::Push, Right::Delete, Right::ManageProject] {
+            assert_eq!(got.contains(right), cells.next() == Some("+"), "{role} {right}");
+        }
+        assert!(!got.contains(Right::Examine));
     }
+    assert_eq!(Role::from_id(0), None);
+    let mut tx = t.db.write().await.unwrap();
+    users::set_flags(&mut tx, ann.id, true, false, false).await.unwrap();
+    tx.commit().await.unwrap();
+    let principal = auth.login("ann", &"correct horse".into()).await.unwrap().principal;
+    assert!(principal.is_sysadmin() && !principal.is_security_officer());
+    let got = rights(t, &principal, &private).await;
+    assert!(got.contains(Right::ManageProject) && !got.contains(Right::Examine));
+    let mut tx = t.db.read().await.unwrap();
+    assert_eq!(readable_projects(&mut tx, &principal).await.unwrap(), Visible::All);
+    let nobody = readable_projects(&mut tx, &Principal::Anonymous).await.unwrap();
+    assert_eq!(nobody, Visible::Only(vec![public.id]));
+}
 
-    async fn the_first_administrator_is_made_once(t) {
-        let auth = authenticator(t, &TokenKey::generate().unwrap());
-        let weak = auth.bootstrap(Some("short".into())).await;
-        assert!(matches!(weak, Err(AuthError::Password(_))));
-        let password = auth.bootstrap(None).await.unwrap().unwrap();
-        assert!(password.expose().len() >= 24);
-        let login = auth.login(FIRST_ADMIN, &password).await.unwrap();
-        assert!(login.principal.is_sysadmin() && login.principal.is_security_officer());
-        assert!(auth.bootstrap(Some("correct horse".into())).await.unwrap().is_none());
-        assert!(auth.login(FIRST_ADMIN, &"correct horse".into()).await.is_err());
-    }
+async fn the_first_administrator_is_made_once(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let weak = auth.bootstrap(Some("short".into())).await;
+    assert!(matches!(weak, Err(AuthError::Password(_))));
+    let password = auth.bootstrap(None).await.unwrap().unwrap();
+    assert!(password.expose().len() >= 24);
+    let login = auth.login(FIRST_ADMIN, &password).await.unwrap();
+    assert!(login.principal.is_sysadmin() && login.principal.is_security_officer());
+    assert!(auth.bootstrap(Some("correct horse".into())).await.unwrap().is_none());
+    assert!(auth.login(FIRST_ADMIN, &"correct horse".into()).await.is_err());
 }

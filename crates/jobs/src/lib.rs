@@ -1,9 +1,10 @@
 //! The durable queue: claims, retries, executions.
 //!
 //! A job is queued in the transaction of what makes it necessary ([`enqueue`]), so neither can be
-//! without the other. Workers lease jobs and hold the lease by a heartbeat; a worker that dies loses
-//! its jobs to others when the lease ends. A job may therefore run more than once: handlers are
-//! idempotent. A door that needs a job's result runs it itself ([`Jobs::run_now`], decision D4).
+//! without the other. Workers lease jobs and hold the lease by a heartbeat; a worker that dies
+//! loses its jobs to others when the lease ends. A job may therefore run more than once: handlers
+//! are idempotent. A door that needs a job's result runs it itself ([`Jobs::run_now`], decision
+//! D4).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod handler;

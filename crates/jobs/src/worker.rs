@@ -170,7 +170,7 @@ impl Jobs {
             }
         };
         if !kept {
-            tracing::warn!(job = job.id, kind = %job.kind, "a job's lease was lost before it ended");
+            tracing::warn!(job = job.id, kind = %job.kind, "a job lost its lease before it ended");
         }
         tx.commit().await
     }

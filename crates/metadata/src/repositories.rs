@@ -80,7 +80,8 @@ pub async fn with_counts(
     let sql = "SELECT r.*, \
                (SELECT count(*) FROM manifests m WHERE m.repository_id = r.id) AS manifests, \
                (SELECT count(*) FROM tags t WHERE t.repository_id = r.id) AS tags \
-               FROM repositories r WHERE r.project_id = $1 AND r.name > $2 ORDER BY r.name LIMIT $3";
+               FROM repositories r WHERE r.project_id = $1 AND r.name > $2 \
+               ORDER BY r.name LIMIT $3";
     tx.list(sql, params![project_id, after, limit], |row| {
         Ok((read(row)?, row.get("manifests")?, row.get("tags")?))
     })

@@ -100,34 +100,27 @@ fn with_database(url: &str, name: &str) -> String {
     format!("{scheme}://{authority}/{name}{query}")
 }
 
-/// Makes each test run on SQLite and on PostgreSQL:
-/// `both_engines! { async fn name(t: TestDatabase) { … } }`. The body borrows `t` mutably.
+/// Makes each of these functions, `async fn name(t: &mut TestDatabase)`, a test on SQLite and one
+/// on PostgreSQL. One that is not listed is dead code, which the compiler tells.
 #[macro_export]
 macro_rules! both_engines {
-    ($($(#[$meta:meta])* async fn $name:ident($t:ident) $body:block)*) => {$(
+    ($($name:ident),+ $(,)?) => {$(
         mod $name {
-            #[allow(unused_imports)]
-            use super::*;
-
-            async fn body($t: &mut $crate::testing::TestDatabase) $body
-
-            $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
                 let mut database = $crate::testing::TestDatabase::sqlite().await;
-                body(&mut database).await;
+                super::$name(&mut database).await;
                 database.finish().await;
             }
 
-            $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 let Some(mut database) = $crate::testing::TestDatabase::postgres().await else {
                     return;
                 };
-                body(&mut database).await;
+                super::$name(&mut database).await;
                 database.finish().await;
             }
         }
-    )*};
+    )+};
 }

@@ -30,7 +30,7 @@ pub struct StoredVerdict {
 /// The verdict about a manifest of a repository, if one is stored and every revision, read in the
 /// same query, is still the one it was made from, and its time has not run out.
 ///
-/// `context` tells verdicts of one door apart: the cluster and namespace, the target of a promotion.
+/// `context` tells verdicts of one door apart: cluster and namespace, or a promotion's target.
 pub async fn fresh(
     tx: &mut Tx,
     repository_id: i64,

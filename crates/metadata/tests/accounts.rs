@@ -11,186 +11,225 @@ use sealock_metadata::{
     policies::PolicyScope,
     product_keys, project_keys,
     projects::{self, Visible},
-    robots, settings, users,
+    robots, settings,
+    testing::TestDatabase,
+    users,
 };
 use std::collections::BTreeMap;
 use support::*;
 
-both_engines! {
-    async fn members_belong_to_one_project(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let (a, b) = (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
-        let new = users::NewUser { name: "ann", password_hash: Some("h"), ..Default::default() };
-        let ann = users::create(&mut tx, &new).await.unwrap().unwrap();
-        members::put(&mut tx, a.id, ann.id, 2).await.unwrap();
-        members::put(&mut tx, a.id, ann.id, 4).await.unwrap();
-        assert_eq!(members::role(&mut tx, a.id, ann.id).await.unwrap(), Some(4));
-        assert_eq!(members::role(&mut tx, b.id, ann.id).await.unwrap(), None);
-        let listed = members::list(&mut tx, a.id, 0, 9).await.unwrap();
-        assert_eq!((listed.len(), listed[0].user_name.as_str()), (1, "ann"));
-        assert!(members::list(&mut tx, a.id, listed[0].id, 9).await.unwrap().is_empty());
-        assert_eq!(projects::readable(&mut tx, Some(ann.id)).await.unwrap(), [a.id]);
-        assert!(projects::readable(&mut tx, None).await.unwrap().is_empty());
-        assert!(projects::update(&mut tx, b.id, true, Tier::Release).await.unwrap());
-        let changed = projects::find(&mut tx, "b").await.unwrap().unwrap();
-        assert_eq!((changed.tier, changed.policy_rev), (Tier::Release, b.policy_rev + 1));
-        assert_eq!(projects::readable(&mut tx, None).await.unwrap(), [b.id]);
-        assert!(users::set_password(&mut tx, ann.id, "i").await.unwrap());
-        let stored = users::credentials(&mut tx, "ann").await.unwrap().unwrap();
-        assert_eq!(stored.password_hash.as_deref(), Some("i"));
-        assert!(!format!("{stored:?}").contains("\"i\""));
-        assert_eq!(users::list(&mut tx, "", 9).await.unwrap().len(), 1);
-        assert!(users::delete(&mut tx, ann.id).await.unwrap());
-        assert!(members::list(&mut tx, a.id, 0, 9).await.unwrap().is_empty());
-        assert!(users::get(&mut tx, ann.id).await.unwrap().is_none());
-        assert!(!members::remove(&mut tx, a.id, ann.id).await.unwrap());
-    }
+both_engines!(
+    members_belong_to_one_project,
+    robots_belong_to_one_project,
+    keys_count_in_the_policys_revision,
+    clusters_are_known_by_their_tokens,
+    policies_keep_every_version,
+    audit_tells_who_pulled_a_digest,
+);
 
-    async fn robots_belong_to_one_project(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let (a, b) = (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
-        let rights = ["push".to_owned()];
-        let new = robots::NewRobot {
-            project_id: a.id, name: "ci", description: "", secret_hash: &[1; 32], rights: &rights,
-            expires_at: None, created_by: "ann",
-        };
-        let id = robots::create(&mut tx, &new).await.unwrap().unwrap();
-        assert_eq!(robots::create(&mut tx, &new).await.unwrap(), None);
-        let found = robots::credentials(&mut tx, "a", "ci").await.unwrap().unwrap();
-        assert_eq!((found.robot.id, found.robot.rights.as_slice()), (id, &rights[..]));
-        assert!(!format!("{found:?}").contains("secret"));
-        assert!(robots::credentials(&mut tx, "b", "ci").await.unwrap().is_none());
-        assert!(robots::get(&mut tx, b.id, id).await.unwrap().is_none());
-        assert!(robots::get(&mut tx, a.id, id).await.unwrap().is_some());
-        assert_eq!(robots::list(&mut tx, a.id, 0, 9).await.unwrap().len(), 1);
-        assert!(!robots::set_disabled(&mut tx, b.id, id, true).await.unwrap());
-        assert!(!robots::set_secret(&mut tx, b.id, id, &[2; 32]).await.unwrap());
-        assert!(!robots::delete(&mut tx, b.id, id).await.unwrap());
-        assert!(robots::delete(&mut tx, a.id, id).await.unwrap());
-    }
+async fn members_belong_to_one_project(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let (a, b) =
+        (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
+    let new = users::NewUser { name: "ann", password_hash: Some("h"), ..Default::default() };
+    let ann = users::create(&mut tx, &new).await.unwrap().unwrap();
+    members::put(&mut tx, a.id, ann.id, 2).await.unwrap();
+    members::put(&mut tx, a.id, ann.id, 4).await.unwrap();
+    assert_eq!(members::role(&mut tx, a.id, ann.id).await.unwrap(), Some(4));
+    assert_eq!(members::role(&mut tx, b.id, ann.id).await.unwrap(), None);
+    let listed = members::list(&mut tx, a.id, 0, 9).await.unwrap();
+    assert_eq!((listed.len(), listed[0].user_name.as_str()), (1, "ann"));
+    assert!(members::list(&mut tx, a.id, listed[0].id, 9).await.unwrap().is_empty());
+    assert_eq!(projects::readable(&mut tx, Some(ann.id)).await.unwrap(), [a.id]);
+    assert!(projects::readable(&mut tx, None).await.unwrap().is_empty());
+    assert!(projects::update(&mut tx, b.id, true, Tier::Release).await.unwrap());
+    let changed = projects::find(&mut tx, "b").await.unwrap().unwrap();
+    assert_eq!((changed.tier, changed.policy_rev), (Tier::Release, b.policy_rev + 1));
+    assert_eq!(projects::readable(&mut tx, None).await.unwrap(), [b.id]);
+    assert!(users::set_password(&mut tx, ann.id, "i").await.unwrap());
+    let stored = users::credentials(&mut tx, "ann").await.unwrap().unwrap();
+    assert_eq!(stored.password_hash.as_deref(), Some("i"));
+    assert!(!format!("{stored:?}").contains("\"i\""));
+    assert_eq!(users::list(&mut tx, "", 9).await.unwrap().len(), 1);
+    assert!(users::delete(&mut tx, ann.id).await.unwrap());
+    assert!(members::list(&mut tx, a.id, 0, 9).await.unwrap().is_empty());
+    assert!(users::get(&mut tx, ann.id).await.unwrap().is_none());
+    assert!(!members::remove(&mut tx, a.id, ann.id).await.unwrap());
+}
 
-    async fn keys_count_in_the_policys_revision(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let (a, b) = (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
-        let key = project_keys::add(&mut tx, a.id, "ci", "id", "pem", "ann").await.unwrap().unwrap();
-        assert_eq!(project_keys::add(&mut tx, a.id, "ci", "id2", "pem", "ann").await.unwrap(), None);
-        assert_eq!(project_keys::add(&mut tx, a.id, "ci2", "id", "pem", "ann").await.unwrap(), None);
-        assert!(project_keys::add(&mut tx, b.id, "ci", "id", "pem", "ann").await.unwrap().is_some());
-        let when = Some(tx.now());
-        assert!(project_keys::set_compromised(&mut tx, a.id, "ci", when).await.unwrap());
-        assert!(!project_keys::set_compromised(&mut tx, a.id, "no", when).await.unwrap());
-        let found = project_keys::find(&mut tx, a.id, "ci").await.unwrap().unwrap();
-        assert_eq!((found.id, found.compromised_at), (key.id, when));
-        assert_eq!(project_keys::list(&mut tx, b.id, 0, 9).await.unwrap()[0].compromised_at, None);
-        assert!(project_keys::remove(&mut tx, a.id, "ci").await.unwrap());
-        let rev = |p: Option<projects::Project>| p.unwrap().policy_rev;
-        assert_eq!(rev(projects::get(&mut tx, a.id).await.unwrap()), a.policy_rev + 3);
-        assert_eq!(rev(projects::get(&mut tx, b.id).await.unwrap()), b.policy_rev + 1);
+async fn robots_belong_to_one_project(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let (a, b) =
+        (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
+    let rights = ["push".to_owned()];
+    let new = robots::NewRobot {
+        project_id: a.id,
+        name: "ci",
+        description: "",
+        secret_hash: &[1; 32],
+        rights: &rights,
+        expires_at: None,
+        created_by: "ann",
+    };
+    let id = robots::create(&mut tx, &new).await.unwrap().unwrap();
+    assert_eq!(robots::create(&mut tx, &new).await.unwrap(), None);
+    let found = robots::credentials(&mut tx, "a", "ci").await.unwrap().unwrap();
+    assert_eq!((found.robot.id, found.robot.rights.as_slice()), (id, &rights[..]));
+    assert!(!format!("{found:?}").contains("secret"));
+    assert!(robots::credentials(&mut tx, "b", "ci").await.unwrap().is_none());
+    assert!(robots::get(&mut tx, b.id, id).await.unwrap().is_none());
+    assert!(robots::get(&mut tx, a.id, id).await.unwrap().is_some());
+    assert_eq!(robots::list(&mut tx, a.id, 0, 9).await.unwrap().len(), 1);
+    assert!(!robots::set_disabled(&mut tx, b.id, id, true).await.unwrap());
+    assert!(!robots::set_secret(&mut tx, b.id, id, &[2; 32]).await.unwrap());
+    assert!(!robots::delete(&mut tx, b.id, id).await.unwrap());
+    assert!(robots::delete(&mut tx, a.id, id).await.unwrap());
+}
 
-        let first = product_keys::ensure(&mut tx, "k1", "token", &[1], None).await.unwrap();
-        let second = product_keys::ensure(&mut tx, "k2", "token", &[2], None).await.unwrap();
-        assert_eq!(first, second, "the one that came first");
-        t.clock.advance(jiff::SignedDuration::from_secs(1));
-        product_keys::add(&mut tx, "k2", "token", &[2], Some("pem")).await.unwrap();
-        assert_eq!(product_keys::current(&mut tx, "token").await.unwrap().unwrap().id, "k2");
-        assert!(product_keys::retire(&mut tx, "k2").await.unwrap());
-        assert_eq!(product_keys::current(&mut tx, "token").await.unwrap().unwrap().id, "k1");
-        assert_eq!(product_keys::list(&mut tx, "token", 9).await.unwrap().len(), 2);
-        assert!(product_keys::current(&mut tx, "evidence").await.unwrap().is_none());
-    }
+async fn keys_count_in_the_policys_revision(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let (a, b) =
+        (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
+    let key = project_keys::add(&mut tx, a.id, "ci", "id", "pem", "ann").await.unwrap().unwrap();
+    assert_eq!(project_keys::add(&mut tx, a.id, "ci", "id2", "pem", "ann").await.unwrap(), None);
+    assert_eq!(project_keys::add(&mut tx, a.id, "ci2", "id", "pem", "ann").await.unwrap(), None);
+    assert!(project_keys::add(&mut tx, b.id, "ci", "id", "pem", "ann").await.unwrap().is_some());
+    let when = Some(tx.now());
+    assert!(project_keys::set_compromised(&mut tx, a.id, "ci", when).await.unwrap());
+    assert!(!project_keys::set_compromised(&mut tx, a.id, "no", when).await.unwrap());
+    let found = project_keys::find(&mut tx, a.id, "ci").await.unwrap().unwrap();
+    assert_eq!((found.id, found.compromised_at), (key.id, when));
+    assert_eq!(project_keys::list(&mut tx, b.id, 0, 9).await.unwrap()[0].compromised_at, None);
+    assert!(project_keys::remove(&mut tx, a.id, "ci").await.unwrap());
+    let rev = |p: Option<projects::Project>| p.unwrap().policy_rev;
+    assert_eq!(rev(projects::get(&mut tx, a.id).await.unwrap()), a.policy_rev + 3);
+    assert_eq!(rev(projects::get(&mut tx, b.id).await.unwrap()), b.policy_rev + 1);
 
-    async fn clusters_are_known_by_their_tokens(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let entry = NamespacePolicy { minimum_tier: Tier::Release, enforce: true };
-        let namespaces = BTreeMap::from([("prod".to_owned(), entry)]);
-        let hosts = ["registry.example.org".to_owned()];
-        let mut settings = ClusterSettings {
-            hosts: &hosts, namespaces: &namespaces, unlisted_images: &[], disabled: false,
-        };
-        let made = clusters::create(&mut tx, "c", &[1; 32], &settings, "ann").await.unwrap().unwrap();
-        assert_eq!(made.namespaces, namespaces);
-        assert_eq!(clusters::create(&mut tx, "c", &[2; 32], &settings, "ann").await.unwrap(), None);
-        assert_eq!(clusters::by_token_hash(&mut tx, &[1; 32]).await.unwrap(), Some(made.clone()));
-        assert_eq!(clusters::by_token_hash(&mut tx, &[2; 32]).await.unwrap(), None);
-        let rev = settings::system_rev(&mut tx).await.unwrap();
-        settings.disabled = true;
-        assert!(clusters::update(&mut tx, "c", &settings).await.unwrap().unwrap().disabled);
-        assert_eq!(clusters::by_token_hash(&mut tx, &[1; 32]).await.unwrap(), None);
-        settings.disabled = false;
-        clusters::update(&mut tx, "c", &settings).await.unwrap().unwrap();
-        assert!(clusters::set_token(&mut tx, "c", &[3; 32]).await.unwrap());
-        assert_eq!(clusters::by_token_hash(&mut tx, &[1; 32]).await.unwrap(), None);
-        assert!(clusters::by_token_hash(&mut tx, &[3; 32]).await.unwrap().is_some());
-        assert!(clusters::find(&mut tx, "c").await.unwrap().is_some());
-        assert_eq!(clusters::list(&mut tx, "", 9).await.unwrap().len(), 1);
-        assert!(clusters::delete(&mut tx, "c").await.unwrap());
-        assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 3);
-    }
+    let first = product_keys::ensure(&mut tx, "k1", "token", &[1], None).await.unwrap();
+    let second = product_keys::ensure(&mut tx, "k2", "token", &[2], None).await.unwrap();
+    assert_eq!(first, second, "the one that came first");
+    t.clock.advance(jiff::SignedDuration::from_secs(1));
+    product_keys::add(&mut tx, "k2", "token", &[2], Some("pem")).await.unwrap();
+    assert_eq!(product_keys::current(&mut tx, "token").await.unwrap().unwrap().id, "k2");
+    assert!(product_keys::retire(&mut tx, "k2").await.unwrap());
+    assert_eq!(product_keys::current(&mut tx, "token").await.unwrap().unwrap().id, "k1");
+    assert_eq!(product_keys::list(&mut tx, "token", 9).await.unwrap().len(), 2);
+    assert!(product_keys::current(&mut tx, "evidence").await.unwrap().is_none());
+}
 
-    async fn policies_keep_every_version(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let a = project(&mut tx, "a", Tier::Release).await;
-        let own = a.id.to_string();
-        let rev = settings::system_rev(&mut tx).await.unwrap();
-        for (scope, target, document) in [
-            (PolicyScope::Floor, "", Some("floor 1")), (PolicyScope::Floor, "", Some("floor 2")),
-            (PolicyScope::Tier, "release", Some("tier")), (PolicyScope::Tier, "sandbox", Some("other")),
-            (PolicyScope::Project, &own, Some("own")), (PolicyScope::Cluster, "7", Some("cluster")),
-        ] {
-            policies::put(&mut tx, scope, target, document, "ann").await.unwrap();
-        }
-        assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 5);
-        let changed = projects::get(&mut tx, a.id).await.unwrap().unwrap();
-        assert_eq!(changed.policy_rev, a.policy_rev + 1);
-        let texts = |found: Vec<policies::Policy>| -> Vec<String> {
-            found.into_iter().filter_map(|policy| policy.document).collect()
-        };
-        let found = policies::applicable(&mut tx, Tier::Release, a.id, None).await.unwrap();
-        assert_eq!(texts(found), ["floor 2", "own", "tier"]);
-        let found = policies::applicable(&mut tx, Tier::Release, a.id, Some(7)).await.unwrap();
-        assert_eq!(texts(found), ["cluster", "floor 2", "own", "tier"]);
-        policies::put(&mut tx, PolicyScope::Project, &own, None, "ann").await.unwrap();
-        let found = policies::applicable(&mut tx, Tier::Release, a.id, None).await.unwrap();
-        assert_eq!(texts(found), ["floor 2", "tier"], "the removed one does not come back");
-        assert!(policies::current(&mut tx, PolicyScope::Project, &own).await.unwrap().is_none());
-        let first = policies::version(&mut tx, PolicyScope::Project, &own, 1).await.unwrap().unwrap();
-        assert_eq!(first.document.as_deref(), Some("own"));
-        let history = policies::history(&mut tx, PolicyScope::Floor, "", 9, 9).await.unwrap();
-        assert_eq!(texts(history), ["floor 2", "floor 1"]);
-    }
+async fn clusters_are_known_by_their_tokens(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let entry = NamespacePolicy { minimum_tier: Tier::Release, enforce: true };
+    let namespaces = BTreeMap::from([("prod".to_owned(), entry)]);
+    let hosts = ["registry.example.org".to_owned()];
+    let mut settings = ClusterSettings {
+        hosts: &hosts,
+        namespaces: &namespaces,
+        unlisted_images: &[],
+        disabled: false,
+    };
+    let made = clusters::create(&mut tx, "c", &[1; 32], &settings, "ann").await.unwrap().unwrap();
+    assert_eq!(made.namespaces, namespaces);
+    assert_eq!(clusters::create(&mut tx, "c", &[2; 32], &settings, "ann").await.unwrap(), None);
+    assert_eq!(clusters::by_token_hash(&mut tx, &[1; 32]).await.unwrap(), Some(made.clone()));
+    assert_eq!(clusters::by_token_hash(&mut tx, &[2; 32]).await.unwrap(), None);
+    let rev = settings::system_rev(&mut tx).await.unwrap();
+    settings.disabled = true;
+    assert!(clusters::update(&mut tx, "c", &settings).await.unwrap().unwrap().disabled);
+    assert_eq!(clusters::by_token_hash(&mut tx, &[1; 32]).await.unwrap(), None);
+    settings.disabled = false;
+    clusters::update(&mut tx, "c", &settings).await.unwrap().unwrap();
+    assert!(clusters::set_token(&mut tx, "c", &[3; 32]).await.unwrap());
+    assert_eq!(clusters::by_token_hash(&mut tx, &[1; 32]).await.unwrap(), None);
+    assert!(clusters::by_token_hash(&mut tx, &[3; 32]).await.unwrap().is_some());
+    assert!(clusters::find(&mut tx, "c").await.unwrap().is_some());
+    assert_eq!(clusters::list(&mut tx, "", 9).await.unwrap().len(), 1);
+    assert!(clusters::delete(&mut tx, "c").await.unwrap());
+    assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 3);
+}
 
-    async fn audit_tells_who_pulled_a_digest(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let (a, b) = (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
-        let (m, n) = (digest("m"), digest("n"));
-        let event = |action, project: &projects::Project, digest| audit::NewEvent {
-            action, result: "allowed", actor: "ann", address: "192.0.2.1", user_agent: "podman",
-            request_id: "r", project_id: Some(project.id), project: Some("a"),
-            repository: Some("a/x"), digest: Some(digest), tag: None,
-            detail: serde_json::json!({"x": 1}),
-        };
-        audit::record(&mut tx, &event("artifact.push", &a, &m)).await.unwrap();
-        let later = tx.now() + jiff::SignedDuration::from_secs(1);
-        let pulls = [event("artifact.pull", &a, &m), event("artifact.pull", &b, &m), event("artifact.pull", &a, &n)];
-        audit::record_all(&mut tx, &pulls, later).await.unwrap();
-        let mut nowhere = event("login", &a, &m);
-        (nowhere.project_id, nowhere.project, nowhere.digest) = (None, None, None);
-        audit::record(&mut tx, &nowhere).await.unwrap();
-        let mut filter = audit::Filter {
-            visible: Visible::All, digest: Some(m), actions: vec!["artifact.pull".into()], ..Default::default()
-        };
-        let found = audit::list(&mut tx, &filter, None, 9).await.unwrap();
-        assert_eq!((found.len(), found[0].at, found[0].address.as_str()), (2, later, "192.0.2.1"));
-        assert_eq!(audit::list(&mut tx, &filter, Some(found[0].id), 9).await.unwrap(), found[1..]);
-        filter.visible = Visible::Only(vec![a.id]);
-        assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap(), found[1..]);
-        (filter.digest, filter.actions) = (None, Vec::new());
-        assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 3);
-        filter.visible = Visible::All;
-        assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 5);
-        filter.actor = Some("bob".into());
-        assert!(audit::list(&mut tx, &filter, None, 9).await.unwrap().is_empty());
-        assert!(audit::list(&mut tx, &audit::Filter::default(), None, 9).await.unwrap().is_empty());
-        assert!(settings::delete(&mut tx, "none").await.is_ok_and(|deleted| !deleted));
+async fn policies_keep_every_version(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let a = project(&mut tx, "a", Tier::Release).await;
+    let own = a.id.to_string();
+    let rev = settings::system_rev(&mut tx).await.unwrap();
+    for (scope, target, document) in [
+        (PolicyScope::Floor, "", Some("floor 1")),
+        (PolicyScope::Floor, "", Some("floor 2")),
+        (PolicyScope::Tier, "release", Some("tier")),
+        (PolicyScope::Tier, "sandbox", Some("other")),
+        (PolicyScope::Project, &own, Some("own")),
+        (PolicyScope::Cluster, "7", Some("cluster")),
+    ] {
+        policies::put(&mut tx, scope, target, document, "ann").await.unwrap();
     }
+    assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 5);
+    let changed = projects::get(&mut tx, a.id).await.unwrap().unwrap();
+    assert_eq!(changed.policy_rev, a.policy_rev + 1);
+    let texts = |found: Vec<policies::Policy>| -> Vec<String> {
+        found.into_iter().filter_map(|policy| policy.document).collect()
+    };
+    let found = policies::applicable(&mut tx, Tier::Release, a.id, None).await.unwrap();
+    assert_eq!(texts(found), ["floor 2", "own", "tier"]);
+    let found = policies::applicable(&mut tx, Tier::Release, a.id, Some(7)).await.unwrap();
+    assert_eq!(texts(found), ["cluster", "floor 2", "own", "tier"]);
+    policies::put(&mut tx, PolicyScope::Project, &own, None, "ann").await.unwrap();
+    let found = policies::applicable(&mut tx, Tier::Release, a.id, None).await.unwrap();
+    assert_eq!(texts(found), ["floor 2", "tier"], "the removed one does not come back");
+    assert!(policies::current(&mut tx, PolicyScope::Project, &own).await.unwrap().is_none());
+    let first = policies::version(&mut tx, PolicyScope::Project, &own, 1).await.unwrap().unwrap();
+    assert_eq!(first.document.as_deref(), Some("own"));
+    let history = policies::history(&mut tx, PolicyScope::Floor, "", 9, 9).await.unwrap();
+    assert_eq!(texts(history), ["floor 2", "floor 1"]);
+}
+
+async fn audit_tells_who_pulled_a_digest(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let (a, b) =
+        (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
+    let (m, n) = (digest("m"), digest("n"));
+    let event = |action, project: &projects::Project, digest| audit::NewEvent {
+        action,
+        result: "allowed",
+        actor: "ann",
+        address: "192.0.2.1",
+        user_agent: "podman",
+        request_id: "r",
+        project_id: Some(project.id),
+        project: Some("a"),
+        repository: Some("a/x"),
+        digest: Some(digest),
+        tag: None,
+        detail: serde_json::json!({"x": 1}),
+    };
+    audit::record(&mut tx, &event("artifact.push", &a, &m)).await.unwrap();
+    let later = tx.now() + jiff::SignedDuration::from_secs(1);
+    let pulls = [
+        event("artifact.pull", &a, &m),
+        event("artifact.pull", &b, &m),
+        event("artifact.pull", &a, &n),
+    ];
+    audit::record_all(&mut tx, &pulls, later).await.unwrap();
+    let mut nowhere = event("login", &a, &m);
+    (nowhere.project_id, nowhere.project, nowhere.digest) = (None, None, None);
+    audit::record(&mut tx, &nowhere).await.unwrap();
+    let mut filter = audit::Filter {
+        visible: Visible::All,
+        digest: Some(m),
+        actions: vec!["artifact.pull".into()],
+        ..Default::default()
+    };
+    let found = audit::list(&mut tx, &filter, None, 9).await.unwrap();
+    assert_eq!((found.len(), found[0].at, found[0].address.as_str()), (2, later, "192.0.2.1"));
+    assert_eq!(audit::list(&mut tx, &filter, Some(found[0].id), 9).await.unwrap(), found[1..]);
+    filter.visible = Visible::Only(vec![a.id]);
+    assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap(), found[1..]);
+    (filter.digest, filter.actions) = (None, Vec::new());
+    assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 3);
+    filter.visible = Visible::All;
+    assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 5);
+    filter.actor = Some("bob".into());
+    assert!(audit::list(&mut tx, &filter, None, 9).await.unwrap().is_empty());
+    assert!(audit::list(&mut tx, &audit::Filter::default(), None, 9).await.unwrap().is_empty());
+    assert!(settings::delete(&mut tx, "none").await.is_ok_and(|deleted| !deleted));
 }

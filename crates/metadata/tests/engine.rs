@@ -1,12 +1,12 @@
 //! What the engine does when the database is missing, damaged, foreign, newer, locked or contended.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
 use sealock_facts::Tier;
 use sealock_metadata::{
     Clock, Database, DatabaseConfig, Engine, Error, SystemClock, blobs, both_engines, params,
-    projects, settings,
+    projects, settings, testing::TestDatabase,
 };
 use sqlx::{Connection as _, SqliteConnection};
 use std::{
@@ -147,109 +147,119 @@ async fn sqlite_syncs_every_commit() {
     assert!(settings::put(&mut tx, "a", "b").await.is_err(), "readers only read");
 }
 
-both_engines! {
-    async fn a_newer_schema_is_refused_and_the_own_one_is_opened_again(t) {
-        fill(&t.db, 1).await;
-        let again = Database::open(t.config.clone(), t.clock.clone()).await.unwrap();
-        let mut tx = again.write().await.unwrap();
-        assert!(settings::get(&mut tx, "key-0").await.unwrap().is_some());
-        let sql = "INSERT INTO schema_versions (version, applied_at) VALUES ($1, $2)";
-        tx.execute(sql, params![sealock_metadata::SCHEMA_VERSION + 1, 0_i64]).await.unwrap();
-        tx.commit().await.unwrap();
-        again.close().await;
-        let error = Database::open(t.config.clone(), t.clock.clone()).await.unwrap_err();
-        let known = sealock_metadata::SCHEMA_VERSION;
-        assert!(matches!(error, Error::NewerSchema { found, known: k } if found == known + 1 && k == known));
-    }
+both_engines!(
+    a_newer_schema_is_refused_and_the_own_one_is_opened_again,
+    what_is_not_committed_is_gone_and_a_reader_sees_one_moment,
+    writers_wait_in_a_queue_and_all_get_through,
+    a_cancelled_writer_leaves_the_queue_usable,
+    of_two_uploads_of_the_same_bytes_one_wins,
+    text_with_nul_finds_nothing_and_breaks_nothing,
+    times_and_big_numbers_come_back_as_they_went,
+);
 
-    async fn what_is_not_committed_is_gone_and_a_reader_sees_one_moment(t) {
-        let mut tx = t.db.write().await.unwrap();
-        settings::put(&mut tx, "a", "1").await.unwrap();
-        drop(tx);
-        let mut reader = t.db.read().await.unwrap();
-        assert_eq!(settings::get(&mut reader, "a").await.unwrap(), None);
-        let mut tx = t.db.write().await.unwrap();
-        settings::put(&mut tx, "a", "2").await.unwrap();
-        tx.commit().await.unwrap();
-        assert_eq!(settings::get(&mut reader, "a").await.unwrap(), None, "its snapshot");
-        drop(reader);
-        let mut reader = t.db.read().await.unwrap();
-        assert_eq!(settings::get(&mut reader, "a").await.unwrap().as_deref(), Some("2"));
-    }
+async fn a_newer_schema_is_refused_and_the_own_one_is_opened_again(t: &mut TestDatabase) {
+    fill(&t.db, 1).await;
+    let again = Database::open(t.config.clone(), t.clock.clone()).await.unwrap();
+    let mut tx = again.write().await.unwrap();
+    assert!(settings::get(&mut tx, "key-0").await.unwrap().is_some());
+    let sql = "INSERT INTO schema_versions (version, applied_at) VALUES ($1, $2)";
+    tx.execute(sql, params![sealock_metadata::SCHEMA_VERSION + 1, 0_i64]).await.unwrap();
+    tx.commit().await.unwrap();
+    again.close().await;
+    let error = Database::open(t.config.clone(), t.clock.clone()).await.unwrap_err();
+    let known = sealock_metadata::SCHEMA_VERSION;
+    assert!(
+        matches!(error, Error::NewerSchema { found, known: k } if found == known + 1 && k == known)
+    );
+}
 
-    async fn writers_wait_in_a_queue_and_all_get_through(t) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..40 {
-            let db = t.db.clone();
-            tasks.spawn(async move {
-                let mut tx = db.write().await.unwrap();
-                settings::bump_system_rev(&mut tx).await.unwrap();
-                tx.commit().await.unwrap();
-            });
-        }
-        tasks.join_all().await;
-        let mut tx = t.db.read().await.unwrap();
-        assert_eq!(settings::system_rev(&mut tx).await.unwrap(), 41);
-    }
+async fn what_is_not_committed_is_gone_and_a_reader_sees_one_moment(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    settings::put(&mut tx, "a", "1").await.unwrap();
+    drop(tx);
+    let mut reader = t.db.read().await.unwrap();
+    assert_eq!(settings::get(&mut reader, "a").await.unwrap(), None);
+    let mut tx = t.db.write().await.unwrap();
+    settings::put(&mut tx, "a", "2").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(settings::get(&mut reader, "a").await.unwrap(), None, "its snapshot");
+    drop(reader);
+    let mut reader = t.db.read().await.unwrap();
+    assert_eq!(settings::get(&mut reader, "a").await.unwrap().as_deref(), Some("2"));
+}
 
-    async fn a_cancelled_writer_leaves_the_queue_usable(t) {
-        for _ in 0..10 {
-            let db = t.db.clone();
-            let task = tokio::spawn(async move {
-                let mut tx = db.write().await.unwrap();
-                settings::put(&mut tx, "a", "1").await.unwrap();
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                tx.commit().await.unwrap();
-            });
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            task.abort();
-        }
-        let mut tx = t.db.write().await.unwrap();
-        assert_eq!(settings::get(&mut tx, "a").await.unwrap(), None);
-        settings::put(&mut tx, "a", "2").await.unwrap();
-        tx.commit().await.unwrap();
+async fn writers_wait_in_a_queue_and_all_get_through(t: &mut TestDatabase) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let db = t.db.clone();
+        tasks.spawn(async move {
+            let mut tx = db.write().await.unwrap();
+            settings::bump_system_rev(&mut tx).await.unwrap();
+            tx.commit().await.unwrap();
+        });
     }
+    tasks.join_all().await;
+    let mut tx = t.db.read().await.unwrap();
+    assert_eq!(settings::system_rev(&mut tx).await.unwrap(), 41);
+}
 
-    async fn of_two_uploads_of_the_same_bytes_one_wins(t) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for generation in 0..16 {
-            let db = t.db.clone();
-            tasks.spawn(async move {
-                let mut tx = db.write().await.unwrap();
-                let done = blobs::insert(&mut tx, &digest("b"), 1, generation).await.unwrap();
-                tx.commit().await.unwrap();
-                matches!(done, blobs::Inserted::Won { .. }).then_some(generation)
-            });
-        }
-        let won: Vec<i64> = tasks.join_all().await.into_iter().flatten().collect();
-        let mut tx = t.db.read().await.unwrap();
-        let stored = blobs::get(&mut tx, &digest("b")).await.unwrap().unwrap();
-        assert_eq!(won, [stored.generation]);
+async fn a_cancelled_writer_leaves_the_queue_usable(t: &mut TestDatabase) {
+    for _ in 0..10 {
+        let db = t.db.clone();
+        let task = tokio::spawn(async move {
+            let mut tx = db.write().await.unwrap();
+            settings::put(&mut tx, "a", "1").await.unwrap();
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            tx.commit().await.unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        task.abort();
     }
+    let mut tx = t.db.write().await.unwrap();
+    assert_eq!(settings::get(&mut tx, "a").await.unwrap(), None);
+    settings::put(&mut tx, "a", "2").await.unwrap();
+    tx.commit().await.unwrap();
+}
 
-    async fn text_with_nul_finds_nothing_and_breaks_nothing(t) {
-        let mut tx = t.db.write().await.unwrap();
-        projects::create(&mut tx, "a", true, Tier::Sandbox, None).await.unwrap().unwrap();
-        assert!(projects::find(&mut tx, "a\0").await.unwrap().is_none());
-        settings::put(&mut tx, "k", "v\0").await.unwrap();
-        assert_eq!(settings::get(&mut tx, "k").await.unwrap().as_deref(), Some("v\u{fffd}"));
+async fn of_two_uploads_of_the_same_bytes_one_wins(t: &mut TestDatabase) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for generation in 0..16 {
+        let db = t.db.clone();
+        tasks.spawn(async move {
+            let mut tx = db.write().await.unwrap();
+            let done = blobs::insert(&mut tx, &digest("b"), 1, generation).await.unwrap();
+            tx.commit().await.unwrap();
+            matches!(done, blobs::Inserted::Won { .. }).then_some(generation)
+        });
     }
+    let won: Vec<i64> = tasks.join_all().await.into_iter().flatten().collect();
+    let mut tx = t.db.read().await.unwrap();
+    let stored = blobs::get(&mut tx, &digest("b")).await.unwrap().unwrap();
+    assert_eq!(won, [stored.generation]);
+}
 
-    async fn times_and_big_numbers_come_back_as_they_went(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let now = SystemClock.now();
-        let sql = "SELECT CAST($1 AS BIGINT) AS at, CAST($2 AS BIGINT) AS big, 7 AS small, \
-                   CAST($3 AS TEXT) AS missing";
-        let row = tx.query_one(sql, params![now, u64::MAX, None::<&str>]).await.unwrap().unwrap();
-        assert_eq!(row.get::<jiff::Timestamp>("at").unwrap(), now);
-        assert_eq!(row.get::<i64>("big").unwrap(), i64::MAX);
-        assert_eq!(row.get::<i64>("small").unwrap(), 7);
-        assert_eq!(row.opt::<String>("missing").unwrap(), None);
-        assert!(matches!(row.get::<String>("missing"), Err(Error::Column { .. })));
-        assert!(matches!(row.get::<i64>("nowhere"), Err(Error::Column { .. })));
-        let engine = t.db.engine();
-        assert_eq!(engine == Engine::Sqlite, format!("{:?}", t.config).starts_with("sqlite"));
-    }
+async fn text_with_nul_finds_nothing_and_breaks_nothing(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    projects::create(&mut tx, "a", true, Tier::Sandbox, None).await.unwrap().unwrap();
+    assert!(projects::find(&mut tx, "a\0").await.unwrap().is_none());
+    settings::put(&mut tx, "k", "v\0").await.unwrap();
+    assert_eq!(settings::get(&mut tx, "k").await.unwrap().as_deref(), Some("v\u{fffd}"));
+}
+
+async fn times_and_big_numbers_come_back_as_they_went(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let now = SystemClock.now();
+    let sql = "SELECT CAST($1 AS BIGINT) AS at, CAST($2 AS BIGINT) AS big, 7 AS small, \
+               CAST($3 AS TEXT) AS missing";
+    let row = tx.query_one(sql, params![now, u64::MAX, None::<&str>]).await.unwrap().unwrap();
+    assert_eq!(row.get::<jiff::Timestamp>("at").unwrap(), now);
+    assert_eq!(row.get::<i64>("big").unwrap(), i64::MAX);
+    assert_eq!(row.get::<i64>("small").unwrap(), 7);
+    assert_eq!(row.opt::<String>("missing").unwrap(), None);
+    assert!(matches!(row.get::<String>("missing"), Err(Error::Column { .. })));
+    assert!(matches!(row.get::<i64>("nowhere"), Err(Error::Column { .. })));
+    let engine = t.db.engine();
+    assert_eq!(engine == Engine::Sqlite, format!("{:?}", t.config).starts_with("sqlite"));
 }
 
 /// Both a child that is killed while it commits in a loop and its parent, which looks afterwards.

@@ -3,63 +3,79 @@
 
 use sealock_facts::Tier;
 use sealock_metadata::{
-    blobs, both_engines, manifests, projects, repositories, tags, uploads, users,
+    blobs, both_engines, manifests, projects, repositories, tags, testing::TestDatabase, uploads,
+    users,
 };
 use sealock_oci::{Digest, RepositoryName, Tag};
 use std::collections::BTreeMap;
 
-both_engines! {
-    async fn users_keep_names_apart_and_numbers_for_ever(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let new = users::NewUser { name: "ann", sysadmin: true, ..Default::default() };
-        let ann = users::create(&mut tx, &new).await.unwrap().unwrap();
-        assert_eq!(users::create(&mut tx, &new).await.unwrap(), None);
-        assert!(users::delete(&mut tx, ann.id).await.unwrap());
-        assert_eq!(users::find(&mut tx, "ann").await.unwrap(), None);
-        let again = users::create(&mut tx, &new).await.unwrap().unwrap();
-        assert!(again.id > ann.id);
-        tx.commit().await.unwrap();
-    }
+both_engines!(users_keep_names_apart_and_numbers_for_ever, a_pushed_manifest_is_found_by_its_tag,);
 
-    async fn a_pushed_manifest_is_found_by_its_tag(t) {
-        let mut tx = t.db.write().await.unwrap();
-        let project = projects::create(&mut tx, "library", true, Tier::Sandbox, None)
-            .await.unwrap().unwrap();
-        let name: RepositoryName = "library/app".parse().unwrap();
-        let repository = repositories::ensure(&mut tx, project.id, &name).await.unwrap();
-        assert_eq!(repositories::ensure(&mut tx, project.id, &name).await.unwrap(), repository);
-        uploads::create(&mut tx, "u-1", repository.id, "ann", "{}").await.unwrap();
-        assert!(uploads::advance(&mut tx, repository.id, "u-1", 0, 5, "{}").await.unwrap());
-        assert!(!uploads::advance(&mut tx, repository.id, "u-1", 0, 5, "{}").await.unwrap());
-        let layer = Digest::sha256(b"layer");
-        let won = blobs::insert(&mut tx, &layer, 5, 1).await.unwrap();
-        assert_eq!(won, blobs::Inserted::Won { replaced: None });
-        let lost = blobs::insert(&mut tx, &layer, 5, 2).await.unwrap();
-        assert!(matches!(lost, blobs::Inserted::Lost(blob) if blob.generation == 1));
-        let linked = blobs::link(&mut tx, repository.id, &[layer, Digest::sha256(b"?")]).await;
-        assert_eq!(linked.unwrap(), [layer]);
-        let digest = Digest::sha256(b"{}");
-        let parts = [manifests::ManifestBlob {
-            manifest_id: 0, role: manifests::BlobRole::Layer, position: 0, digest: layer,
-            media_type: "application/x".into(), size: 5, diff_id: None,
-        }];
-        let new = manifests::NewManifest {
-            repository_id: repository.id, digest: &digest, media_type: "application/m",
-            artifact_type: None, kind: manifests::Kind::Image, payload: b"{}", config: None,
-            subject: None, annotations: &BTreeMap::new(), chain: None,
-            state: manifests::State::Active, pushed_by: "ann", blobs: &parts, children: &[],
-        };
-        let (manifest, fresh) = manifests::insert(&mut tx, &new).await.unwrap();
-        assert!(fresh);
-        assert!(!manifests::insert(&mut tx, &new).await.unwrap().1);
-        let tag: Tag = "v1".parse().unwrap();
-        let set = tags::set(&mut tx, repository.id, &tag, manifest.id, false, "ann").await.unwrap();
-        assert_eq!(set, tags::TagSet::Created);
-        tx.commit().await.unwrap();
-        let mut tx = t.db.read().await.unwrap();
-        let stored = manifests::load_tagged(&mut tx, repository.id, &tag).await.unwrap().unwrap();
-        assert_eq!(stored.payload, b"{}");
-        assert_eq!(stored.manifest, manifest);
-        assert_eq!(manifests::blobs(&mut tx, repository.id, &[manifest.id]).await.unwrap().len(), 1);
-    }
+async fn users_keep_names_apart_and_numbers_for_ever(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let new = users::NewUser { name: "ann", sysadmin: true, ..Default::default() };
+    let ann = users::create(&mut tx, &new).await.unwrap().unwrap();
+    assert_eq!(users::create(&mut tx, &new).await.unwrap(), None);
+    assert!(users::delete(&mut tx, ann.id).await.unwrap());
+    assert_eq!(users::find(&mut tx, "ann").await.unwrap(), None);
+    let again = users::create(&mut tx, &new).await.unwrap().unwrap();
+    assert!(again.id > ann.id);
+    tx.commit().await.unwrap();
+}
+
+async fn a_pushed_manifest_is_found_by_its_tag(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let project =
+        projects::create(&mut tx, "library", true, Tier::Sandbox, None).await.unwrap().unwrap();
+    let name: RepositoryName = "library/app".parse().unwrap();
+    let repository = repositories::ensure(&mut tx, project.id, &name).await.unwrap();
+    assert_eq!(repositories::ensure(&mut tx, project.id, &name).await.unwrap(), repository);
+    uploads::create(&mut tx, "u-1", repository.id, "ann", "{}").await.unwrap();
+    assert!(uploads::advance(&mut tx, repository.id, "u-1", 0, 5, "{}").await.unwrap());
+    assert!(!uploads::advance(&mut tx, repository.id, "u-1", 0, 5, "{}").await.unwrap());
+    let layer = Digest::sha256(b"layer");
+    let won = blobs::insert(&mut tx, &layer, 5, 1).await.unwrap();
+    assert_eq!(won, blobs::Inserted::Won { replaced: None });
+    let lost = blobs::insert(&mut tx, &layer, 5, 2).await.unwrap();
+    assert!(matches!(lost, blobs::Inserted::Lost(blob) if blob.generation == 1));
+    let linked = blobs::link(&mut tx, repository.id, &[layer, Digest::sha256(b"?")]).await;
+    assert_eq!(linked.unwrap(), [layer]);
+    let digest = Digest::sha256(b"{}");
+    let parts = [manifests::ManifestBlob {
+        manifest_id: 0,
+        role: manifests::BlobRole::Layer,
+        position: 0,
+        digest: layer,
+        media_type: "application/x".into(),
+        size: 5,
+        diff_id: None,
+    }];
+    let new = manifests::NewManifest {
+        repository_id: repository.id,
+        digest: &digest,
+        media_type: "application/m",
+        artifact_type: None,
+        kind: manifests::Kind::Image,
+        payload: b"{}",
+        config: None,
+        subject: None,
+        annotations: &BTreeMap::new(),
+        chain: None,
+        state: manifests::State::Active,
+        pushed_by: "ann",
+        blobs: &parts,
+        children: &[],
+    };
+    let (manifest, fresh) = manifests::insert(&mut tx, &new).await.unwrap();
+    assert!(fresh);
+    assert!(!manifests::insert(&mut tx, &new).await.unwrap().1);
+    let tag: Tag = "v1".parse().unwrap();
+    let set = tags::set(&mut tx, repository.id, &tag, manifest.id, false, "ann").await.unwrap();
+    assert_eq!(set, tags::TagSet::Created);
+    tx.commit().await.unwrap();
+    let mut tx = t.db.read().await.unwrap();
+    let stored = manifests::load_tagged(&mut tx, repository.id, &tag).await.unwrap().unwrap();
+    assert_eq!(stored.payload, b"{}");
+    assert_eq!(stored.manifest, manifest);
+    assert_eq!(manifests::blobs(&mut tx, repository.id, &[manifest.id]).await.unwrap().len(), 1);
 }

@@ -19,8 +19,8 @@ pub struct Deleted {
 
 /// Removes a manifest of a repository with its tags and its accessories: what refers to it by
 /// `subject`, directly or through another accessory, and the legacy tags `sha256-<hex>.sig`, `.att`
-/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). `None` when there
-/// is no such manifest.
+/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). `None` when
+/// there is no such manifest.
 ///
 /// With `force` immutable tags go too: for eradication only.
 pub async fn delete(
@@ -41,7 +41,8 @@ pub async fn delete(
         return Ok(Some(Deleted { immutable: Some(tag.name.clone()), ..Deleted::default() }));
     }
     let sql = "UPDATE manifests SET facts_rev = facts_rev + 1 WHERE repository_id = $1 \
-               AND digest IN (SELECT c.digest FROM manifest_children c WHERE c.parent_id = ANY($2))";
+               AND digest IN (SELECT c.digest FROM manifest_children c \
+               WHERE c.parent_id = ANY($2))";
     tx.execute(sql, params![repository_id, &ids]).await?;
     // An index whose child goes has changed too: an absent child is unknown.
     super::bump_facts_rev(tx, &ids).await?;

@@ -266,7 +266,8 @@ async fn insert_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()>
     let blob = |b: &ManifestBlob| {
         params![id, b.role, b.position, b.digest, b.media_type.as_str(), b.size, b.diff_id]
     };
-    let head = "INSERT INTO manifest_blobs (manifest_id, role, position, digest, media_type, size, diff_id)";
+    let head = "INSERT INTO manifest_blobs (manifest_id, role, position, digest, media_type, \
+                size, diff_id)";
     tx.insert_many(head, new.blobs.iter().map(blob).collect(), "").await?;
     let repository = new.repository_id;
     let child = |c: &Child| {
