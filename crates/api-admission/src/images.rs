@@ -210,4 +210,46 @@ mod tests {
             assert!(newly_named(&request("Pod", "CREATE", &bad, &Value::Null)).is_err(), "{bad}");
         }
     }
+
+    /// Requests that a real API server sent, where the shared test data lies beside the checkout.
+    #[test]
+    fn real_requests() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/testdata/signing/admission-reviews");
+        if !folder.is_dir() {
+            println!("SKIP shared-data: no recorded requests beside this checkout");
+            return;
+        }
+        let all = ["reg.example/app/init:1", "reg.example:5000/app/web:v1", "busybox"];
+        let by_digest = concat!(
+            "reg.example/app/web@sha256:",
+            "2d4a807e75369eb175e7270ee15925184a0dc6ffd208d1b69074d5530a8d0077"
+        );
+        let expected: &[(&str, Option<&[&str]>)] = &[
+            ("pod-create-p1", Some(&all)),
+            ("pod-delete-p1", Some(&[])),
+            ("deployment-create-d1", Some(&["reg.example/app/init:1", by_digest, "busybox"])),
+            ("job-create-j1", None),
+            ("cronjob-create-cj1", None),
+            ("daemonset-create-ds1", None),
+        ];
+        for (name, images) in expected {
+            let body = std::fs::read(folder.join(format!("{name}.json"))).unwrap();
+            let request = Request::parse(&body).unwrap();
+            let found = newly_named(&request).ok();
+            let found = found.map(|found| found.into_iter().map(|f| f.image).collect::<Vec<_>>());
+            let images = images.map(|images| images.iter().map(ToString::to_string).collect());
+            assert_eq!(found, images, "{name}");
+        }
+        for (name, new) in [("pod-update-p1", 1), ("deployment-update-d1", 1)] {
+            let body = std::fs::read(folder.join(format!("{name}.json"))).unwrap();
+            let mut request = Request::parse(&body).unwrap();
+            let found = newly_named(&request).unwrap();
+            assert!(found.len() <= new, "{name}: {found:?}");
+            request.old_object = request.object.clone();
+            assert_eq!(newly_named(&request).unwrap(), [], "{name}");
+        }
+        let body = std::fs::read(folder.join("pod-create-dry-dryrun.json")).unwrap();
+        assert_eq!(Request::parse(&body).unwrap().dry_run, Some(true));
+    }
 }

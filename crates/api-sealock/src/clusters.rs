@@ -1,7 +1,7 @@
 //! Clusters that ask for admission.
 
 use crate::{
-    face::{Face, Known, List, Paging, Path, Query, Sent, bad, created, list, unstored},
+    face::{Face, Known, List, Paging, Path, Query, Sent, created, list, unstored},
     schema,
 };
 use axum::{
@@ -9,12 +9,10 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{StatusCode, header};
-use sealock_http::{HttpError, Result};
-use sealock_registry::{Cluster, NamespaceRule, NewCluster};
+use sealock_http::Result;
+use sealock_registry::{Cluster, NamespaceRule, NewCluster, WebhookOptions};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
@@ -91,8 +89,8 @@ pub(crate) struct WebhookQuery {
     token: String,
 }
 
-/// The webhook configurations for a cluster, with the CA bundle, for `kubectl apply`. JSON, which is
-/// YAML. For system administrators and security officers.
+/// The webhook configurations for a cluster, with the CA bundle, for `kubectl apply`. For system
+/// administrators and security officers.
 #[utoipa::path(get, path = "/clusters/{name}/webhooks", tag = "clusters",
     params(("name" = String, Path), WebhookQuery),
     responses((status = 200, body = String, content_type = "application/yaml")))]
@@ -102,91 +100,13 @@ pub(crate) async fn webhooks(
     Path(name): Path<String>,
     Query(query): Query<WebhookQuery>,
 ) -> Result<Response> {
-    let cluster = face.registry.cluster(&caller, &name).await?;
-    let base = query.url.trim_end_matches('/');
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_:/[]".contains(&b);
-    if !base.starts_with("https://") || !base.bytes().all(plain) {
-        return Err(bad("url is the admission listener's https address; Kubernetes asks no other"));
-    }
-    let token_byte = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
-    if query.token.is_empty() || !query.token.bytes().all(token_byte) {
-        return Err(bad("token is the one that was shown when the cluster was registered"));
-    }
-    let bundle = face.admission_ca.as_deref().map(|pem| BASE64_STANDARD.encode(pem));
-    let mut text = String::new();
-    for kind in [Kind::Mutating, Kind::Validating] {
-        let address = format!("{base}/admission/{}?token={}", kind.verb(), query.token);
-        let document = configuration(kind, &cluster.name, &address, bundle.as_deref());
-        text.push_str("---\n");
-        text.push_str(&serde_json::to_string_pretty(&document).map_err(HttpError::internal)?);
-        text.push('\n');
-    }
+    let options = WebhookOptions {
+        cluster: &name,
+        token: &query.token,
+        url: &query.url,
+        ca_pem: face.admission_ca.as_deref(),
+    };
+    let text = face.registry.webhooks(&caller, &options).await?;
     let kind = [(header::CONTENT_TYPE, "application/yaml")];
     Ok(unstored((kind, text).into_response()))
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Mutating,
-    Validating,
-}
-
-impl Kind {
-    const fn verb(self) -> &'static str {
-        match self {
-            Self::Mutating => "mutate",
-            Self::Validating => "validate",
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Mutating => "MutatingWebhookConfiguration",
-            Self::Validating => "ValidatingWebhookConfiguration",
-        }
-    }
-}
-
-/// One configuration. It fails closed, asks nothing about the system's own namespaces (a cluster that
-/// cannot start its network cannot reach this server), and has no side effects.
-fn configuration(kind: Kind, cluster: &str, address: &str, bundle: Option<&str>) -> Value {
-    let mut client = json!({"url": address});
-    if let Some(bundle) = bundle {
-        client["caBundle"] = json!(bundle);
-    }
-    let rule = |group: &str, resources: &[&str]| {
-        json!({
-            "apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
-            "resources": resources, "scope": "Namespaced",
-        })
-    };
-    let mut webhook = json!({
-        "name": format!("{}.admission.sealock.dev", kind.verb()),
-        "clientConfig": client,
-        "rules": [
-            rule("", &["pods", "pods/ephemeralcontainers"]),
-            rule("apps", &["deployments"]),
-        ],
-        "namespaceSelector": {"matchExpressions": [{
-            "key": "kubernetes.io/metadata.name", "operator": "NotIn",
-            "values": ["kube-system", "kube-node-lease", "kube-public"],
-        }]},
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
-        "failurePolicy": "Fail",
-        "matchPolicy": "Equivalent",
-        "timeoutSeconds": 10,
-    });
-    if matches!(kind, Kind::Mutating) {
-        webhook["reinvocationPolicy"] = json!("IfNeeded");
-    }
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": kind.name(),
-        "metadata": {
-            "name": format!("sealock-{}", kind.verb()),
-            "labels": {"app.kubernetes.io/name": "sealock", "sealock.dev/cluster": cluster},
-        },
-        "webhooks": [webhook],
-    })
 }

@@ -53,7 +53,7 @@ async fn observe(
     parts.extensions.insert(RequestId(id.clone()));
     let client = front.client_address(&parts);
     let method = parts.method.clone();
-    let path = parts.uri.path().to_owned();
+    let path = logged_path(parts.uri.path());
     let tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
     let agent = parts.headers.get(http::header::USER_AGENT).cloned();
     let span = tracing::info_span!("request", id = %id);
@@ -86,6 +86,18 @@ async fn observe(
     response
 }
 
+/// The path as the log may have it: the address of an admission webhook ends in a cluster's token.
+fn logged_path(path: &str) -> String {
+    let secret = path
+        .strip_prefix("/admission/")
+        .and_then(|rest| rest.splitn(3, '/').nth(2))
+        .map_or(0, str::len);
+    match secret {
+        0 => path.to_owned(),
+        length => format!("{}…", &path[..path.len() - length]),
+    }
+}
+
 fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
         (1..=MAX_REQUEST_ID_BYTES).contains(&text.len())
@@ -108,4 +120,21 @@ fn caught(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without a text");
     HttpError::internal(format!("a handler panicked: {text}")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_clusters_are_not_logged() {
+        for path in ["/admission/validate/prod/s3cret", "/admission/mutate/prod/s3cret/more"] {
+            assert!(!logged_path(path).contains("s3cret"), "{path}");
+        }
+        assert_eq!(logged_path("/admission/validate/prod/x"), "/admission/validate/prod/…");
+        for path in ["/", "/v2/a/b/manifests/c", "/admission/validate", "/admission/validate/prod"]
+        {
+            assert_eq!(logged_path(path), path);
+        }
+    }
 }

@@ -17,8 +17,9 @@ pub struct WebhookOptions<'a> {
     /// Address of the admission listener as the API server reaches it, such as
     /// `https://registry.example.com:5443`.
     pub url: &'a str,
-    /// PEM of the authorities that vouch for the listener's certificate.
-    pub ca_pem: &'a str,
+    /// PEM of the authorities that vouch for the listener's certificate; none where API servers
+    /// trust it already.
+    pub ca_pem: Option<&'a str>,
 }
 
 impl Registry {
@@ -43,7 +44,7 @@ pub fn webhook_configurations(options: &WebhookOptions<'_>) -> Result<String> {
              API servers call nothing else",
         ));
     }
-    if !options.ca_pem.contains("-----BEGIN CERTIFICATE-----") {
+    if options.ca_pem.is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
         return Err(invalid("the authority's certificate is not PEM"));
     }
     let word = |text: &str| {
@@ -52,7 +53,8 @@ pub fn webhook_configurations(options: &WebhookOptions<'_>) -> Result<String> {
     if !word(options.cluster) || !word(options.token) {
         return Err(invalid("the cluster's name or token is not one that this registry gives"));
     }
-    let ca = base64(options.ca_pem.as_bytes());
+    let ca = options.ca_pem.map(|pem| format!("    caBundle: {}\n", base64(pem.as_bytes())));
+    let ca = ca.unwrap_or_default();
     let address =
         |task: &str| format!("{url}/admission/{task}/{}/{}", options.cluster, options.token);
     let (mutate, validate) = (address("mutate"), address("validate"));
@@ -83,8 +85,7 @@ webhooks:
   admissionReviewVersions: [\"v1\"]
   clientConfig:
     url: \"{url}\"
-    caBundle: {ca}
-  failurePolicy: Fail
+{ca}  failurePolicy: Fail
   matchPolicy: Equivalent
   sideEffects: NoneOnDryRun
   timeoutSeconds: {TIMEOUT_SECONDS}
@@ -119,7 +120,7 @@ mod tests {
         cluster: "prod",
         token: "slk0123",
         url: "https://registry.example:5443/",
-        ca_pem: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ca_pem: Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
     };
 
     #[test]
@@ -138,8 +139,11 @@ mod tests {
             );
         }
         assert_eq!(yaml.matches("failurePolicy: Fail\n").count(), 2);
-        let ca = base64(OPTIONS.ca_pem.as_bytes());
-        assert_eq!(yaml.matches(&format!("caBundle: {ca}\n")).count(), 2);
+        let ca = base64(OPTIONS.ca_pem.unwrap().as_bytes());
+        assert_eq!(yaml.matches(&format!("    caBundle: {ca}\n")).count(), 2);
+        let trusted = webhook_configurations(&WebhookOptions { ca_pem: None, ..OPTIONS }).unwrap();
+        assert!(!trusted.contains("caBundle"));
+        assert_eq!(trusted, yaml.replace(&format!("    caBundle: {ca}\n"), ""));
     }
 
     #[test]
@@ -147,7 +151,7 @@ mod tests {
         for url in ["", "http://registry.example", "https://", "https://a?b", "https://a\"\nx: y"] {
             assert!(webhook_configurations(&WebhookOptions { url, ..OPTIONS }).is_err(), "{url}");
         }
-        assert!(webhook_configurations(&WebhookOptions { ca_pem: "x", ..OPTIONS }).is_err());
+        assert!(webhook_configurations(&WebhookOptions { ca_pem: Some("x"), ..OPTIONS }).is_err());
         assert!(webhook_configurations(&WebhookOptions { token: "a/b", ..OPTIONS }).is_err());
         assert!(webhook_configurations(&WebhookOptions { cluster: "", ..OPTIONS }).is_err());
     }
