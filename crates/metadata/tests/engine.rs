@@ -129,6 +129,24 @@ async fn postgres_answers_are_typed_when_there_is_none() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_syncs_every_commit_even_if_told_not_to() {
+    let Some(t) = TestDatabase::postgres().await else { return };
+    let mut tx = t.db.write().await.unwrap();
+    let off = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', \
+               current_database()); END $$";
+    tx.execute(off, params![]).await.unwrap();
+    tx.commit().await.unwrap();
+    let again = Database::open(t.config.clone(), t.clock.clone()).await.unwrap();
+    let mut tx = again.write().await.unwrap();
+    let sql = "SELECT current_setting('synchronous_commit') AS value";
+    let row = tx.query_one(sql, params![]).await.unwrap().unwrap();
+    assert_eq!(row.get::<String>("value").unwrap(), "on");
+    drop(tx);
+    again.close().await;
+    t.finish().await;
+}
+
 #[tokio::test]
 async fn sqlite_syncs_every_commit() {
     let folder = tempfile::tempdir().unwrap();
