@@ -33,7 +33,7 @@ pub struct Face {
     /// Where advisories may be fetched from.
     pub egress: EgressPolicy,
     /// PEM of the authority that signs the certificate of the admission listener, for webhook
-    /// configurations; none where the cluster trusts it already.
+    /// configurations; none where there is no such listener.
     pub admission_ca: Option<Arc<str>>,
 }
 

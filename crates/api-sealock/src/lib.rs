@@ -53,6 +53,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod advisories;
+mod artifacts;
 mod clusters;
 mod exceptions;
 mod face;
@@ -60,6 +61,7 @@ mod people;
 mod policies;
 mod projects;
 mod records;
+mod releases;
 mod routes;
 mod schema;
 

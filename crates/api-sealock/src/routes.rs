@@ -1,7 +1,10 @@
 //! The whole surface of this face on one page. A route is added with its description, so that the OpenAPI
 //! document and the router cannot part.
 
-use crate::{advisories, clusters, exceptions, face::Face, people, policies, projects, records};
+use crate::{
+    advisories, artifacts, clusters, exceptions, face::Face, people, policies, projects, records,
+    releases,
+};
 use axum::{Json, Router, extract::DefaultBodyLimit, routing::get};
 use http::{Method, StatusCode};
 use sealock_http::HttpError;
@@ -67,6 +70,18 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(policies::floor_policy, policies::put_floor_policy))
         .routes(routes!(policies::validate))
         .routes(routes!(policies::json_schema))
+        .routes(routes!(artifacts::artifacts))
+        .routes(routes!(artifacts::artifact))
+        .routes(routes!(artifacts::findings))
+        .routes(routes!(artifacts::sbom))
+        .routes(routes!(artifacts::verdicts))
+        .routes(routes!(artifacts::evidence))
+        .routes(routes!(releases::promotions, releases::promote))
+        .routes(routes!(releases::decisions))
+        .routes(routes!(releases::decision))
+        .routes(routes!(releases::document))
+        .routes(routes!(releases::replay))
+        .routes(routes!(releases::evidence_key))
         .routes(routes!(exceptions::waivers, exceptions::request_waiver))
         .routes(routes!(exceptions::grant_waiver))
         .routes(routes!(exceptions::refuse_waiver))
