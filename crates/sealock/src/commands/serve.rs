@@ -1,6 +1,9 @@
 use crate::server;
 use anyhow::Result;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 /// Run the server.
 #[derive(Debug, clap::Args)]
@@ -49,6 +52,12 @@ pub(crate) struct Serve {
     /// Read layers by a job after the push instead of while they are received.
     #[arg(long)]
     pub(crate) inspect_later: bool,
+    /// Addresses of proxies whose X-Forwarded-* headers are believed (repeatable).
+    #[arg(long = "trusted-proxy")]
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// Hosts that advisories may be fetched from even though their addresses are private (repeatable).
+    #[arg(long = "egress-host")]
+    pub(crate) egress_hosts: Vec<String>,
     /// Log as JSON lines.
     #[arg(long)]
     pub(crate) log_json: bool,

@@ -1,69 +1,48 @@
 //! What the first start makes, and what a person has to read then.
 
-use anyhow::{Context, Result, bail};
-use rand::{RngExt, distr::Alphanumeric};
+use anyhow::{Context, Result};
+use sealock_auth::{Authenticator, FIRST_ADMIN, SecretString};
 use sealock_facts::Tier;
 use sealock_metadata::{self as metadata, Database};
 
-/// The first administrator.
-pub(crate) const ADMIN: &str = "admin";
 const PASSWORD_VARIABLE: &str = "SEALOCK_ADMIN_PASSWORD";
-/// Length of a generated password: 24 letters and digits hold 142 bits.
-const PASSWORD_CHARACTERS: usize = 24;
 /// The public project that every Harbor user expects.
 const LIBRARY: &str = "library";
 
 /// What to tell the person who started the server.
 pub(crate) enum Welcome {
     /// The password was generated: it is shown now and never again.
-    Generated(String),
+    Generated(SecretString),
     /// The password came from the environment.
     Chosen,
     /// Not the first start.
     Back,
 }
 
-/// Makes the administrator and the project `library` where there are no users yet.
-pub(crate) async fn prepare(database: &Database) -> Result<Welcome> {
+/// Makes the project `library` and the administrator where there are no users yet.
+///
+/// The project comes first: a start that is cut off between the two is a first start again.
+pub(crate) async fn prepare(database: &Database, accounts: &Authenticator) -> Result<Welcome> {
     let mut tx = database.read().await?;
-    if metadata::users::any(&mut tx).await? {
+    let known = metadata::users::any(&mut tx).await?;
+    drop(tx);
+    if known {
         return Ok(Welcome::Back);
     }
-    drop(tx);
-    let chosen = std::env::var(PASSWORD_VARIABLE).ok();
-    let password = match &chosen {
-        Some(password) => password.clone(),
-        None => rand::rng().sample_iter(Alphanumeric).take(PASSWORD_CHARACTERS).map(char::from).collect(),
-    };
-    let hash = hash(&password).await?;
     let mut tx = database.write().await?;
-    // Two replicas may start on one empty database; the first that commits has made the administrator.
-    let admin = metadata::users::create(
-        &mut tx,
-        &metadata::users::NewUser {
-            name: ADMIN,
-            email: None,
-            real_name: "Administrator",
-            password_hash: Some(&hash),
-            sysadmin: true,
-            security_officer: true,
-        },
-    )
-    .await?;
-    let Some(admin) = admin else { return Ok(Welcome::Back) };
-    metadata::projects::create(&mut tx, LIBRARY, true, Tier::Sandbox, Some(admin.id)).await?;
+    metadata::projects::create(&mut tx, LIBRARY, true, Tier::Sandbox, None).await?;
     tx.commit().await?;
-    Ok(if chosen.is_some() { Welcome::Chosen } else { Welcome::Generated(password) })
-}
-
-async fn hash(password: &str) -> Result<String> {
-    if password.is_empty() {
-        bail!("{PASSWORD_VARIABLE} is empty; unset it to have a password generated");
-    }
-    let password = sealock_auth::SecretString::from(password.to_owned());
-    sealock_auth::hash_password(&password)
+    let chosen = std::env::var(PASSWORD_VARIABLE).ok().map(SecretString::new);
+    let given = chosen.is_some();
+    let generated = accounts
+        .bootstrap(chosen)
         .await
-        .with_context(|| format!("{PASSWORD_VARIABLE} cannot be used as a password"))
+        .with_context(|| format!("{PASSWORD_VARIABLE} cannot be the administrator's password"))?;
+    Ok(match generated {
+        Some(password) => Welcome::Generated(password),
+        None if given => Welcome::Chosen,
+        None => Welcome::Back,
+    })
 }
 
 /// The lines that say how to log in, push and look.
@@ -71,11 +50,13 @@ async fn hash(password: &str) -> Result<String> {
 pub(crate) fn greet(welcome: &Welcome, url: &str) {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
     let secret = match welcome {
-        Welcome::Generated(password) => format!(" with the password {password} (shown only now)"),
-        Welcome::Chosen => format!(" with the password in {PASSWORD_VARIABLE}"),
+        Welcome::Generated(password) => {
+            format!("   # password {} (shown only now)", password.expose())
+        }
+        Welcome::Chosen => format!("   # the password is in {PASSWORD_VARIABLE}"),
         Welcome::Back => String::new(),
     };
-    println!("Log in:  docker login {host} -u {ADMIN}{secret}");
+    println!("Log in:  docker login -u {FIRST_ADMIN} {host}{secret}");
     println!("Push:    skopeo copy docker-archive:app.tar docker://{host}/{LIBRARY}/app:1.0");
     println!("Look:    sealock --url {url} show {LIBRARY}/app:1.0");
 }

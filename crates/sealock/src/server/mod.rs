@@ -1,6 +1,7 @@
 //! `sealock serve`: configuration, first start, wiring, listeners.
 
 mod first_start;
+mod health;
 mod home;
 mod keys;
 mod logging;

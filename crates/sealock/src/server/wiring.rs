@@ -1,15 +1,30 @@
 //! Puts the floors together and runs until the server is told to stop.
 
-use super::{first_start, home::Home, keys, logging, tls};
+use super::{first_start, health, home::Home, keys, logging, tls, tls::Tls};
 use crate::commands::serve::Serve;
 use anyhow::{Context, Result};
 use axum::Router;
+use sealock_advisories::{EgressPolicy, SnapshotStore};
+use sealock_auth::{Authenticator, SystemRandomness, TokenKey, Tokens};
 use sealock_blobs::{BlobStore, RealDisk};
-use sealock_http::{Front, ListenerLimits};
+use sealock_http::{Front, Gatekeeper, ListenerLimits};
 use sealock_metadata::{Clock, Database, DatabaseConfig, SystemClock};
-use sealock_registry::Registry;
+use sealock_registry::{Config, DOOR_WAIT, Registry};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
+
+/// How long jobs under way may take to end when the server stops.
+const JOBS_GRACE: Duration = Duration::from_secs(10);
+/// Jobs that run at a time.
+const WORKERS: usize = 4;
+
+/// What the listeners serve.
+struct Product {
+    registry: Registry,
+    database: Database,
+    accounts: Authenticator,
+    front: Arc<Front>,
+}
 
 /// `sealock serve`.
 pub(crate) async fn run(args: Serve) -> Result<()> {
@@ -19,54 +34,145 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
         (Some(chain), Some(key)) => Some(tls::from_files(chain, key, None)?),
         _ => None,
     };
-    let scheme = if registry_tls.is_some() { "https" } else { "http" };
-    let listener = bind(args.listen).await?;
-    let address = listener.local_addr()?;
-    let url = match &args.external_url {
-        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("{scheme}://{address}"),
+    let listener = bind(args.listen, "--listen").await?;
+    let url = url(&args, registry_tls.is_some(), listener.local_addr()?);
+    let product = open(&args, &home, &url).await?;
+    let admission = match args.no_admission {
+        true => None,
+        false => Some((bind(args.admission_listen, "--admission-listen").await?, admission_tls(&args, &home)?)),
     };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let database = open_database(&args, &home, clock).await?;
-    let registry = open_registry(&args, &home, database.clone(), url.clone()).await?;
-    let front = Arc::new(Front {
-        external_url: args.external_url.as_ref().map(|_| url.clone()),
-        trusted_proxies: Vec::new(),
-    });
-    let _ = (registry, front);
+    let welcome = first_start::prepare(&product.database, &product.accounts).await?;
+    let workers = product.registry.jobs().start(WORKERS).await?;
+    let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
+    let app = faces(&product, &args, ca);
+    let stop = stop_signal();
+    first_start::greet(&welcome, &url);
+    drop(welcome);
+    tracing::info!(%url, "serving");
+    let limits = ListenerLimits::default();
+    let main = sealock_http::serve(
+        listener,
+        registry_tls.map(|tls| tls.config),
+        app,
+        limits,
+        stopped(stop.clone()),
+    );
+    let webhooks = serve_admission(&product, admission, stopped(stop));
+    tokio::join!(main, webhooks);
+    workers.stop(JOBS_GRACE).await;
+    product.registry.close().await;
+    tracing::info!("stopped");
     Ok(())
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; choose another with --listen"))
+fn url(args: &Serve, tls: bool, address: SocketAddr) -> String {
+    match &args.external_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("{}://{address}", if tls { "https" } else { "http" }),
+    }
 }
 
-async fn open_database(args: &Serve, home: &Home, clock: Arc<dyn Clock>) -> Result<Database> {
+async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another with {option}"))
+}
+
+async fn open(args: &Serve, home: &Home, url: &str) -> Result<Product> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = match &args.database_url {
         Some(url) => DatabaseConfig::postgres(url),
         None => DatabaseConfig::sqlite(home.join("sealock.db")),
     };
-    Ok(Database::open(config, clock).await?)
+    let database = Database::open(config, clock.clone()).await?;
+    let registry = Registry::open(Config {
+        database: database.clone(),
+        blobs: BlobStore::open(&home.join("blobs"), Arc::new(RealDisk))?,
+        snapshots: SnapshotStore::open(&home.join("advisories"))?,
+        master_key: keys::master_key(home, args.master_key_file.as_deref())?,
+        external_url: url.to_owned(),
+        inspectors: None,
+        inspect_while_receiving: !args.inspect_later,
+        door_wait: DOOR_WAIT,
+    })
+    .await?;
+    let key = TokenKey::from_pkcs8(&registry.product_keys().token().to_pkcs8())?;
+    let random = Arc::new(SystemRandomness);
+    // The service's name stands in every token; it must not change with the address.
+    let tokens = Tokens::new("sealock", &key, &[], clock, random.clone());
+    let accounts = Authenticator::new(database.clone(), tokens, random)?;
+    let front = Arc::new(Front {
+        external_url: args.external_url.as_ref().map(|_| url.to_owned()),
+        trusted_proxies: args.trusted_proxies.clone(),
+    });
+    Ok(Product { registry, database, accounts, front })
 }
 
-async fn open_registry(
-    args: &Serve,
-    home: &Home,
-    database: Database,
-    external_url: String,
-) -> Result<Registry> {
-    let blobs = BlobStore::open(&home.join("blobs"), Arc::new(RealDisk))?;
-    let snapshots = sealock_advisories::SnapshotStore::open(&home.join("advisories"))?;
-    let config = sealock_registry::Config {
-        database,
-        blobs,
-        snapshots,
-        master_key: keys::master_key(home, args.master_key_file.as_deref())?,
-        external_url,
-        inspectors: None,
-        door_wait: sealock_registry::DOOR_WAIT,
+fn admission_tls(args: &Serve, home: &Home) -> Result<Tls> {
+    match (&args.admission_cert, &args.admission_key) {
+        (Some(chain), Some(key)) => tls::from_files(chain, key, args.admission_ca.as_deref()),
+        _ => tls::self_made(home, &args.admission_hosts),
+    }
+}
+
+/// Registry and APIs on one listener.
+fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Router {
+    let gatekeeper = Gatekeeper::new(product.front.clone(), product.accounts.clone());
+    let registry = product.registry.clone();
+    let egress = match args.egress_hosts.is_empty() {
+        true => EgressPolicy::public_only(),
+        false => EgressPolicy::with_hosts(args.egress_hosts.iter().cloned()),
     };
-    Ok(Registry::open(config).await?)
+    let own = sealock_api_sealock::Face {
+        registry: registry.clone(),
+        gatekeeper: gatekeeper.clone(),
+        accounts: product.accounts.clone(),
+        egress,
+        admission_ca: admission_ca.map(Arc::from),
+    };
+    let app = sealock_api_distribution::router(registry.clone(), gatekeeper.clone())
+        .merge(sealock_api_sealock::router(own))
+        .merge(sealock_api_harbor::router(registry, gatekeeper))
+        .merge(health::router(product.database.clone()));
+    sealock_http::around(app, product.front.clone())
+}
+
+async fn serve_admission(
+    product: &Product,
+    admission: Option<(TcpListener, Tls)>,
+    stop: impl Future<Output = ()>,
+) {
+    let Some((listener, tls)) = admission else { return };
+    let app = sealock_api_admission::router(product.registry.clone(), product.front.clone())
+        .merge(health::router(product.database.clone()));
+    let app = sealock_http::around(app, product.front.clone());
+    sealock_http::serve(listener, Some(tls.config), app, ListenerLimits::default(), stop).await;
+}
+
+/// Becomes true on SIGTERM or SIGINT.
+fn stop_signal() -> watch::Receiver<bool> {
+    let (say, hear) = watch::channel(false);
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            _ => {
+                tracing::error!("signals cannot be heard; end the server with SIGKILL");
+                std::future::pending::<()>().await;
+            }
+        }
+        tracing::info!("stopping; requests under way may end");
+        let _ = say.send(true);
+    });
+    hear
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone: that is a stop, too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
