@@ -12,7 +12,13 @@ use sealock_metadata::{
 };
 use sealock_oci::Digest;
 use serde_json::{Map, Value};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::mpsc;
 
 /// Who acts when nobody asked.
@@ -23,6 +29,9 @@ const WAITING_PULLS: usize = 8_192;
 const PULLS_AT_ONCE: usize = 2_000;
 /// How long a pull waits to be written.
 const PULL_DELAY: Duration = Duration::from_millis(800);
+/// How long a flush waits at most, and between two looks.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 
 /// An event that takes shape.
 #[derive(Debug, Clone)]
@@ -150,22 +159,35 @@ impl Event {
 pub(crate) struct PullLog {
     sender: mpsc::Sender<Event>,
     database: Database,
+    /// Pulls that were taken and are not written yet.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl PullLog {
     /// Starts the writer; it ends when the log is dropped, after writing what it holds.
     pub(crate) fn start(database: Database) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_PULLS);
-        tokio::spawn(write_pulls(database.clone(), receiver));
-        Self { sender, database }
+        let waiting = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(write_pulls(database.clone(), receiver, waiting.clone()));
+        Self { sender, database, waiting }
+    }
+
+    /// Waits until the pulls taken so far are written, for a bounded time.
+    pub(crate) async fn flush(&self) {
+        let deadline = tokio::time::Instant::now() + FLUSH_LIMIT;
+        while self.waiting.load(Ordering::Acquire) > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(FLUSH_PAUSE).await;
+        }
     }
 
     /// Takes a pull. Waits for the database only when thousands wait already.
     pub(crate) async fn take(&self, event: Event) -> Result<()> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
         if let Err(
             mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event),
         ) = self.sender.try_send(event)
         {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
             let mut tx = self.database.write().await?;
             event.record(&mut tx).await?;
             tx.commit().await?;
@@ -174,7 +196,11 @@ impl PullLog {
     }
 }
 
-async fn write_pulls(database: Database, mut receiver: mpsc::Receiver<Event>) {
+async fn write_pulls(
+    database: Database,
+    mut receiver: mpsc::Receiver<Event>,
+    waiting: Arc<AtomicUsize>,
+) {
     let mut batch: Vec<Event> = Vec::new();
     while receiver.recv_many(&mut batch, PULLS_AT_ONCE).await > 0 {
         if batch.len() < PULLS_AT_ONCE {
@@ -187,6 +213,7 @@ async fn write_pulls(database: Database, mut receiver: mpsc::Receiver<Event>) {
         if let Err(error) = write_batch(&database, &batch).await {
             tracing::error!(%error, pulls = batch.len(), "pulls could not be written to the audit log");
         }
+        waiting.fetch_sub(batch.len(), Ordering::AcqRel);
         batch.clear();
     }
 }

@@ -36,6 +36,8 @@ pub struct Config {
     pub external_url: String,
     /// Most layers that are read at a time; none for one per processor.
     pub inspectors: Option<NonZeroUsize>,
+    /// Read layers while they are received; else a job reads them after the push.
+    pub inspect_while_receiving: bool,
     /// How long a door waits for facts that are still being made.
     pub door_wait: Duration,
 }
@@ -52,6 +54,7 @@ struct Inner {
     blobs: BlobStore,
     snapshots: Arc<SnapshotStore>,
     external_url: String,
+    inspect_while_receiving: bool,
     door_wait: Duration,
     keys: ProductKeys,
     inspections: Inspections,
@@ -81,6 +84,7 @@ impl Registry {
                 snapshots: Arc::new(config.snapshots),
                 keys,
                 external_url: config.external_url.trim_end_matches('/').to_owned(),
+                inspect_while_receiving: config.inspect_while_receiving,
                 door_wait: config.door_wait,
                 inspections: Inspections::new(places.max(2)),
                 flights: Flights::default(),
@@ -138,6 +142,16 @@ impl Registry {
 
     pub(crate) fn pulls(&self) -> &PullLog {
         &self.inner.pulls
+    }
+
+    /// Whether inspectors ride along with uploads.
+    pub(crate) fn inspects_while_receiving(&self) -> bool {
+        self.inner.inspect_while_receiving
+    }
+
+    /// Writes what is still held in memory: the last allowed pulls. Before the process ends.
+    pub async fn close(&self) {
+        self.pulls().flush().await;
     }
 
     pub(crate) fn door_wait(&self) -> Duration {

@@ -236,7 +236,8 @@ impl Registry {
                     format!("a blob has at most {MAX_BLOB_BYTES} bytes"),
                 ));
             }
-            if ride.is_none() && writer.received() == 0 && may_be_layer(&bytes) {
+            let begins = ride.is_none() && writer.received() == 0;
+            if begins && self.inspects_while_receiving() && may_be_layer(&bytes) {
                 ride = Ride::start(self.inspections().places(), self.layer_inspector());
             }
             if let Some(ride) = &mut ride {

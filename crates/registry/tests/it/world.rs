@@ -194,6 +194,7 @@ async fn open(database: &TestDatabase, folder: &std::path::Path, master: &str) -
         master_key: MasterKey::from_text(master).unwrap(),
         external_url: "https://registry.example.com".to_owned(),
         inspectors: None,
+        inspect_while_receiving: true,
         door_wait: Duration::from_secs(20),
     })
     .await
