@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
-use sealock_auth::{IssuedToken, Login, Scope};
+use sealock_auth::{Caller, IssuedToken, Login, Scope};
 use sealock_http::{Gatekeeper, HttpError, Result, read_limited};
 use sealock_oci::ErrorCode;
 use serde_json::{Value, json};
@@ -36,8 +36,8 @@ pub(crate) async fn post(State(face): State<Face>, request: Request) -> Response
 async fn by_header(face: &Face, parts: &Parts) -> Result<Response> {
     let query = Query::parse(parts.uri.query())?;
     check_service(face, &query)?;
-    let (_, login) = face.gatekeeper.identify(parts).await?;
-    let issued = issue(face, &login, &query).await?;
+    let who = face.gatekeeper.identify(parts).await?;
+    let issued = issue(face, &who, &query).await?;
     answer(json!({
         "token": issued.token.expose(),
         "access_token": issued.token.expose(),
@@ -58,8 +58,8 @@ async fn by_form(face: &Face, parts: &Parts, body: Body) -> Result<Response> {
         return Err(invalid("username and password are wanted"));
     };
     check_service(face, &form)?;
-    let (_, login) = face.gatekeeper.login(parts, name, &password.into()).await?;
-    let issued = issue(face, &login, &form).await?;
+    let who = face.gatekeeper.login(parts, name, &password.into()).await?;
+    let issued = issue(face, &who, &form).await?;
     let scope: Vec<String> = issued
         .access
         .iter()
@@ -74,8 +74,12 @@ async fn by_form(face: &Face, parts: &Parts, body: Body) -> Result<Response> {
     }))
 }
 
-async fn issue(face: &Face, login: &Login, query: &Query) -> Result<IssuedToken> {
-    face.gatekeeper.issue(login, &Scope::parse_all(query.all("scope"))).await
+async fn issue(
+    face: &Face,
+    (caller, login): &(Caller, Login),
+    query: &Query,
+) -> Result<IssuedToken> {
+    face.gatekeeper.issue(caller, login, &Scope::parse_all(query.all("scope"))).await
 }
 
 fn check_service(face: &Face, query: &Query) -> Result<()> {

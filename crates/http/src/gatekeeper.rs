@@ -1,22 +1,26 @@
 use crate::{Credentials, Front, HttpError, RequestId, Result, bearer_challenge};
 use http::{HeaderValue, StatusCode, header, request::Parts};
-use sealock_auth::{Authenticator, Caller, IssuedToken, Login, Principal, Scope, SecretString};
+use sealock_auth::{
+    AuthError, Authenticator, Caller, IssuedToken, Login, Principal, Scope, SecretString,
+};
+use sealock_registry::Registry;
 use std::sync::Arc;
 
 /// Longest `User-Agent` that is kept, in characters.
 const MAX_USER_AGENT_CHARS: usize = 256;
 
 /// Says who a request comes from, for every face. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Gatekeeper {
     front: Arc<Front>,
     authenticator: Authenticator,
+    registry: Registry,
 }
 
 impl Gatekeeper {
-    /// Puts it together.
-    pub fn new(front: Arc<Front>, authenticator: Authenticator) -> Self {
-        Self { front, authenticator }
+    /// Puts it together. The registry keeps the record of log-ins.
+    pub fn new(front: Arc<Front>, authenticator: Authenticator, registry: Registry) -> Self {
+        Self { front, authenticator, registry }
     }
 
     /// How clients see this server.
@@ -61,14 +65,29 @@ impl Gatekeeper {
         secret: &SecretString,
     ) -> Result<(Caller, Login)> {
         let mut caller = self.stranger(parts);
-        let login = self.authenticator.login(name, secret).await?;
+        let login = match self.authenticator.login(name, secret).await {
+            Ok(login) => login,
+            Err(error) => {
+                if matches!(error, AuthError::BadCredentials) {
+                    self.registry.log_refused_login(&caller, name).await?;
+                }
+                return Err(error.into());
+            }
+        };
         caller.principal = login.principal.clone();
         Ok((caller, login))
     }
 
     /// A token for what of the scopes the holder of this login may do.
-    pub async fn issue(&self, login: &Login, scopes: &[Scope]) -> Result<IssuedToken> {
-        Ok(self.authenticator.issue(login, scopes).await?)
+    pub async fn issue(
+        &self,
+        caller: &Caller,
+        login: &Login,
+        scopes: &[Scope],
+    ) -> Result<IssuedToken> {
+        let issued = self.authenticator.issue(login, scopes).await?;
+        self.registry.log_login(caller).await?;
+        Ok(issued)
     }
 
     /// Adds to a 401 what the client needs to authenticate with the token service. `problem` is what

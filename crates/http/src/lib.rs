@@ -9,6 +9,8 @@ mod gatekeeper;
 mod layers;
 mod paging;
 mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use body::read_limited;
 pub use credentials::Credentials;

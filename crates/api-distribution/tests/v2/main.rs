@@ -1,0 +1,11 @@
+//! `/v2/` through a real socket, on a real registry; one module for each part of the URL.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod base;
+mod blobs;
+mod lists;
+mod manifests;
+mod uploads;
