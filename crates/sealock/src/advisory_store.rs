@@ -76,7 +76,8 @@ pub(crate) async fn update(args: Update) -> Result<Value> {
     let paths = sealock_advisories::download(&download, scratch.path()).await?;
     let source = args.base.host_str().unwrap_or("download").to_owned();
     let coverage = CoverageStatement { default: Coverage::Full, ..CoverageStatement::default() };
-    publish(ImportRequest { source, paths, coverage, force: args.force, ..Default::default() }).await
+    publish(ImportRequest { source, paths, coverage, force: args.force, ..Default::default() })
+        .await
 }
 
 async fn publish(request: ImportRequest) -> Result<Value> {

@@ -40,7 +40,12 @@ impl Client {
         Ok(Self { http: builder.build()?, base: global.url.clone(), user })
     }
 
-    fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<RequestBuilder> {
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder> {
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| anyhow::anyhow!("{} cannot be the address of a server", self.base))?
@@ -143,7 +148,9 @@ async fn refusal(response: Response) -> anyhow::Error {
         lines.push(format!("the server answered {status}"));
     }
     if status.as_u16() == 401 {
-        lines.push("Log in with `docker login` or set SEALOCK_USER and SEALOCK_PASSWORD.".to_owned());
+        lines.push(
+            "Log in with `docker login` or set SEALOCK_USER and SEALOCK_PASSWORD.".to_owned(),
+        );
     }
     Failure::from_status(status.as_u16(), lines.join("\n"))
 }

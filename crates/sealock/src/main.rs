@@ -56,9 +56,9 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Scan(args) => scan::scan(&global, args).await,
         Command::Sbom(args) => scan::sbom(&global, args).await,
-        Command::Policy(
-            command @ (policy::Command::Validate { .. } | policy::Command::Schema),
-        ) => policy::offline(global.output, command),
+        Command::Policy(command @ (policy::Command::Validate { .. } | policy::Command::Schema)) => {
+            policy::offline(global.output, command)
+        }
         Command::Policy(command) => policy::run(&context()?, command).await,
         Command::Show(args) => artifact::show(&context()?, args).await,
         Command::Verify(args) => artifact::verify(&context()?, args).await,

@@ -85,7 +85,8 @@ fn an_absent_server_is_named_with_what_to_do() {
 
 #[test]
 fn a_policy_is_checked_without_a_server() {
-    let policy = "apiVersion: sealock/v1\nkind: Policy\nname: p\nrules:\n  - name: s\n    signed: {}\n";
+    let policy =
+        "apiVersion: sealock/v1\nkind: Policy\nname: p\nrules:\n  - name: s\n    signed: {}\n";
     let output = run(&["policy", "validate", "-"], policy);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let output = run(&["policy", "validate", "-"], &policy.replace("signed", "singed"));

@@ -61,7 +61,6 @@ pub(crate) struct Update {
     pub(crate) local: bool,
 }
 
-
 const REPORT: &[output::Column] = &[
     ("records", "/records"),
     ("withdrawn", "/withdrawn"),

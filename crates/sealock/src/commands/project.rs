@@ -144,12 +144,8 @@ const KEY: &[output::Column] = &[
     ("compromised", "/compromised_at"),
 ];
 const MEMBER: &[output::Column] = &[("user", "/user"), ("role", "/role")];
-const ROBOT: &[output::Column] = &[
-    ("name", "/name"),
-    ("secret", "/secret"),
-    ("rights", "/rights"),
-    ("expires", "/expires_at"),
-];
+const ROBOT: &[output::Column] =
+    &[("name", "/name"), ("secret", "/secret"), ("rights", "/rights"), ("expires", "/expires_at")];
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     let (client, format) = (&context.client, context.format);
@@ -162,8 +158,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::List => output::list(format, &client.list("projects", &[]).await?, PROJECT),
         Command::Repositories { project } => {
             let items = client.list(&format!("projects/{project}/repositories"), &[]).await?;
-            let columns =
-                [("repository", "/name"), ("artifacts", "/artifacts"), ("tags", "/tags")];
+            let columns = [("repository", "/name"), ("artifacts", "/artifacts"), ("tags", "/tags")];
             output::list(format, &items, &columns)
         }
         Command::Key(command) => key(context, command).await,
@@ -177,7 +172,8 @@ async fn key(context: &Context, command: Key) -> Result<()> {
     match command {
         Key::Add { project, name, file } => {
             let body = json!({"name": name, "pem": files::read_text(&file)?});
-            let key = client.write(Method::POST, &format!("projects/{project}/keys"), &body).await?;
+            let key =
+                client.write(Method::POST, &format!("projects/{project}/keys"), &body).await?;
             output::object(format, &key, KEY)
         }
         Key::List { project } => {

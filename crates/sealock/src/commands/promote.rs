@@ -6,8 +6,10 @@ use serde_json::json;
 
 /// Copy an image into a higher tier, if the gate allows it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: sealock promote sandbox/app:1.0 release/app:1.0\nExit code 3: refused; \
-the reasons are printed.")]
+#[command(
+    after_help = "Example: sealock promote sandbox/app:1.0 release/app:1.0\nExit code 3: refused; \
+the reasons are printed."
+)]
 pub(crate) struct Promote {
     /// What: project/repository[:tag][@digest].
     image: String,

@@ -81,7 +81,8 @@ pub(crate) async fn eradicate(context: &Context, args: Eradicate) -> Result<()> 
     if context.format == output::Format::Json {
         return output::json(&report);
     }
-    let part = |name: &str| report.get(name).and_then(|v| v.as_array()).cloned().unwrap_or_default();
+    let part =
+        |name: &str| report.get(name).and_then(|v| v.as_array()).cloned().unwrap_or_default();
     let deleted = part("deleted");
     output::line(
         context.format,

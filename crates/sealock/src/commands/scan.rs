@@ -1,7 +1,5 @@
 use super::Context;
-use crate::{
-    advisory_store, cli::Global, client::Client, failure::Failure, output, target,
-};
+use crate::{advisory_store, cli::Global, client::Client, failure::Failure, output, target};
 use anyhow::Result;
 use sealock_facts::{Completeness, Coverage, Finding, ImageContents, Severity};
 use sealock_sbom::SbomSubject;
@@ -10,10 +8,12 @@ use std::path::PathBuf;
 
 /// Find vulnerable components.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A TARGET that exists here as a folder or file is read here, without a server: an OCI layout \
+#[command(
+    after_help = "A TARGET that exists here as a folder or file is read here, without a server: an OCI layout \
 (oci:DIR[:REF]), an image archive, or a root filesystem (dir:DIR). Anything else is an image on the \
 server: project/repository[:tag][@digest].\n\nExit code 3: a finding at or above --fail-on, or contents that \
-could not be read whole.")]
+could not be read whole."
+)]
 pub(crate) struct Scan {
     #[command(flatten)]
     target: Target,
@@ -131,7 +131,9 @@ fn local_findings(
     let mut remarks = Vec::new();
     if let Completeness::Partial { reasons } = &contents.completeness {
         remarks.extend(
-            reasons.iter().map(|reason| format!("not read whole: {}: {}", reason.code, reason.detail)),
+            reasons
+                .iter()
+                .map(|reason| format!("not read whole: {}: {}", reason.code, reason.detail)),
         );
     }
     remarks.extend(coverage_remarks(&index, contents));

@@ -7,8 +7,10 @@ use std::{
 
 /// Run the server.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The first start makes keys, the public project `library` and an administrator, whose password \
-is printed once, or taken from SEALOCK_ADMIN_PASSWORD. Everything lies in the data directory.")]
+#[command(
+    after_help = "The first start makes keys, the public project `library` and an administrator, whose password \
+is printed once, or taken from SEALOCK_ADMIN_PASSWORD. Everything lies in the data directory."
+)]
 pub(crate) struct Serve {
     /// Folder for blobs, keys, advisories and the embedded database.
     #[arg(long, env = "SEALOCK_DATA_DIR", default_value = "sealock-data")]

@@ -28,10 +28,9 @@ impl Home {
             .with_context(|| format!("cannot write in {}", path.display()))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => bail!(
-                "another sealock uses {}; stop it or give another --data-dir",
-                path.display()
-            ),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                bail!("another sealock uses {}; stop it or give another --data-dir", path.display())
+            }
             Err(std::fs::TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }

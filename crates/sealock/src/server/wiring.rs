@@ -39,7 +39,10 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     let product = open(&args, &home, &url).await?;
     let admission = match args.no_admission {
         true => None,
-        false => Some((bind(args.admission_listen, "--admission-listen").await?, admission_tls(&args, &home)?)),
+        false => Some((
+            bind(args.admission_listen, "--admission-listen").await?,
+            admission_tls(&args, &home)?,
+        )),
     };
     let welcome = first_start::prepare(&product.database, &product.accounts).await?;
     let workers = product.registry.jobs().start(WORKERS).await?;
@@ -117,8 +120,9 @@ fn admission_tls(args: &Serve, home: &Home) -> Result<Tls> {
 
 /// Registry and APIs on one listener.
 fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Router {
-    let gatekeeper = Gatekeeper::new(product.front.clone(), product.accounts.clone());
     let registry = product.registry.clone();
+    let gatekeeper =
+        Gatekeeper::new(product.front.clone(), product.accounts.clone(), registry.clone());
     let egress = match args.egress_hosts.is_empty() {
         true => EgressPolicy::public_only(),
         false => EgressPolicy::with_hosts(args.egress_hosts.iter().cloned()),
