@@ -120,15 +120,15 @@ async fn sha512_when_it_is_announced() {
 async fn mounts_show_nothing_that_the_caller_may_not_read() {
     let api = Api::new().await;
     api.stand.project("mine", false).await;
-    for user in ["dana", "eve"] {
+    for (user, project) in [("dana", "team"), ("eve", "mine")] {
         api.stand.user(user).await;
-        api.stand.member("mine", user, Role::Developer).await;
+        api.stand.member(project, user, Role::Developer).await;
     }
-    api.stand.member("team", "dana", Role::Developer).await;
     api.push("team/app", "v1", "content").await;
     let digest = Digest::sha256(b"layer content");
     let mount = |user: &'static str, query: String| {
-        api.by(user, Method::POST, &format!("/v2/mine/{user}/blobs/uploads/?{query}")).send()
+        let name = if user == "eve" { "mine/eve" } else { "team/dana" };
+        api.by(user, Method::POST, &format!("/v2/{name}/blobs/uploads/?{query}")).send()
     };
     let missing = Digest::sha256(b"never pushed");
     for query in [format!("mount={digest}&from=team/app"), format!("mount={digest}")] {
@@ -141,7 +141,7 @@ async fn mounts_show_nothing_that_the_caller_may_not_read() {
         assert_eq!(head.status(), 404);
         let mounted = mount("dana", query.clone()).await.unwrap();
         assert_eq!(mounted.status(), 201, "{query}");
-        assert_eq!(header(&mounted, "location"), format!("/v2/mine/dana/blobs/{digest}"));
+        assert_eq!(header(&mounted, "location"), format!("/v2/team/dana/blobs/{digest}"));
     }
     let wrong = mount("eve", "mount=sha256:00&from=team/app".to_owned()).await.unwrap();
     assert_eq!(error(wrong).await, (400, "DIGEST_INVALID".into()));
