@@ -48,6 +48,7 @@ impl Stand {
             master_key: MasterKey::generate().expect("a master key"),
             external_url: "http://registry.test".to_owned(),
             inspectors: None,
+            inspect_while_receiving: true,
             door_wait: Duration::from_secs(5),
         })
         .await
