@@ -12,14 +12,24 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sealock_http::{HttpError, Result, read_limited};
 use sealock_oci::{ErrorCode, MAX_MANIFEST_BYTES, Reference};
-use sealock_registry::{Kind, MAX_TAGS, ManifestPush};
+use sealock_registry::{Kind, MAX_TAGS, ManifestPush, PulledManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
-/// `GET` and `HEAD /v2/<name>/manifests/<tag or digest>`
+/// `GET /v2/<name>/manifests/<tag or digest>`
 pub(crate) async fn get(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
     let pulled = asked.registry.get_manifest(asked.caller, asked.name, reference).await?;
+    answer(&asked, pulled)
+}
+
+/// `HEAD /v2/<name>/manifests/<tag or digest>`: the same answer, and no pull.
+pub(crate) async fn head(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
+    let pulled = asked.registry.head_manifest(asked.caller, asked.name, reference).await?;
+    answer(&asked, pulled)
+}
+
+fn answer(asked: &Asked<'_>, pulled: PulledManifest) -> Result<Response> {
     let mut headers = HeaderMap::from_iter([
         (header::ETAG, etag(&pulled.digest)),
         (CONTENT_DIGEST, value(pulled.digest.to_string())?),
@@ -89,7 +99,7 @@ async fn check_conditions(asked: &Asked<'_>, reference: &Reference) -> Result<()
     if !is_conditional(asked.headers) {
         return Ok(());
     }
-    let current = match asked.registry.get_manifest(asked.caller, asked.name, reference).await {
+    let current = match asked.registry.head_manifest(asked.caller, asked.name, reference).await {
         Ok(pulled) => Some(pulled.digest),
         Err(error) if error.kind() == Kind::NotFound => None,
         Err(error) => return Err(error.into()),

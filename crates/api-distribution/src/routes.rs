@@ -92,7 +92,8 @@ async fn answer(
     let asked =
         Asked { registry: &face.registry, caller, name, headers: &parts.headers, query: &query };
     match (thing, parts.method.as_str()) {
-        (Thing::Manifest(reference), "GET" | "HEAD") => manifests::get(asked, reference).await,
+        (Thing::Manifest(reference), "GET") => manifests::get(asked, reference).await,
+        (Thing::Manifest(reference), "HEAD") => manifests::head(asked, reference).await,
         (Thing::Manifest(reference), "PUT") => manifests::put(asked, reference, body).await,
         (Thing::Manifest(reference), "DELETE") => manifests::delete(asked, reference).await,
         (Thing::Manifest(_), _) => Err(wrong_method("GET, HEAD, PUT, DELETE")),

@@ -7,6 +7,7 @@ use sealock_metadata::{
     self as metadata, Tx,
     policies::{Policy as PolicyRow, PolicyScope},
     projects::Project,
+    verdicts::Revisions,
 };
 use sealock_oci::{Digest, ErrorCode};
 use sealock_policy::{AppliedPolicy, PolicyDocument, PolicyError, Scope as DocumentScope};
@@ -47,16 +48,26 @@ pub struct PolicyText {
     pub created_at: jiff::Timestamp,
 }
 
-/// Parsed documents by row: a row never changes.
-pub(crate) struct PolicyCache(moka::sync::Cache<i64, Arc<PolicyDocument>>);
+/// The documents of a project at a revision: project, its revision, the system's.
+type Revision = (i64, i64, i64);
+
+/// Parsed documents by row, which never changes, and what applies to a project by the revisions
+/// that every change counts in. The revisions themselves are read each time (decision D4).
+pub(crate) struct PolicyCache {
+    documents: moka::sync::Cache<i64, Arc<PolicyDocument>>,
+    applied: moka::sync::Cache<Revision, Arc<Vec<AppliedPolicy>>>,
+}
 
 impl PolicyCache {
     pub(crate) fn new() -> Self {
-        Self(moka::sync::Cache::new(CACHED_DOCUMENTS))
+        Self {
+            documents: moka::sync::Cache::new(CACHED_DOCUMENTS),
+            applied: moka::sync::Cache::new(CACHED_DOCUMENTS),
+        }
     }
 
     fn parse(&self, row: &PolicyRow) -> Result<Arc<PolicyDocument>> {
-        if let Some(document) = self.0.get(&row.id) {
+        if let Some(document) = self.documents.get(&row.id) {
             return Ok(document);
         }
         let text = row.document.as_deref().unwrap_or_default();
@@ -64,7 +75,7 @@ impl PolicyCache {
             Error::internal(format!("the stored policy {} does not parse: {error}", row.id))
         })?;
         let document = Arc::new(document);
-        self.0.insert(row.id, document.clone());
+        self.documents.insert(row.id, document.clone());
         Ok(document)
     }
 }
@@ -93,6 +104,22 @@ impl Registry {
             });
         }
         applied.extend(cluster.into_iter().flat_map(|cluster| cluster.policies.iter().cloned()));
+        Ok(applied)
+    }
+
+    /// The documents that apply to a project at revisions that were just read.
+    pub(crate) async fn policies_at(
+        &self,
+        tx: &mut Tx,
+        project: &Project,
+        revisions: Revisions,
+    ) -> Result<Arc<Vec<AppliedPolicy>>> {
+        let key = (project.id, revisions.policy, revisions.system);
+        if let Some(applied) = self.policy_cache().applied.get(&key) {
+            return Ok(applied);
+        }
+        let applied = Arc::new(self.policies_of(tx, project, None).await?);
+        self.policy_cache().applied.insert(key, applied.clone());
         Ok(applied)
     }
 

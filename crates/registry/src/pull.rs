@@ -14,6 +14,7 @@ use sealock_metadata::{
     self as metadata, Tx,
     blobs::Blob,
     manifests::{Manifest as ManifestRow, Stored},
+    projects::Project,
 };
 use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName};
 
@@ -43,8 +44,7 @@ pub struct BlobInfo {
 }
 
 impl Registry {
-    /// A manifest by tag or digest, through the pull door. The same for GET and HEAD: a client that
-    /// sees a HEAD succeed can rely on the GET.
+    /// A manifest by tag or digest, through the pull door, recorded as a pull.
     ///
     /// Whoever may push to the repository may read its manifests whatever the verdict (decision
     /// D10), unless they are quarantined.
@@ -54,13 +54,39 @@ impl Registry {
         name: &RepositoryName,
         reference: &Reference,
     ) -> Result<PulledManifest> {
+        let (project, pulled) = self.read_manifest(caller, name, reference).await?;
+        let mut event =
+            Event::new(caller, "pull").at((&project, name.as_str())).digest(&pulled.digest);
+        if let Reference::Tag(tag) = reference {
+            event = event.tag(tag.as_str());
+        }
+        self.log_pull(event).await?;
+        Ok(pulled)
+    }
+
+    /// The same answer as [`Registry::get_manifest`] gives, for a client that only looks: it is
+    /// refused and recorded alike, and recorded as no pull when it is not.
+    pub async fn head_manifest(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<PulledManifest> {
+        Ok(self.read_manifest(caller, name, reference).await?.1)
+    }
+
+    async fn read_manifest(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(Project, PulledManifest)> {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
         let repository_id = scope.repository()?.id;
         let stored = load(&mut tx, repository_id, reference).await?;
         let question = self.pull_question(caller, Some(reference));
-        let judged = self.verdict(&mut tx, &scope, &stored.manifest, &question).await?;
-        let judged = match judged {
+        let judged = match self.verdict(&mut tx, &scope, &stored.manifest, &question).await? {
             Some(judged) => judged,
             None => {
                 drop(tx);
@@ -68,30 +94,22 @@ impl Registry {
             }
         };
         let digest = stored.manifest.digest;
-        let mut warnings = Vec::new();
-        match judged.verdict.action {
-            Action::Allow => {}
-            Action::Warn => warnings = judged.words(),
-            Action::Hold | Action::Deny if may_examine(caller, &scope, &judged) => {
-                warnings = judged.words();
-            }
+        let warnings = match judged.verdict.action {
+            Action::Allow => Vec::new(),
+            Action::Warn => judged.words(),
+            Action::Hold | Action::Deny if may_examine(caller, &scope, &judged) => judged.words(),
             Action::Hold | Action::Deny => {
                 let place = (&scope.project, scope.name.as_str());
                 return Err(self.refuse(caller, place, digest, Door::Pull, judged).await);
             }
-        }
-        let mut event =
-            Event::new(caller, "pull").at((&scope.project, scope.name.as_str())).digest(&digest);
-        if let Reference::Tag(tag) = reference {
-            event = event.tag(tag.as_str());
-        }
-        self.log_pull(event).await?;
-        Ok(PulledManifest {
+        };
+        let pulled = PulledManifest {
             digest,
             media_type: stored.manifest.media_type,
             payload: stored.payload.into(),
             warnings,
-        })
+        };
+        Ok((scope.project, pulled))
     }
 
     /// Whether a blob is in a repository that the caller may read, and how large it is.

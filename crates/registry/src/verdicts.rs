@@ -32,7 +32,7 @@ impl Registry {
             verdict: stored.verdict,
             input: (stored.input_digest, None),
         };
-        self.with_access(tx, scope, question, judged).await
+        self.with_access(tx, scope, question, stored.revisions, judged).await
     }
 
     /// Adds what policies say about who asks. None when that alone refuses: the refusal then needs
@@ -42,10 +42,11 @@ impl Registry {
         tx: &mut Tx,
         scope: &Scope,
         question: &Question,
+        revisions: Revisions,
         judged: Judged,
     ) -> Result<Option<Judged>> {
         let Some(request) = &question.request else { return Ok(Some(judged)) };
-        let policies = self.policies_of(tx, &scope.project, question.cluster.as_ref()).await?;
+        let policies = self.policies_at(tx, &scope.project, revisions).await?;
         let subject = subject(&scope.project, scope.name.as_str());
         let access = evaluate_access(question.door, &subject, &policies, request);
         Ok(access.is_open().then_some(judged))

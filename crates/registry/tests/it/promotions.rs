@@ -19,7 +19,7 @@ use serde_json::json;
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
 const DPKG: (&str, &str) = (
     "var/lib/dpkg/status",
-    "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\n\n",
+    "Package: sealed-sample\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\n\n",
 );
 const HIGH: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N";
 
@@ -47,9 +47,9 @@ impl Story {
         story
     }
 
-    /// Imports an advisory about openssl below 3.0.9, fixed there unless `fixed` says otherwise.
+    /// Imports an advisory about the package below 3.0.9, fixed there unless `fixed` says otherwise.
     async fn advise(&self, id: &str, affected_from: &str) -> sealock_registry::AdvisoryImport {
-        let package = if affected_from == "0" { "other" } else { "openssl" };
+        let package = if affected_from == "0" { "other" } else { "sealed-sample" };
         let record = json!({
             "id": id, "modified": "2026-01-01T00:00:00Z", "published": "2026-01-01T00:00:00Z",
             "severity": [{"type": "CVSS_V3", "score": HIGH}],
