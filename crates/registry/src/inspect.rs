@@ -23,7 +23,7 @@ const MAX_KEPT_RIDES: usize = 256;
 /// Compression level of stored facts: fast, for they are written once and read a few times.
 const LEVEL: i32 = 3;
 /// Largest stored fact, expanded, in bytes; the inspector's own limits keep it far below.
-const MAX_FACT_BYTES: usize = 512 * 1024 * 1024;
+const MAX_FACT_BYTES: u64 = 512 * 1024 * 1024;
 
 /// An inspection that others can wait for. An error is told to all of them in words.
 type Running = Shared<BoxFuture<'static, Result<Arc<LayerContents>, String>>>;
@@ -267,6 +267,7 @@ pub(crate) fn pack<T: serde::Serialize>(fact: &T) -> Result<Vec<u8>> {
 /// A stored fact.
 pub(crate) fn unpack<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let reader = zstd::Decoder::new(bytes).map_err(Error::internal)?;
-    let reader = io::BufReader::new(reader.take(MAX_FACT_BYTES as u64));
-    serde_json::from_reader(reader).map_err(Error::internal)
+    let mut json = Vec::new();
+    reader.take(MAX_FACT_BYTES).read_to_end(&mut json).map_err(Error::internal)?;
+    serde_json::from_slice(&json).map_err(Error::internal)
 }
