@@ -2,6 +2,7 @@
 
 use crate::codec::{Read, Reader, Writer};
 use crate::record::Record;
+use crate::segment::RecordIds;
 use crate::severity::{Assessment, preferred};
 use jiff::Timestamp;
 use sealock_facts::Kev;
@@ -37,7 +38,7 @@ impl Ids {
     }
 
     /// Takes a record's ids in. A withdrawn record joins nothing: its aliases may have been wrong.
-    pub(crate) fn join(&mut self, record: &Record) {
+    pub(crate) fn join(&mut self, record: &RecordIds) {
         let own = self.number(&record.id);
         if record.withdrawn.is_some() {
             return;

@@ -3,8 +3,11 @@
 
 use crate::error::{AdvisoryError, Result};
 use crate::record::Record;
+use jiff::Timestamp;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 /// Longest line of a segment, in bytes. Importers accept smaller records than this.
@@ -46,14 +49,55 @@ impl SegmentWriter {
     }
 }
 
+/// What [`Union`] needs to know of a record, whole or in part.
+pub(crate) trait Identified: DeserializeOwned {
+    fn id(&self) -> &str;
+    fn modified(&self) -> Option<Timestamp>;
+}
+
+impl Identified for Record {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn modified(&self) -> Option<Timestamp> {
+        self.modified
+    }
+}
+
+/// The ids of a record; the rest is passed over.
+#[derive(Deserialize)]
+pub(crate) struct RecordIds {
+    pub(crate) id: String,
+    #[serde(default)]
+    modified: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) withdrawn: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) aliases: Vec<String>,
+    #[serde(default)]
+    pub(crate) upstream: Vec<String>,
+}
+
+impl Identified for RecordIds {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn modified(&self) -> Option<Timestamp> {
+        self.modified
+    }
+}
+
 /// Reads a segment back, record by record.
-pub(crate) struct SegmentReader {
+pub(crate) struct SegmentReader<T = Record> {
     path: PathBuf,
     lines: Box<dyn BufRead + Send>,
     line: Vec<u8>,
+    kind: PhantomData<T>,
 }
 
-impl SegmentReader {
+impl<T: DeserializeOwned> SegmentReader<T> {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let error = || AdvisoryError::file(path);
         let file = File::open(path).map_err(error())?;
@@ -62,10 +106,11 @@ impl SegmentReader {
             path: path.to_owned(),
             lines: Box::new(BufReader::with_capacity(1 << 18, decoder)),
             line: Vec::new(),
+            kind: PhantomData,
         })
     }
 
-    fn read(&mut self) -> io::Result<Option<Record>> {
+    fn read(&mut self) -> io::Result<Option<T>> {
         self.line.clear();
         if self.lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut self.line)? == 0 {
             return Ok(None);
@@ -74,8 +119,8 @@ impl SegmentReader {
     }
 }
 
-impl Iterator for SegmentReader {
-    type Item = Result<Record>;
+impl<T: DeserializeOwned> Iterator for SegmentReader<T> {
+    type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().map_err(AdvisoryError::file(&self.path)).transpose()
@@ -84,27 +129,27 @@ impl Iterator for SegmentReader {
 
 /// Several segments as one sequence sorted by id; of records with one id the newest comes, and of
 /// equally new ones that of the earlier segment.
-pub(crate) struct Union {
-    segments: Vec<SegmentReader>,
-    heads: Vec<Option<Record>>,
+pub(crate) struct Union<T = Record> {
+    segments: Vec<SegmentReader<T>>,
+    heads: Vec<Option<T>>,
 }
 
-impl Union {
-    pub(crate) fn new(mut segments: Vec<SegmentReader>) -> Result<Self> {
+impl<T: Identified> Union<T> {
+    pub(crate) fn new(mut segments: Vec<SegmentReader<T>>) -> Result<Self> {
         let heads = segments.iter_mut().map(|s| s.next().transpose()).collect::<Result<_>>()?;
         Ok(Self { segments, heads })
     }
 }
 
-impl Iterator for Union {
+impl<T: Identified> Iterator for Union<T> {
     /// The record and the number of its segment.
-    type Item = Result<(Record, usize)>;
+    type Item = Result<(T, usize)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let smallest = self.heads.iter().flatten().map(|r| r.id.clone()).min()?;
-        let mut best: Option<(Record, usize)> = None;
+        let smallest = self.heads.iter().flatten().map(T::id).min()?.to_owned();
+        let mut best: Option<(T, usize)> = None;
         for (at, head) in self.heads.iter_mut().enumerate() {
-            while head.as_ref().is_some_and(|r| r.id == smallest) {
+            while head.as_ref().is_some_and(|r| r.id() == smallest) {
                 let record = match self.segments[at].next().transpose() {
                     Ok(next) => std::mem::replace(head, next),
                     Err(e) => {
@@ -113,7 +158,7 @@ impl Iterator for Union {
                     }
                 };
                 let Some(record) = record else { break };
-                if best.as_ref().is_none_or(|(b, _)| record.modified > b.modified) {
+                if best.as_ref().is_none_or(|(b, _)| record.modified() > b.modified()) {
                     best = Some((record, at));
                 }
             }

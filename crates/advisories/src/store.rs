@@ -11,6 +11,7 @@ use crate::error::{AdvisoryError, Result};
 use crate::import::{Collected, Collector, ImportLimits, ImportReport, read_path};
 use crate::index::{BuildSource, Index, build};
 use crate::osv::parse_record;
+use crate::record::Record;
 use crate::segment::SegmentReader;
 use crate::starter;
 use jiff::Timestamp;
@@ -226,7 +227,7 @@ impl SnapshotStore {
         own.sort_by(|a, b| a.id.cmp(&b.id));
         let path = self.folder.join("sources").join(&held.segment);
         let mut own = own.into_iter();
-        for record in SegmentReader::open(&path)? {
+        for record in SegmentReader::<Record>::open(&path)? {
             if Some(record?) != own.next() {
                 return Ok(false);
             }
@@ -330,7 +331,9 @@ impl SnapshotStore {
     }
 
     fn feed_again(&self, old: &Source, into: &mut Collector) -> Result<()> {
-        for record in SegmentReader::open(&self.folder.join("sources").join(&old.segment))? {
+        for record in
+            SegmentReader::<Record>::open(&self.folder.join("sources").join(&old.segment))?
+        {
             into.record(&record?)?;
         }
         for (id, kev) in self.kev_of(old)? {
@@ -365,10 +368,9 @@ impl SnapshotStore {
                 let slot = kev.entry(id).or_insert_with(|| entry.clone());
                 *slot = entry.min(slot.clone());
             }
-            let path = self.folder.join("sources").join(&source.segment);
             sources.push(BuildSource {
                 name: name.clone(),
-                open: Box::new(move || SegmentReader::open(&path)),
+                segment: self.folder.join("sources").join(&source.segment),
                 coverage: source
                     .ecosystems
                     .iter()
@@ -470,7 +472,7 @@ pub(crate) fn index_of(
     let Collected { report, kev } = collector.finish(&segment, now)?;
     let source = BuildSource {
         name: "records".to_owned(),
-        open: Box::new(move || SegmentReader::open(&segment)),
+        segment,
         coverage: covered(statement, &report, BTreeMap::new())
             .into_iter()
             .map(|(e, c)| (e, (c.coverage, c.data_date)))

@@ -9,7 +9,7 @@ use crate::error::{AdvisoryError, Result};
 use crate::groups::{GroupData, Groups, Ids};
 use crate::range;
 use crate::record::{Affected, Record};
-use crate::segment::{SegmentReader, Union};
+use crate::segment::{Identified, RecordIds, SegmentReader, Union};
 use crate::severity::preferred;
 use crate::sorter::Sorter;
 use crate::version::Order;
@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 /// One source of records.
 pub(crate) struct BuildSource {
     pub(crate) name: String,
-    /// Opens the records anew; they are read twice.
-    pub(crate) open: Box<dyn Fn() -> Result<SegmentReader>>,
+    /// Where its records are; they are read twice.
+    pub(crate) segment: PathBuf,
     /// Coverage and data date per ecosystem, as far as stated.
     pub(crate) coverage: BTreeMap<String, (Coverage, Option<Timestamp>)>,
 }
@@ -51,11 +51,8 @@ pub(crate) fn build(
     kev: &BTreeMap<String, Kev>,
     folder: &Path,
 ) -> Result<(PathBuf, Digest)> {
-    let union = || -> Result<Union> {
-        Union::new(sources.iter().map(|s| (s.open)()).collect::<Result<_>>()?)
-    };
     let mut ids = Ids::default();
-    for item in union()? {
+    for item in union::<RecordIds>(sources)? {
         ids.join(&item?.0);
     }
     let groups = ids.into_groups();
@@ -68,7 +65,7 @@ pub(crate) fn build(
         counts: BTreeMap::new(),
         by_source: sources.iter().map(|s| (s.name.clone(), 0)).collect(),
     };
-    for item in union()? {
+    for item in union::<Record>(sources)? {
         let (record, source) = item?;
         builder.record(&record)?;
         if let Some(count) = builder.by_source.get_mut(&sources[source].name) {
@@ -86,6 +83,10 @@ pub(crate) fn build(
     };
     let meta = serde_json::to_vec(&meta).map_err(|e| AdvisoryError::input("index", e))?;
     assemble(&meta, [records, group_table, keys, id_table], folder)
+}
+
+fn union<T: Identified>(sources: &[BuildSource]) -> Result<Union<T>> {
+    Union::new(sources.iter().map(|s| SegmentReader::open(&s.segment)).collect::<Result<_>>()?)
 }
 
 struct Builder<'a> {
