@@ -23,6 +23,7 @@
 //! | GET `/projects/{project}/repositories` | | list of `{name, artifacts, tags}` |
 //! | GET, PUT, DELETE `/projects/{project}/policy` | YAML or JSON text | `{scope, name, revision, digest, text}` |
 //! | GET, PUT `/tiers/{tier}/policy`, `/policy/floor` | YAML or JSON text | the same |
+//! | GET `/projects/{project}/policy/history`, `/tiers/{tier}/policy/history`, `/policy/floor/history` | | list of the same, newest first |
 //! | POST `/policies/validate` | YAML or JSON text | `{valid: true}` or 422 with line and column |
 //! | GET `/policies/schema` | | JSON schema |
 //! | GET `/artifacts` | `repository=` | list of `{digest, kind, media_type, size, tags, pushed_at, pushed_by, state, facts}` |
@@ -34,7 +35,7 @@
 //! | POST `/promotions` | `{image, to: "project[/repository][:tag]"}` | 201 `{digest, image, decision, vsa, linked, left_behind}` or 412 |
 //! | GET `/promotions` | `project=`? | list |
 //! | GET, POST `/projects/{project}/waivers` | `{vulnerability, component?, repository?, digest?, reason, expires_at}` | list; 201 waiver |
-//! | POST `/projects/{project}/waivers/{id}/grant` `…/refuse` `…/revoke` | `{reason?}` | waiver |
+//! | POST `/projects/{project}/waivers/{id}/grant`, `/projects/{project}/waivers/{id}/refuse`, `/projects/{project}/waivers/{id}/revoke` | `{reason?}` | waiver |
 //! | GET `/quarantines`; PUT, DELETE `/quarantines/{digest}` | `{target: manifest\|blob, reason}` | list; quarantine; 204 |
 //! | POST `/eradications` | `{digest, reason}` | `{digest, deleted: [...], pulled: [...], admitted: [...]}` |
 //! | GET `/decisions` | `digest=`, `door=`, `project=` | list of `{id, door, repository, digest, action, actor, address, at, input_digest}` |

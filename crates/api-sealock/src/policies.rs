@@ -1,7 +1,7 @@
 //! Policy documents.
 
 use crate::{
-    face::{Face, Known, Path, bad, text_of},
+    face::{Face, Known, List, Paging, Path, Query, bad, list, text_of},
     schema,
 };
 use axum::{Json, body::Body, extract::State};
@@ -140,6 +140,46 @@ pub(crate) async fn put_floor_policy(
     body: Body,
 ) -> Result<Json<PolicyText>> {
     put(&face, &caller, PolicyTarget::Floor, body).await
+}
+
+/// Versions of a project's own policy, newest first.
+#[utoipa::path(get, path = "/projects/{project}/policy/history", tag = "policies",
+    params(("project" = String, Path), Paging),
+    responses((status = 200, body = List<schema::PolicyText>)))]
+pub(crate) async fn project_history(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(project): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<List<PolicyText>>> {
+    let target = PolicyTarget::Project(project);
+    Ok(list(face.registry.policy_history(&caller, &target, &paging.request()?).await?))
+}
+
+/// Versions of a tier's policy, newest first.
+#[utoipa::path(get, path = "/tiers/{tier}/policy/history", tag = "policies",
+    params(("tier" = schema::Tier, Path), Paging),
+    responses((status = 200, body = List<schema::PolicyText>)))]
+pub(crate) async fn tier_history(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(name): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<List<PolicyText>>> {
+    let target = PolicyTarget::Tier(tier(&name)?);
+    Ok(list(face.registry.policy_history(&caller, &target, &paging.request()?).await?))
+}
+
+/// Versions of the policy of the whole system, newest first.
+#[utoipa::path(get, path = "/policy/floor/history", tag = "policies", params(Paging),
+    responses((status = 200, body = List<schema::PolicyText>)))]
+pub(crate) async fn floor_history(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Query(paging): Query<Paging>,
+) -> Result<Json<List<PolicyText>>> {
+    let target = PolicyTarget::Floor;
+    Ok(list(face.registry.policy_history(&caller, &target, &paging.request()?).await?))
 }
 
 /// A policy that can be set.

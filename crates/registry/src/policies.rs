@@ -1,6 +1,8 @@
 //! Policy documents: the floor, the tiers', the projects'.
 
-use crate::{Error, Registry, Result, access::Need, audit::Event, gate::ClusterPolicies};
+use crate::{
+    Error, Page, PageRequest, Registry, Result, access::Need, audit::Event, gate::ClusterPolicies,
+};
 use sealock_auth::{Caller, Right};
 use sealock_facts::Tier;
 use sealock_metadata::{
@@ -134,6 +136,21 @@ impl Registry {
         let (scope, key, name) = self.policy_key(&mut tx, caller, target, false).await?.words();
         let row = metadata::policies::current(&mut tx, scope, &key).await?;
         Ok(row.map(|row| text_of(row, name)))
+    }
+
+    /// Versions of a policy, newest first; one whose text is empty removed it.
+    pub async fn policy_history(
+        &self,
+        caller: &Caller,
+        target: &PolicyTarget,
+        page: &PageRequest,
+    ) -> Result<Page<PolicyText>> {
+        let mut tx = self.database().read().await?;
+        let (scope, key, name) = self.policy_key(&mut tx, caller, target, false).await?.words();
+        let (before, limit) = (page.after_id().unwrap_or(i64::MAX), page.limit());
+        let rows = metadata::policies::history(&mut tx, scope, &key, before, limit + 1).await?;
+        let rows = rows.into_iter().map(|row| text_of(row, name.clone())).collect();
+        Ok(Page::cut(rows, limit, |row: &PolicyText| row.revision.to_string()))
     }
 
     /// Sets a policy. Only the security role edits the floor and the tiers'; a project's is edited

@@ -1,0 +1,105 @@
+//! A server of one test.
+
+use axum::body::Body;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use sealock_advisories::{EgressPolicy, SnapshotStore};
+use sealock_api_sealock::{BASE, Face, router};
+use sealock_auth::{Authenticator, SystemRandomness, TokenKey, Tokens};
+use sealock_blobs::{BlobStore, RealDisk};
+use sealock_http::{Front, Gatekeeper};
+use sealock_metadata::testing::TestDatabase;
+use sealock_registry::{Config, Registry};
+use sealock_signing::MasterKey;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tower::ServiceExt as _;
+
+pub(crate) const PASSWORD: &str = "correct horse";
+
+pub(crate) struct Server {
+    app: axum::Router,
+    pub(crate) database: TestDatabase,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// With the administrator `admin`, the developer `dana` and the security officer `sofia`.
+    pub(crate) async fn new() -> Self {
+        let database = TestDatabase::sqlite().await;
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::open(Config {
+            database: database.db.clone(),
+            blobs: BlobStore::open(&folder.path().join("blobs"), Arc::new(RealDisk)).unwrap(),
+            snapshots: SnapshotStore::open(&folder.path().join("advisories")).unwrap(),
+            master_key: MasterKey::generate().unwrap(),
+            external_url: "https://registry.example.com".to_owned(),
+            inspectors: None,
+            door_wait: Duration::from_secs(5),
+        })
+        .await
+        .unwrap();
+        let random = Arc::new(SystemRandomness);
+        let key = TokenKey::generate().unwrap();
+        let tokens = Tokens::new("sealock", &key, &[], database.clock.clone(), random.clone());
+        let accounts = Authenticator::new(database.db.clone(), tokens, random).unwrap();
+        accounts.bootstrap(Some(PASSWORD.into())).await.unwrap();
+        let face = Face {
+            registry,
+            gatekeeper: Gatekeeper::new(Arc::new(Front::default()), accounts.clone()),
+            accounts,
+            egress: EgressPolicy::public_only(),
+            admission_ca: None,
+        };
+        let server = Self { app: router(face), database, _folder: folder };
+        for (name, officer) in [("dana", false), ("sofia", true)] {
+            let user = serde_json::json!({
+                "name": name, "password": PASSWORD, "security_officer": officer,
+            });
+            let (status, _) = server.post("admin", "/users", &user).await;
+            assert_eq!(status, StatusCode::CREATED);
+        }
+        server
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let answer = self.app.clone().oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+        (status, serde_json::from_slice(&body).unwrap_or_else(|_| text()))
+    }
+
+    /// A request by a user (nobody for an empty name) with a body.
+    pub(crate) async fn ask(
+        &self,
+        who: &str,
+        method: Method,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(format!("{BASE}{path}"));
+        if !who.is_empty() {
+            let pair = match who.split_once(':') {
+                Some(_) => who.to_owned(),
+                None => format!("{who}:{PASSWORD}"),
+            };
+            let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, who: &str, path: &str) -> (StatusCode, Value) {
+        self.ask(who, Method::GET, path, Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, who: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.ask(who, Method::POST, path, body.to_string()).await
+    }
+
+    pub(crate) async fn delete(&self, who: &str, path: &str) -> StatusCode {
+        self.ask(who, Method::DELETE, path, Body::empty()).await.0
+    }
+}
