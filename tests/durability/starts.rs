@@ -81,7 +81,7 @@ fn a_damaged_database_is_an_error_that_says_so() {
 fn the_first_words_say_how_to_go_on() {
     let server = Server::start();
     let said = server.log();
-    for word in ["login", "push", &server.url()] {
+    for word in ["docker login", "skopeo copy", "sealock", &server.host()] {
         assert!(said.contains(word), "{word:?} is missing in:\n{said}");
     }
     let desk = Desk::admin(&server);

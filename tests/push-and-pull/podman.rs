@@ -13,7 +13,10 @@ fn podman_logs_in_pushes_and_pulls_by_digest() {
     desk.podman(&["login", "--tls-verify=false", "-u", "admin", "-p", password, &host]).ok();
 
     let image = Image::named("small");
-    let loaded = desk.podman(&["pull", "--quiet", &image.reference()]).ok();
+    let archive = "docker-archive:small.tar:example.com/small:1";
+    desk.skopeo(&["copy", "--quiet", &image.reference(), archive]).ok();
+    desk.podman(&["load", "--quiet", "--input", "small.tar"]).ok();
+    let loaded = "example.com/small:1";
     let name = desk.name("shop/small:1");
     let digest_file = desk.home().join("digest").display().to_string();
     desk.podman(&[
@@ -22,7 +25,7 @@ fn podman_logs_in_pushes_and_pulls_by_digest() {
         "--tls-verify=false",
         "--digestfile",
         &digest_file,
-        &loaded,
+        loaded,
         &name,
     ])
     .ok();
