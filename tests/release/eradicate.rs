@@ -47,7 +47,9 @@ fn totally_not_malware_is_gone_and_everybody_who_had_it_is_known() {
     let house = House::with_admission();
     let (url, ca) = webhook(&house);
     let digest = house.push("small", "shop/totally-not-malware:latest");
-    house.push("small", "library/copy:1");
+    let bytes = sealock_tests::images::Image::named("small").reference();
+    let options = ["--preserve-digests"];
+    house.admin.skopeo_push(&bytes, "library/copy:1", &options).ok();
     let pinned = format!("shop/totally-not-malware@{digest}");
     let image = house.dana.name(&pinned);
     house.sofia.crane(&["validate", "--remote", &image]).ok();
@@ -66,9 +68,7 @@ fn totally_not_malware_is_gone_and_everybody_who_had_it_is_known() {
     let answer = admit(&house, &url, &ca, &image);
     assert_eq!(answer["allowed"], false, "{answer}");
     // The same bytes do not come back.
-    let again = sealock_tests::images::Image::named("small").reference();
-    let options = ["--preserve-digests"];
-    house.dana.skopeo_push(&again, "shop/innocent:1", &options).refused("quarantine");
+    house.dana.skopeo_push(&bytes, "shop/innocent:1", &options).refused("quarantine");
     // Others are not touched.
     house.push("base", "shop/innocent:2");
 }

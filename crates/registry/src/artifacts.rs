@@ -162,7 +162,7 @@ impl Registry {
         name: &RepositoryName,
         reference: &Reference,
     ) -> Result<Artifact> {
-        let (scope, row) = self.look_at(caller, name, reference).await?;
+        let (scope, row) = self.look_at_settled(caller, name, reference).await?;
         let mut tx = self.database().read().await?;
         let parts = parts(&mut tx, &row).await?;
         let mut contents = Vec::with_capacity(parts.len());
@@ -198,7 +198,7 @@ impl Registry {
         query: FindingQuery,
         page: &PageRequest,
     ) -> Result<Page<ArtifactFinding>> {
-        let (scope, row) = self.look_at(caller, name, reference).await?;
+        let (scope, row) = self.look_at_settled(caller, name, reference).await?;
         let mut tx = self.database().read().await?;
         let parts = parts(&mut tx, &row).await?;
         let waivers = metadata::waivers::in_force(&mut tx, scope.project.id).await?;
@@ -238,10 +238,8 @@ impl Registry {
         reference: &Reference,
         platform: Option<&str>,
     ) -> Result<serde_json::Value> {
-        let (_, row) = self.look_at(caller, name, reference).await?;
-        self.settle(row.repository_id, &row.digest, self.door_wait()).await?;
+        let (_, row) = self.look_at_settled(caller, name, reference).await?;
         let mut tx = self.database().read().await?;
-        let row = resolve(&mut tx, row.repository_id, &Reference::Digest(row.digest)).await?;
         let mut parts = parts(&mut tx, &row).await?;
         if let Some(platform) = platform {
             parts.retain(|part| part.platform.as_deref() == Some(platform));
@@ -300,6 +298,21 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
         let row = resolve(&mut tx, scope.repository()?.id, reference).await?;
+        Ok((scope, row))
+    }
+
+    /// The same once what is still queued about it is done, as far as a door would wait: who asks
+    /// right after a push or a signature sees what it brought.
+    async fn look_at_settled(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(Scope, ManifestRow)> {
+        let (scope, row) = self.look_at(caller, name, reference).await?;
+        self.settle(row.repository_id, &row.digest, self.door_wait()).await?;
+        let mut tx = self.database().read().await?;
+        let row = resolve(&mut tx, row.repository_id, &Reference::Digest(row.digest)).await?;
         Ok((scope, row))
     }
 

@@ -81,6 +81,8 @@ pub(crate) enum Member {
         /// The project.
         project: String,
         /// The user.
+        // An id of its own: `user` is the global option that says who logs in.
+        #[arg(id = "member", value_name = "USER")]
         user: String,
         /// project_admin, maintainer, developer, guest or limited_guest.
         role: String,
@@ -95,6 +97,8 @@ pub(crate) enum Member {
         /// The project.
         project: String,
         /// The user.
+        // An id of its own: `user` is the global option that says who logs in.
+        #[arg(id = "member", value_name = "USER")]
         user: String,
     },
 }
