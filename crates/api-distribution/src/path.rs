@@ -79,12 +79,11 @@ impl Target {
             Self::Base => None,
             Self::Catalog => Some("registry:catalog:*".to_owned()),
             Self::In(name, _) => {
-                let actions = if *method == http::Method::GET || *method == http::Method::HEAD {
-                    "pull"
-                } else if *method == http::Method::DELETE && !self.is_upload() {
-                    "delete"
-                } else {
-                    "pull,push"
+                let actions = match *method {
+                    _ if self.is_upload() => "pull,push",
+                    http::Method::GET | http::Method::HEAD => "pull",
+                    http::Method::DELETE => "delete",
+                    _ => "pull,push",
                 };
                 Some(format!("repository:{name}:{actions}"))
             }
@@ -231,7 +230,9 @@ mod tests {
         assert_eq!(scope(http::Method::PUT), "repository:a/b:pull,push");
         assert_eq!(scope(http::Method::DELETE), "repository:a/b:delete");
         let upload = Target::parse("/v2/a/b/blobs/uploads/").unwrap();
-        assert_eq!(upload.scope(&http::Method::DELETE).unwrap(), "repository:a/b:pull,push");
+        for method in [http::Method::GET, http::Method::DELETE, http::Method::POST] {
+            assert_eq!(upload.scope(&method).unwrap(), "repository:a/b:pull,push");
+        }
     }
 
     proptest! {

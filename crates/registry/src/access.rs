@@ -24,7 +24,11 @@ pub(crate) struct Scope {
     pub(crate) name: RepositoryName,
     /// None when nothing was pushed to it yet.
     pub(crate) repository: Option<Repository>,
+    /// What the caller may do with the token at hand, if there is one.
     pub(crate) rights: RightSet,
+    /// What the caller may do with any token: who may push here may read here what they could have
+    /// written (decision D10), also with a token for pulling.
+    pub(crate) whole: RightSet,
 }
 
 impl Scope {
@@ -41,9 +45,15 @@ impl Scope {
         self.repository.as_ref().ok_or_else(|| name_unknown(&self.name))
     }
 
-    /// Whether the caller may push images here, as far as rights go.
+    /// Whether the caller is one who pushes here, whatever the token at hand covers. For reading
+    /// only.
     pub(crate) fn may_write(&self) -> bool {
-        self.rights.contains(Right::Push) || self.rights.contains(Right::Attest)
+        self.whole.contains(Right::Push) || self.whole.contains(Right::Attest)
+    }
+
+    /// Whether the caller may read what the pull door refuses.
+    pub(crate) fn may_examine(&self) -> bool {
+        self.whole.contains(Right::Examine)
     }
 }
 
@@ -63,12 +73,12 @@ impl Registry {
                 "a repository's name is project/name, such as library/app",
             ));
         }
-        let (project, rights) =
+        let (project, rights, whole) =
             self.scope_in(tx, caller, name.project(), Some(name), need).await.map_err(|error| {
                 if error.kind() == Kind::NotFound { name_unknown(name) } else { error }
             })?;
         let repository = metadata::repositories::find(tx, project.id, name).await?;
-        Ok(Scope { project, name: name.clone(), repository, rights })
+        Ok(Scope { project, name: name.clone(), repository, rights, whole })
     }
 
     /// Resolves a project for a caller. A bearer token, which is for repositories, opens none.
@@ -79,7 +89,8 @@ impl Registry {
         name: &str,
         need: Need,
     ) -> Result<(ProjectRow, RightSet)> {
-        self.scope_in(tx, caller, name, None, need).await
+        let (project, rights, _) = self.scope_in(tx, caller, name, None, need).await?;
+        Ok((project, rights))
     }
 
     async fn scope_in(
@@ -89,7 +100,7 @@ impl Registry {
         name: &str,
         repository: Option<&RepositoryName>,
         need: Need,
-    ) -> Result<(ProjectRow, RightSet)> {
+    ) -> Result<(ProjectRow, RightSet, RightSet)> {
         let anonymous = caller.principal.is_anonymous();
         let hidden = || {
             if anonymous {
@@ -102,15 +113,15 @@ impl Registry {
             }
         };
         let Some(project) = metadata::projects::find(tx, name).await? else { return Err(hidden()) };
-        let rights = sealock_auth::project_rights(tx, &caller.principal, &project).await?;
+        let whole = sealock_auth::project_rights(tx, &caller.principal, &project).await?;
         let repository = repository.map_or("", RepositoryName::as_str);
-        let rights = caller.within_scope(rights, project.id, repository);
+        let rights = caller.within_scope(whole, project.id, repository);
         let held = match need {
             Need::Has(right) => rights.contains(right),
             Need::PushOrAttest => rights.contains(Right::Push) || rights.contains(Right::Attest),
         };
         if held {
-            return Ok((project, rights));
+            return Ok((project, rights, whole));
         }
         if rights.is_empty() {
             return Err(hidden());

@@ -232,6 +232,7 @@ impl Registry {
             name: name.clone(),
             repository: Some(repository),
             rights: RightSet::NONE,
+            whole: RightSet::NONE,
         };
         Ok(Some((scope, row, movable)))
     }

@@ -273,7 +273,7 @@ fn may_examine(caller: &Caller, scope: &Scope, judged: &Judged) -> bool {
     if judged.quarantined {
         return is_security(caller);
     }
-    scope.may_write() || scope.rights.contains(Right::Examine)
+    scope.may_write() || scope.may_examine()
 }
 
 /// Whether the blobs of a judged artifact may be read.
@@ -283,7 +283,7 @@ fn opens(caller: &Caller, scope: &Scope, judged: &Judged) -> bool {
     }
     match judged.quarantined {
         true => is_security(caller),
-        false => scope.rights.contains(Right::Examine),
+        false => scope.may_examine(),
     }
 }
 

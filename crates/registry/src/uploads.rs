@@ -160,7 +160,9 @@ impl Registry {
     ) -> Result<PushedBlob> {
         let open = self.find_upload(caller, name, id).await?;
         check_start(&open.state, range)?;
-        if open.state.algorithm != digest.algorithm() {
+        // An upload without a byte has hashed nothing yet: the digest may still choose.
+        let rehashed = open.state.algorithm != digest.algorithm();
+        if rehashed && open.state.offset > 0 {
             return Err(Error::invalid(
                 ErrorCode::DigestInvalid,
                 format!(
@@ -170,7 +172,10 @@ impl Registry {
                 ),
             ));
         }
-        let mut writer = self.blobs().resume(open.state).await?;
+        let mut writer = match rehashed {
+            true => self.blobs().begin_as(id, digest.algorithm())?,
+            false => self.blobs().resume(open.state).await?,
+        };
         let received = match self.receive(&mut writer, body).await {
             Ok(received) => received,
             Err(error) => return Err(self.lost(open.repository_id, id, error).await),

@@ -44,6 +44,10 @@ async fn a_token_opens_what_it_was_made_for() {
         assert!(header(&refused, "www-authenticate").ends_with(&wanted), "{path}");
         assert_eq!(error(refused).await, (401, "UNAUTHORIZED".into()));
     }
+    // Who may push reads what no manifest names yet, also with a token for pulling.
+    let loose = api.blob("team/app", b"loose").await;
+    let path = format!("/v2/team/app/blobs/{loose}");
+    assert_eq!(by(&pull, Method::GET, &path).await.unwrap().status(), 200);
     let push = get_token(&api, "admin", "repository:team/app:pull,push").await;
     let begun = by(&push, Method::POST, "/v2/team/app/blobs/uploads/").await.unwrap();
     assert_eq!(begun.status(), 202);
@@ -112,6 +116,8 @@ async fn robots_and_members_keep_to_their_rights() {
         api.anonymous(method, path).bearer_auth(token).send().await.unwrap().status().as_u16()
     };
     assert_eq!(status(&guest, Method::GET, "/v2/team/app/tags/list").await, 200);
+    let loose = api.blob("team/app", b"loose").await;
+    assert_eq!(status(&guest, Method::GET, &format!("/v2/team/app/blobs/{loose}")).await, 404);
     assert_eq!(status(&guest, Method::POST, "/v2/team/app/blobs/uploads/").await, 401);
     let (name, secret) = api.stand.robot("team", "ci", &[Right::Pull, Right::Push]).await;
     let request = api.anonymous(Method::GET, &format!("/service/token?scope={all}"));

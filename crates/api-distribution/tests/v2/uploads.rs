@@ -101,7 +101,7 @@ async fn cancelled_uploads_and_those_of_others_are_unknown() {
 }
 
 #[tokio::test]
-async fn sha512_when_it_is_announced() {
+async fn sha512_when_it_is_announced_or_nothing_was_hashed_yet() {
     let api = Api::new().await;
     let digest = Digest::sha512(b"content");
     let path = "/v2/team/app/blobs/uploads/?digest-algorithm=sha512";
@@ -112,6 +112,15 @@ async fn sha512_when_it_is_announced() {
     assert_eq!(put.status(), 201);
     let get = api.ask(Method::GET, &format!("/v2/team/app/blobs/{digest}")).send().await.unwrap();
     assert_eq!(header(&get, "docker-content-digest"), digest.to_string());
+    let late = Digest::sha512(b"all in the last request");
+    let location = api.begin("team/app").await;
+    let put = api.ask(Method::PUT, &format!("{location}?digest={late}"));
+    let put = put.body("all in the last request").send().await.unwrap();
+    assert_eq!(put.status(), 201);
+    let location = api.begin("team/app").await;
+    api.ask(Method::PATCH, &location).body("content").send().await.unwrap();
+    let put = api.ask(Method::PUT, &format!("{location}?digest={digest}")).send().await.unwrap();
+    assert_eq!(error(put).await, (400, "DIGEST_INVALID".into()));
     let unknown = "/v2/team/app/blobs/uploads/?digest-algorithm=md5";
     assert_eq!(api.status(Method::POST, unknown).await, 400);
 }
