@@ -85,3 +85,34 @@ fn context(global: &Global) -> Result<Context> {
         progress: output::interactive(global.quiet),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An argument of a command that has the id of a global option would silently take its place.
+    #[test]
+    fn no_argument_hides_a_global_option() {
+        fn look(command: &clap::Command, globals: &[String]) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str().to_owned();
+                let name = command.get_name();
+                assert!(argument.is_global_set() || !globals.contains(&id), "{name}: {id}");
+            }
+            for inner in command.get_subcommands() {
+                look(inner, globals);
+            }
+        }
+        let command = Cli::command();
+        command.clone().debug_assert();
+        let globals: Vec<String> = command
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().to_string())
+            .collect();
+        assert!(globals.contains(&"user".to_owned()));
+        for inner in command.get_subcommands() {
+            look(inner, &globals);
+        }
+    }
+}
