@@ -22,11 +22,15 @@ pub(crate) const MAX_NAMED: usize = 5;
 const MAX_EVIDENCE: usize = 200;
 
 /// The gate: facts, policies, a door and a moment give a verdict. Pure and total: equal inputs give
-/// equal verdicts, and nothing panics.
+/// equal verdicts, to the letter, in whatever order their lists stand, and nothing panics. A replay
+/// from the canonical document would not be the same otherwise.
 ///
 /// Each document is evaluated by itself; the worst action of all reasons stands (decision D2). The
 /// verdict holds until its `valid_until`, exclusive.
 pub fn evaluate(input: &GateInput) -> Verdict {
+    let mut input = input.clone();
+    input.normalise();
+    let input = &input;
     let moments = Moments::new(input.now);
     let view = View::of(input, &moments);
     let mut reasons = vec![quarantine::reason(&view)];

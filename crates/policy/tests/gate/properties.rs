@@ -238,6 +238,18 @@ proptest! {
     }
 
     #[test]
+    fn the_order_of_facts_is_no_matter(input in an_input()) {
+        let mut other = input.clone();
+        other.artifact.findings.reverse();
+        other.artifact.signatures.reverse();
+        other.artifact.attestations.reverse();
+        other.waivers.reverse();
+        other.keys.reverse();
+        other.policies.reverse();
+        prop_assert_eq!(evaluate(&other), evaluate(&input));
+    }
+
+    #[test]
     fn equal_inputs_have_equal_bytes_and_verdicts(input in an_input()) {
         let bytes = input.canonical_bytes().unwrap();
         let again = GateInput::parse(&bytes).unwrap();
