@@ -36,6 +36,7 @@ impl Server {
             master_key: MasterKey::generate().unwrap(),
             external_url: "https://registry.example.com".to_owned(),
             inspectors: None,
+            inspect_while_receiving: true,
             door_wait: Duration::from_secs(5),
         })
         .await
@@ -45,9 +46,10 @@ impl Server {
         let tokens = Tokens::new("sealock", &key, &[], database.clock.clone(), random.clone());
         let accounts = Authenticator::new(database.db.clone(), tokens, random).unwrap();
         accounts.bootstrap(Some(PASSWORD.into())).await.unwrap();
+        let front = Arc::new(Front::default());
         let face = Face {
+            gatekeeper: Gatekeeper::new(front, accounts.clone(), registry.clone()),
             registry,
-            gatekeeper: Gatekeeper::new(Arc::new(Front::default()), accounts.clone()),
             accounts,
             egress: EgressPolicy::public_only(),
             admission_ca: None,
