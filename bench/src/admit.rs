@@ -48,7 +48,9 @@ pub(crate) async fn admit(args: Admit) -> Result<Value> {
         }
     })
     .to_string();
-    let ask = Arc::new(move || http.post(&args.url).header("Content-Type", "application/json").body(body.clone()));
+    let ask = Arc::new(move || {
+        http.post(&args.url).header("Content-Type", "application/json").body(body.clone())
+    });
     let first: Value = ask().send().await?.json().await?;
     if first.pointer("/response/allowed") != Some(&json!(true)) {
         bail!("the image is not admitted: {first}");

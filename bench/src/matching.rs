@@ -25,7 +25,8 @@ pub(crate) struct Matching {
 
 /// Times the look-up of all components.
 pub(crate) fn matching(args: &Matching) -> Result<Value> {
-    let bytes = std::fs::read(&args.components).with_context(|| args.components.display().to_string())?;
+    let bytes =
+        std::fs::read(&args.components).with_context(|| args.components.display().to_string())?;
     let known: Vec<Component> = serde_json::from_slice(&bytes)?;
     let components: Vec<Component> = known.iter().cycle().take(args.count).cloned().collect();
     let index = sealock_advisories::Index::open(&args.index)?;

@@ -51,14 +51,16 @@ impl Pusher {
     }
 
     /// Pushes a blob whose digest is known beforehand.
-    pub(crate) async fn blob_body(&self, repository: &str, digest: &Digest, body: Body) -> Result<()> {
+    pub(crate) async fn blob_body(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        body: Body,
+    ) -> Result<()> {
         let url = self.v2(repository, &format!("blobs/uploads/?digest={digest}"));
         let request = self.http.post(url).basic_auth(&self.target.user, Some(&self.password));
-        let answer = request
-            .header("Content-Type", "application/octet-stream")
-            .body(body)
-            .send()
-            .await?;
+        let answer =
+            request.header("Content-Type", "application/octet-stream").body(body).send().await?;
         expect(answer, StatusCode::CREATED).await
     }
 
