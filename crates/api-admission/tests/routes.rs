@@ -35,6 +35,7 @@ impl Server {
             master_key: MasterKey::generate().unwrap(),
             external_url: "https://registry.example".to_owned(),
             inspectors: None,
+            inspect_while_receiving: true,
             door_wait: Duration::from_secs(5),
         })
         .await
