@@ -38,7 +38,7 @@ pub(crate) struct WaiverToRequest {
 /// Why a waiver is granted, refused or revoked.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Decision {
+pub(crate) struct WaiverDecision {
     /// Why.
     reason: Option<String>,
 }
@@ -77,7 +77,7 @@ async fn decide(
     caller: &sealock_auth::Caller,
     (project, id): (String, i64),
     step: WaiverStep,
-    decision: Decision,
+    decision: WaiverDecision,
 ) -> Result<Json<Waiver>> {
     let reason = decision.reason.as_deref();
     Ok(Json(face.registry.decide_waiver(caller, &project, id, step, reason).await?))
@@ -85,39 +85,39 @@ async fn decide(
 
 /// Grants a waiver. For security officers, and never for the one who asked.
 #[utoipa::path(post, path = "/projects/{project}/waivers/{id}/grant", tag = "exceptions",
-    params(("project" = String, Path), ("id" = i64, Path)), request_body = Decision,
+    params(("project" = String, Path), ("id" = i64, Path)), request_body = WaiverDecision,
     responses((status = 200, body = schema::Waiver), (status = 403, body = schema::Errors)))]
 pub(crate) async fn grant_waiver(
     State(face): State<Face>,
     Known(caller): Known,
     Path(which): Path<(String, i64)>,
-    MaybeSent(decision): MaybeSent<Decision>,
+    MaybeSent(decision): MaybeSent<WaiverDecision>,
 ) -> Result<Json<Waiver>> {
     decide(&face, &caller, which, WaiverStep::Grant, decision).await
 }
 
 /// Refuses a waiver. For security officers; who asked may take the request back.
 #[utoipa::path(post, path = "/projects/{project}/waivers/{id}/refuse", tag = "exceptions",
-    params(("project" = String, Path), ("id" = i64, Path)), request_body = Decision,
+    params(("project" = String, Path), ("id" = i64, Path)), request_body = WaiverDecision,
     responses((status = 200, body = schema::Waiver)))]
 pub(crate) async fn refuse_waiver(
     State(face): State<Face>,
     Known(caller): Known,
     Path(which): Path<(String, i64)>,
-    MaybeSent(decision): MaybeSent<Decision>,
+    MaybeSent(decision): MaybeSent<WaiverDecision>,
 ) -> Result<Json<Waiver>> {
     decide(&face, &caller, which, WaiverStep::Refuse, decision).await
 }
 
 /// Takes a granted waiver back. For security officers, and for the one who asked.
 #[utoipa::path(post, path = "/projects/{project}/waivers/{id}/revoke", tag = "exceptions",
-    params(("project" = String, Path), ("id" = i64, Path)), request_body = Decision,
+    params(("project" = String, Path), ("id" = i64, Path)), request_body = WaiverDecision,
     responses((status = 200, body = schema::Waiver)))]
 pub(crate) async fn revoke_waiver(
     State(face): State<Face>,
     Known(caller): Known,
     Path(which): Path<(String, i64)>,
-    MaybeSent(decision): MaybeSent<Decision>,
+    MaybeSent(decision): MaybeSent<WaiverDecision>,
 ) -> Result<Json<Waiver>> {
     decide(&face, &caller, which, WaiverStep::Revoke, decision).await
 }

@@ -21,6 +21,7 @@ pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) struct Server {
     app: axum::Router,
     pub(crate) database: TestDatabase,
+    pub(crate) registry: Registry,
     _folder: tempfile::TempDir,
 }
 
@@ -49,12 +50,12 @@ impl Server {
         let front = Arc::new(Front::default());
         let face = Face {
             gatekeeper: Gatekeeper::new(front, accounts.clone(), registry.clone()),
-            registry,
+            registry: registry.clone(),
             accounts,
             egress: EgressPolicy::public_only(),
             admission_ca: None,
         };
-        let server = Self { app: router(face), database, _folder: folder };
+        let server = Self { app: router(face), database, registry, _folder: folder };
         for (name, officer) in [("dana", false), ("sofia", true)] {
             let user = serde_json::json!({
                 "name": name, "password": PASSWORD, "security_officer": officer,
