@@ -2,8 +2,8 @@
 
 use crate::{
     Error, Registry, Result,
+    incoming::{chain, read_diff_ids},
     inspect::{blocking, is_runnable, pack, unpack},
-    push::{chain, read_diff_ids},
 };
 use sealock_advisories::SCANNER;
 use sealock_blobs::BlobKey;

@@ -4,7 +4,7 @@
 //! while they stand (decision D4). What depends on who asks is judged anew each time, from the
 //! policies' access settings only, and the worse of the two stands.
 
-use crate::{Error, Registry, Result, push::Incoming};
+use crate::{Error, Registry, Result, incoming::Incoming};
 use jiff::Timestamp;
 use sealock_auth::{Caller, Principal};
 use sealock_facts::{Door, Verdict};

@@ -24,6 +24,7 @@ mod facts;
 mod flights;
 mod gate;
 mod impact;
+mod incoming;
 mod inspect;
 mod jobs;
 mod listing;

@@ -3,7 +3,7 @@
 use crate::{
     Error, Page, PageRequest, Registry, Result,
     access::Need,
-    push::{fallback_subject, legacy_subject},
+    incoming::{fallback_subject, legacy_subject},
 };
 use sealock_auth::{Caller, Right};
 use sealock_metadata::{self as metadata, Tx};

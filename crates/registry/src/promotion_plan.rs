@@ -1,9 +1,7 @@
 //! What a promotion takes along, and how it is linked into the target.
 
 use crate::{
-    Error, Registry, Result,
-    promote::Move,
-    push::{immutable_tag, legacy_subject},
+    Error, Registry, Result, incoming::legacy_subject, promote::Move, push::immutable_tag,
     verify::legacy_tags,
 };
 use sealock_auth::Caller;

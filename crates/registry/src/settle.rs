@@ -144,5 +144,5 @@ async fn subject_of(tx: &mut Tx, row: &ManifestRow) -> Result<Option<Digest>> {
     }
     let tags = metadata::tags::of_manifests(tx, row.repository_id, &[row.id]).await?;
     let named = tags.iter().filter_map(|tag| tag.name.parse().ok());
-    Ok(named.filter_map(|tag| crate::push::legacy_subject(&tag)).next())
+    Ok(named.filter_map(|tag| crate::incoming::legacy_subject(&tag)).next())
 }

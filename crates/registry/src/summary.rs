@@ -118,7 +118,7 @@ impl Registry {
             size: descriptor.size,
             diff_id: None,
         };
-        let chain = crate::push::chain(&parsed, None);
+        let chain = crate::incoming::chain(&parsed, None);
         let (row, _) = metadata::manifests::insert(
             tx,
             &NewManifest {

@@ -4,13 +4,31 @@ use crate::{Registry, Result, jobs};
 use jiff::SignedDuration;
 use sealock_metadata as metadata;
 use sealock_sbom::INSPECTOR_VERSION;
+use std::time::Duration;
 
 /// How long an upload may rest before it is dropped.
 pub const UPLOAD_REST: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// Rows handled at a time.
 const BATCH: u32 = 200;
 
+/// How often uploads are looked through.
+const ROUND: Duration = Duration::from_secs(3_600);
+
 impl Registry {
+    /// Looks after the registry for as long as it is polled: what an older inspector has read is
+    /// read again, and abandoned uploads are dropped every hour. Whoever serves runs it beside.
+    pub async fn look_after(&self) {
+        if let Err(error) = self.queue_old_contents().await {
+            tracing::warn!(error = error.log(), "images of an older inspector were not queued");
+        }
+        loop {
+            if let Err(error) = self.drop_stale_uploads().await {
+                tracing::warn!(error = error.log(), "abandoned uploads were not dropped");
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
     /// Drops uploads that nobody has gone on with. How many. To be called now and then.
     pub async fn drop_stale_uploads(&self) -> Result<u64> {
         let before = self.now() - UPLOAD_REST;

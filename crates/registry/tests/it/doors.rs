@@ -2,9 +2,9 @@
 
 use crate::world::{World, anonymous, repo};
 use sealock_auth::Right;
-use sealock_facts::{Door, QuarantineTarget, Tier};
+use sealock_facts::{QuarantineTarget, Tier};
 use sealock_oci::ErrorCode;
-use sealock_registry::Kind;
+use sealock_registry::{Kind, PolicyTarget};
 
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
 
@@ -55,7 +55,6 @@ async fn quarantine_closes_every_way_to_the_bytes() {
         world.registry.lift_quarantine(&officer, &digest, None).await.unwrap();
         world.registry.get_manifest(&anonymous(), &name, &tag).await.unwrap();
     }
-    let _ = Door::Pull;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,4 +80,64 @@ async fn the_story_of_totally_not_malware() {
     // It does not come back.
     let again = world.image(&dev, "team/again", "v1", &[OS]).await.unwrap_err();
     assert_eq!(again.kind(), Kind::Policy);
+}
+
+const HELD: &str = "\
+apiVersion: sealock/v1
+kind: Policy
+name: judged-at-push
+rules:
+  - name: signed
+    signed: {by: any}
+    doors: {push: enforce, pull: off, promote: off, admit: off}
+";
+
+/// A policy that asks at the push door refuses there, and nothing of the push remains (D1).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_may_judge_at_the_push_door() {
+    let world = World::new().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Integration, false).await;
+    let target = PolicyTarget::Project("team".into());
+    world.registry.put_policy(&dev, &target, HELD).await.unwrap();
+    let refused = world.image(&dev, "team/app", "v1", &[OS]).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Policy);
+    let name = repo("team/app");
+    let gone = world.registry.get_manifest(&dev, &name, &"v1".parse().unwrap()).await;
+    assert_eq!(gone.unwrap_err().code(), ErrorCode::ManifestUnknown);
+    world.registry.delete_policy(&dev, "team").await.unwrap();
+    world.image(&dev, "team/app", "v1", &[OS]).await.unwrap();
+}
+
+/// Policies are never merged: a project adds to the floor and the tier, and takes nothing away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_security_role_edits_floor_and_tiers() {
+    let world = World::new().await;
+    let (dev, officer, admin) =
+        (world.user("dev").await, world.officer().await, world.admin().await);
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    let target = PolicyTarget::Tier(Tier::Sandbox);
+    for caller in [&dev, &admin, &anonymous()] {
+        let refused = world.registry.put_policy(caller, &target, HELD).await.unwrap_err();
+        assert!(matches!(refused.kind(), Kind::Forbidden | Kind::Unauthenticated));
+    }
+    let image = world.image(&dev, "team/app", "v1", &[OS]).await.unwrap();
+    let (name, reference) = (repo("team/app"), "v1".parse().unwrap());
+    world.registry.get_manifest(&anonymous(), &name, &reference).await.unwrap();
+    // A stored verdict does not outlive the policy that it was made under.
+    let closed = HELD.replace("pull: off", "pull: enforce").replace("push: enforce", "push: off");
+    world.registry.put_policy(&officer, &target, &closed).await.unwrap();
+    let refused = world.registry.get_manifest(&anonymous(), &name, &reference).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Policy);
+    // Whoever may push reads the manifest, to sign it; nobody reads the bytes (D10).
+    world.registry.get_manifest(&dev, &name, &reference).await.unwrap();
+    for caller in [&dev, &anonymous()] {
+        let refused = world.registry.open_blob(caller, &name, &image.layer).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Policy);
+    }
+    world.registry.head_blob(&dev, &name, &image.layer).await.unwrap();
+    let hidden = world.registry.head_blob(&anonymous(), &name, &image.layer).await.unwrap_err();
+    assert_eq!(hidden.kind(), Kind::Policy);
+    let broken = world.registry.put_policy(&officer, &target, "kind: Policy\n").await.unwrap_err();
+    assert_eq!(broken.kind(), Kind::Unprocessable);
 }

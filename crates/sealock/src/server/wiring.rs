@@ -46,6 +46,10 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     };
     let welcome = first_start::prepare(&product.database, &product.accounts).await?;
     let workers = product.registry.jobs().start(WORKERS).await?;
+    let upkeep = tokio::spawn({
+        let registry = product.registry.clone();
+        async move { registry.look_after().await }
+    });
     let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
     let app = faces(&product, &args, ca);
     let stop = stop_signal();
@@ -62,6 +66,7 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     );
     let webhooks = serve_admission(&product, admission, stopped(stop));
     tokio::join!(main, webhooks);
+    upkeep.abort();
     workers.stop(JOBS_GRACE).await;
     product.registry.close().await;
     tracing::info!("stopped");

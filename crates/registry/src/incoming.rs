@@ -1,0 +1,159 @@
+//! A pushed manifest as it was read, before anything is decided about it.
+
+use crate::{Error, Kind, ManifestPush, Result, push::MAX_TAGS};
+use bytes::Bytes;
+use sealock_metadata::{
+    self as metadata,
+    manifests::{BlobRole, Child, ManifestBlob},
+};
+use sealock_oci::{Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, Tag};
+use sealock_signing::{Accessory, classify};
+
+/// A push that was read and not yet judged.
+pub(crate) struct Incoming {
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: Digest,
+    pub(crate) payload: Bytes,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) accessory: Option<Accessory>,
+    /// diff_ids of an image's configuration, where it has one.
+    pub(crate) diff_ids: Option<Vec<Digest>>,
+}
+
+impl Incoming {
+    /// Reads a push: form, size, media type, digest.
+    pub(crate) fn read(push: &ManifestPush<'_>) -> Result<Self> {
+        let manifest = Manifest::parse(push.content_type, &push.payload)?;
+        let (digest, tags) = match push.reference {
+            Reference::Digest(expected) => {
+                let actual = Digest::of(expected.algorithm(), &push.payload);
+                if actual != *expected {
+                    return Err(Error::invalid(
+                        ErrorCode::DigestInvalid,
+                        format!("the manifest's digest is {actual}, not {expected}"),
+                    ));
+                }
+                (actual, push.tags.to_vec())
+            }
+            Reference::Tag(tag) => (Digest::sha256(&push.payload), vec![tag.clone()]),
+        };
+        if tags.len() > MAX_TAGS {
+            return Err(Error::new(
+                Kind::TooLarge,
+                ErrorCode::ManifestInvalid,
+                format!("one push sets at most {MAX_TAGS} tags"),
+            ));
+        }
+        let accessory = match tags.as_slice() {
+            [] => classify(&manifest, None),
+            tags => tags.iter().find_map(|tag| classify(&manifest, Some(tag))),
+        };
+        let payload = push.payload.clone();
+        Ok(Self { manifest, digest, payload, tags, accessory, diff_ids: None })
+    }
+
+    /// The key of an image's contents: its layers in order with what they claim to expand to. Two
+    /// images of the same layers under configurations that differ there are judged apart.
+    pub(crate) fn chain(&self) -> Option<Digest> {
+        chain(&self.manifest, self.diff_ids.as_deref())
+    }
+
+    fn diff_id(&self, position: usize) -> Option<Digest> {
+        self.diff_ids.as_ref().and_then(|list| list.get(position).copied())
+    }
+
+    pub(crate) fn blob_rows(&self) -> Vec<ManifestBlob> {
+        let row = |role, position: usize, blob: &Descriptor, diff_id| ManifestBlob {
+            manifest_id: 0,
+            role,
+            position: u32::try_from(position).unwrap_or(u32::MAX),
+            digest: blob.digest,
+            media_type: blob.media_type.clone(),
+            size: blob.size,
+            diff_id,
+        };
+        let config = self.manifest.config.iter().map(|blob| row(BlobRole::Config, 0, blob, None));
+        let layers = self.manifest.layers.iter().enumerate();
+        let layers = layers.map(|(i, blob)| row(BlobRole::Layer, i, blob, self.diff_id(i)));
+        config.chain(layers).collect()
+    }
+
+    pub(crate) fn child_rows(&self) -> Vec<Child> {
+        let children = self.manifest.manifests.iter().enumerate();
+        children
+            .map(|(position, child)| Child {
+                parent_id: 0,
+                position: u32::try_from(position).unwrap_or(u32::MAX),
+                digest: child.digest,
+                media_type: child.media_type.clone(),
+                size: child.size,
+                platform: platform_words(child),
+            })
+            .collect()
+    }
+}
+
+/// `os/architecture[/variant]` of an index entry.
+pub(crate) fn platform_words(child: &Descriptor) -> Option<String> {
+    let platform = child.platform.as_ref()?;
+    let mut words = format!("{}/{}", platform.os, platform.architecture);
+    if let Some(variant) = &platform.variant {
+        words.push('/');
+        words.push_str(variant);
+    }
+    Some(words)
+}
+
+pub(crate) fn row_kind(kind: ManifestKind) -> metadata::manifests::Kind {
+    match kind {
+        ManifestKind::Image => metadata::manifests::Kind::Image,
+        ManifestKind::Index => metadata::manifests::Kind::Index,
+    }
+}
+
+/// The key of an image's contents; none without layers.
+pub(crate) fn chain(manifest: &Manifest, diff_ids: Option<&[Digest]>) -> Option<Digest> {
+    if manifest.layers.is_empty() {
+        return None;
+    }
+    let mut text = String::new();
+    for layer in &manifest.layers {
+        text.push_str(&format!("{}\n", layer.digest));
+    }
+    // The count matters too: a configuration may name more or fewer than there are layers.
+    if let Some(diff_ids) = diff_ids {
+        text.push_str("diff_ids\n");
+        for diff_id in diff_ids {
+            text.push_str(&format!("{diff_id}\n"));
+        }
+    }
+    Some(Digest::sha256(text.as_bytes()))
+}
+
+/// `rootfs.diff_ids` of an image configuration.
+pub(crate) fn read_diff_ids(config: &[u8]) -> Option<Vec<Digest>> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        rootfs: RootFs,
+    }
+    #[derive(serde::Deserialize)]
+    struct RootFs {
+        diff_ids: Vec<Digest>,
+    }
+    let config: Config = serde_json::from_slice(config).ok()?;
+    // Cosign's accessories carry a configuration without any.
+    (!config.rootfs.diff_ids.is_empty()).then_some(config.rootfs.diff_ids)
+}
+
+/// The subject of a client-kept referrers tag, `sha256-<64 hex>` as a whole.
+pub(crate) fn fallback_subject(tag: &Tag) -> Option<Digest> {
+    let hex = tag.as_str().strip_prefix("sha256-")?;
+    format!("sha256:{hex}").parse().ok()
+}
+
+/// The subject of cosign's legacy tags.
+pub(crate) fn legacy_subject(tag: &Tag) -> Option<Digest> {
+    let (hex, suffix) = tag.as_str().strip_prefix("sha256-")?.split_once('.')?;
+    matches!(suffix, "sig" | "att" | "sbom").then_some(())?;
+    format!("sha256:{hex}").parse().ok()
+}
