@@ -169,21 +169,17 @@ impl Registry {
                 self.judge_stored(&scope, &row, &question).await?
             }
         };
-        let mut warnings = match judged.verdict.action {
-            Action::Warn => judged.words(),
-            _ => Vec::new(),
-        };
+        let allowed = judged.verdict.is_open();
+        let (reasons, mut warnings) = in_words(&judged);
         if !rule.enforce && scope.project.tier < rule.minimum_tier {
             warnings.push(below_tier(scope.project.tier, rule.minimum_tier, &scope.project.name));
         }
-        if movable {
+        if movable && allowed {
             warnings.push(
                 "the tag may move; install the mutating webhook, or name the image by its digest"
                     .to_owned(),
             );
         }
-        let allowed = judged.verdict.is_open();
-        let reasons = if allowed { Vec::new() } else { judged.words() };
         let digest = row.digest;
         let mut event = case.event().at((&scope.project, name.as_str())).digest(&digest);
         if let Some(tag) = tag {
@@ -345,6 +341,21 @@ fn question(cluster: &AskingCluster, entry: &str, rule: &NamespacePolicy) -> Que
             policies: vec![policy],
         }),
     }
+}
+
+/// What refuses, with what would change it, and apart from that what only warns.
+fn in_words(judged: &Judged) -> (Vec<String>, Vec<String>) {
+    let objections = judged.verdict.objections();
+    let (refusing, warning): (Vec<_>, Vec<_>) =
+        objections.into_iter().partition(|reason| reason.action > Action::Warn);
+    let words = |reason: &sealock_facts::Reason| {
+        let mut text = format!("[{}/{}] {}", reason.policy, reason.rule, reason.message);
+        if !reason.remedy.is_empty() {
+            text.push_str(&format!(" ({})", reason.remedy));
+        }
+        text
+    };
+    (refusing.into_iter().map(words).collect(), warning.into_iter().map(words).collect())
 }
 
 fn below_tier(tier: Tier, minimum: Tier, project: &str) -> String {

@@ -101,7 +101,9 @@ async fn every_answer_is_a_decision_that_is_kept() {
         assert!(again.allowed && again.decision > first.decision, "{again:?}");
         let denied = story.admit("production", &story.pinned()).await;
         assert!(!denied.allowed && denied.decision > again.decision, "{denied:?}");
+        assert_eq!(denied.reasons.len(), 1, "what only warns is no reason: {:?}", denied.reasons);
         assert!(denied.reasons[0].contains("tier sandbox"), "{:?}", denied.reasons);
+        assert!(denied.reasons[0].contains("promote"), "it says what to do: {:?}", denied.reasons);
         assert_eq!((story.decisions().await, story.events("allowed").await), (3, 2));
         assert_eq!(story.events("denied").await, 1);
     })
