@@ -29,8 +29,8 @@ pub(crate) struct Admit {
     seconds: u32,
 }
 
-/// Open loop: a request is due at its time whether or not earlier ones were answered, and its latency counts
-/// from when it was due.
+/// Open loop: a request is due at its time whether or not earlier ones were answered, and its
+/// latency counts from when it was due.
 pub(crate) async fn admit(args: Admit) -> Result<Value> {
     let pem = std::fs::read(&args.ca).with_context(|| args.ca.display().to_string())?;
     let http = reqwest::Client::builder()

@@ -1,7 +1,7 @@
 //! The loads of `make bench`.
 //!
-//! Each subcommand talks to a running server and prints one JSON line. Times are in microseconds. Loads are
-//! bounded in count and end by themselves.
+//! Each subcommand talks to a running server and prints one JSON line. Times are in microseconds.
+//! Loads are bounded in count and end by themselves.
 
 #![expect(clippy::print_stdout, reason = "the result is one line on standard output")]
 

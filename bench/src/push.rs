@@ -20,7 +20,8 @@ use std::{
 pub(crate) struct Push {
     #[command(flatten)]
     target: Target,
-    /// Layer files (gzip), lowest first; the last one is made unique by a trailing gzip member for each push.
+    /// Layer files (gzip), lowest first; the last one is made unique by a trailing gzip member for
+    /// each push.
     #[arg(required = true)]
     layers: Vec<PathBuf>,
     /// How many pushes.
@@ -53,7 +54,8 @@ pub(crate) struct Large {
     mebibytes: u64,
 }
 
-/// A gzip member of an empty file with a comment: appending it makes a layer unique and changes no content.
+/// A gzip member of an empty file with a comment: appending it makes a layer unique and changes no
+/// content.
 fn unique_member(number: u64) -> Vec<u8> {
     let mut member = vec![0x1f, 0x8b, 8, 0x10, 0, 0, 0, 0, 0, 0xff];
     member.extend_from_slice(format!("{number:016x}").as_bytes());

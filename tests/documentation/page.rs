@@ -1,8 +1,9 @@
 //! Reads the runnable blocks of a page.
 //!
-//! A fenced block ```` ```sh test ```` runs as it stands; ```` ```sh test refused=WORD ```` must fail and
-//! say WORD. A comment `<!-- sh test` ... `-->` runs too, unseen by readers: it stands for what another
-//! person does, or for what the reader has done before. All blocks of a page run in one shell, in order.
+//! A fenced block ```` ```sh test ```` runs as it stands; ```` ```sh test refused=WORD ```` must
+//! fail and say WORD. A comment `<!-- sh test` ... `-->` runs too, unseen by readers: it stands for
+//! what another person does, or for what the reader has done before. All blocks of a page run in
+//! one shell, in order.
 
 use std::fmt::Write as _;
 

@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::page;
 
-/// People that the pages speak of. Each has a password; `SEALOCK_PASSWORD` is the one that is logged in.
+/// People that the pages speak of. Each has a password; `SEALOCK_PASSWORD` is the one that is
+/// logged in.
 const PEOPLE: &[(&str, bool)] = &[("dana", false), ("sofia", true)];
 const PASSWORD: &str = "Correct-horse-1";
 

@@ -1,4 +1,5 @@
-//! The story of `totally-not-malware:latest`: closed everywhere, deleted everywhere, and who had it.
+//! The story of `totally-not-malware:latest`: closed everywhere, deleted everywhere, and who had
+//! it.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! The real clients, each with a home, logins and storage of its own, so that no test sees another's
-//! or the machine's.
+//! The real clients, each with a home, logins and storage of its own, so that no test sees
+//! another's or the machine's.
 
 use std::{
     ffi::OsStr,

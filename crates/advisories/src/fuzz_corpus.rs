@@ -41,7 +41,8 @@ fn archives() {
     replay("zip", crate::fuzz_zip);
 }
 
-/// The seed of the index target is written by `SEALOCK_WRITE_CORPUS=1 cargo test`; it must still open.
+/// The seed of the index target is written by `SEALOCK_WRITE_CORPUS=1 cargo test`; it must still
+/// open.
 #[test]
 fn index_seed_is_of_this_format() {
     let now = "2026-11-22T12:00:00Z".parse().unwrap();

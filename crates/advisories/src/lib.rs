@@ -1,9 +1,10 @@
 //! Vulnerability feeds to an index; components and index to findings.
 //!
-//! Feeds come as OSV records (folder, zip, JSON Lines, osv.dev's layout), as the Debian tracker's JSON,
-//! Alpine's secdb or CISA's KEV catalogue. Importing turns them into [`Record`]s, sorted and kept per
-//! source; all sources together make one immutable [`Index`], named by its digest, which is mapped and
-//! searched in place. [`SnapshotStore`] keeps indexes and swaps the current one atomically.
+//! Feeds come as OSV records (folder, zip, JSON Lines, osv.dev's layout), as the Debian tracker's
+//! JSON, Alpine's secdb or CISA's KEV catalogue. Importing turns them into [`Record`]s, sorted and
+//! kept per source; all sources together make one immutable [`Index`], named by its digest, which
+//! is mapped and searched in place. [`SnapshotStore`] keeps indexes and swaps the current one
+//! atomically.
 //!
 //! Everything that is read comes from outside: parsers return errors, and sizes are bounded.
 #![cfg_attr(

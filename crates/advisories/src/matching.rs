@@ -32,7 +32,8 @@ pub struct Unmatched {
     pub purl: String,
     /// Its version.
     pub version: String,
-    /// Why: `version` when the version cannot be read, `order` when the ecosystem's order is unknown.
+    /// Why: `version` when the version cannot be read, `order` when the ecosystem's order is
+    /// unknown.
     pub reason: &'static str,
 }
 

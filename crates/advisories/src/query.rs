@@ -52,8 +52,8 @@ pub struct VersionRange {
 
 impl VersionRange {
     /// Reads a range: `*` or nothing for every version; comparators `<`, `<=`, `>`, `>=`, `=`, `!=`
-    /// (none means `=`), joined by commas or blanks, alternatives parted by `||`; or a vers URI, whose
-    /// scheme is not looked at because the ecosystem is known.
+    /// (none means `=`), joined by commas or blanks, alternatives parted by `||`; or a vers URI,
+    /// whose scheme is not looked at because the ecosystem is known.
     pub fn parse(ecosystem: &str, text: &str) -> Result<Self, RangeError> {
         let order = Order::of_ecosystem(ecosystem)
             .ok_or_else(|| RangeError::Ecosystem(ecosystem.to_owned()))?;

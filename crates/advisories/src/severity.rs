@@ -1,5 +1,5 @@
-//! Severity of a record: from CVSS vectors, whose scores are computed here, or from the words of the
-//! advisory's publisher.
+//! Severity of a record: from CVSS vectors, whose scores are computed here, or from the words of
+//! the advisory's publisher.
 
 use sealock_facts::{Severity, SeveritySource};
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,8 @@ fn score(vector: &str) -> Option<(u8, Severity, u32)> {
     Some((kind, label(kind, tenths), tenths))
 }
 
-/// Whether every base metric of CVSS 3 is stated, and none twice: a vector cut short would score low.
+/// Whether every base metric of CVSS 3 is stated, and none twice: a vector cut short would score
+/// low.
 fn is_whole(vector: &str) -> bool {
     let Some(metrics) = vector.strip_prefix("CVSS:3.") else { return true };
     ["/AV:", "/AC:", "/PR:", "/UI:", "/S:", "/C:", "/I:", "/A:"]

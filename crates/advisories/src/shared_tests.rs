@@ -1,4 +1,5 @@
-//! Checks against the shared data, where it lies beside the checkout. Absent data is noted, not failed.
+//! Checks against the shared data, where it lies beside the checkout. Absent data is noted, not
+//! failed.
 
 use crate::coverage::CoverageStatement;
 use crate::import::{Collector, ImportLimits, read_path};

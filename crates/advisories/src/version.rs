@@ -1,8 +1,8 @@
 //! Version orders, one per packaging system.
 //!
 //! Every order is total over all strings (so lists can be sorted and searched with it), allocates
-//! nothing and never panics. Whether a string is a version at all is a separate question, asked with
-//! [`Order::accepts`]: what it refuses must never be matched by a range.
+//! nothing and never panics. Whether a string is a version at all is a separate question, asked
+//! with [`Order::accepts`]: what it refuses must never be matched by a range.
 
 mod alpine;
 mod debian;

@@ -34,7 +34,8 @@ pub(crate) enum ObjectError {
 const KINDS: &[(&str, &str, &str)] = &[
     ("", "Pod", "/spec"),
     ("apps", "Deployment", "/spec/template/spec"),
-    // The subresource `pods/ephemeralcontainers` before Kubernetes 1.22: the containers stand at the top.
+    // The subresource `pods/ephemeralcontainers` before Kubernetes 1.22: the containers stand at
+    // the top.
     ("", "EphemeralContainers", ""),
 ];
 

@@ -6,8 +6,8 @@
 //! | POST `/admission/mutate/{cluster}/{token}` | tags of images that are hosted here become digests |
 //!
 //! The credential may stand in `Authorization: Bearer` instead of the address, which ends after
-//! `validate` or `mutate` then. Without a credential there is no answer: 401, and 403 with a wrong one.
-//! Every other failure is an answer that denies, so that the cluster's user reads why.
+//! `validate` or `mutate` then. Without a credential there is no answer: 401, and 403 with a wrong
+//! one. Every other failure is an answer that denies, so that the cluster's user reads why.
 //!
 //! Judged are Pods (containers, init containers, ephemeral containers and image volumes) and
 //! Deployments. Another kind is refused by name; its Pods are judged when they are made. An update

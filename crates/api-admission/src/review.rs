@@ -1,9 +1,11 @@
-//! What an API server asks (kubernetes, staging/src/k8s.io/api/admission/v1/types.go): the fields that matter here.
+//! What an API server asks (kubernetes, staging/src/k8s.io/api/admission/v1/types.go): the fields
+//! that matter here.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Largest request body, in bytes: etcd's limit for one object twice (new and old), and the envelope.
+/// Largest request body, in bytes: etcd's limit for one object twice (new and old), and the
+/// envelope.
 pub const MAX_REVIEW_BYTES: usize = 3 * 1024 * 1024;
 /// The only version that is spoken.
 pub(crate) const API_VERSION: &str = "admission.k8s.io/v1";

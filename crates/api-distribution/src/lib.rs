@@ -1,7 +1,7 @@
 //! The OCI distribution face and Docker's token service.
 //!
-//! Only HTTP: paths, headers, bodies and statuses of the distribution specification 1.1 and what its main
-//! branch has added. Every decision is the registry's.
+//! Only HTTP: paths, headers, bodies and statuses of the distribution specification 1.1 and what
+//! its main branch has added. Every decision is the registry's.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod blobs;

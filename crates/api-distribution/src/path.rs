@@ -1,5 +1,6 @@
-//! Paths below `/v2/`. Repository names contain slashes, so a path is read from its end, and strictly:
-//! one path has one meaning, whatever a proxy or a router in front of us would make of it.
+//! Paths below `/v2/`. Repository names contain slashes, so a path is read from its end, and
+//! strictly: one path has one meaning, whatever a proxy or a router in front of us would make of
+//! it.
 
 use sealock_http::{HttpError, Result};
 use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName};

@@ -115,8 +115,8 @@ async fn answer(
     }
 }
 
-/// `/v2/` tells clients whether they need to authenticate, and how. Nobody always gets the challenge,
-/// or a client that has credentials would never use them.
+/// `/v2/` tells clients whether they need to authenticate, and how. Nobody always gets the
+/// challenge, or a client that has credentials would never use them.
 fn base(caller: &Caller) -> Result<Response> {
     if caller.principal.is_anonymous() && caller.scope.is_none() {
         return Err(HttpError::unauthorized("authentication is required"));

@@ -1,6 +1,6 @@
 //! Docker's token service (distribution's token authentication specification), by GET with Basic
-//! credentials and by POST with OAuth 2's password grant. Without credentials it gives a token for what
-//! is public.
+//! credentials and by POST with OAuth 2's password grant. Without credentials it gives a token for
+//! what is public.
 
 use crate::{query::Query, routes::Face};
 use axum::{

@@ -17,8 +17,8 @@ use sealock_registry::{Kind, PushedBlob, UploadStatus};
 use std::io;
 use uuid::Uuid;
 
-/// `POST /v2/<name>/blobs/uploads/`: begins an upload, takes a whole blob (`?digest=`) or mounts one
-/// (`?mount=`). A mount that is not possible begins an upload.
+/// `POST /v2/<name>/blobs/uploads/`: begins an upload, takes a whole blob (`?digest=`) or mounts
+/// one (`?mount=`). A mount that is not possible begins an upload.
 pub(crate) async fn begin(asked: Asked<'_>, body: Body) -> Result<Response> {
     let Asked { registry, caller, name, query, .. } = &asked;
     if let Some(mount) = query.one("mount")? {
@@ -93,8 +93,8 @@ fn progress(name: &RepositoryName, upload: UploadStatus) -> Result<HeaderMap> {
     let UploadStatus { id, offset } = upload;
     let mut headers = HeaderMap::new();
     headers.insert(header::LOCATION, value(format!("/v2/{name}/blobs/uploads/{id}"))?);
-    // The range is inclusive and cannot say "nothing"; Docker's registry writes 0-0 for that, and its
-    // clients expect it.
+    // The range is inclusive and cannot say "nothing"; Docker's registry writes 0-0 for that, and
+    // its clients expect it.
     headers.insert(header::RANGE, value(format!("0-{}", offset.saturating_sub(1)))?);
     headers.insert(UPLOAD_UUID, value(id.to_string())?);
     headers.insert(header::CONTENT_LENGTH, 0.into());

@@ -159,8 +159,8 @@ async fn shown(face: &Face, parts: &Parts, project: &str) -> Result<Json<Value>>
     })))
 }
 
-/// Harbor answers 403 for what is not there and for what is not yours; only an administrator, who may
-/// see all, learns that a project does not exist.
+/// Harbor answers 403 for what is not there and for what is not yours; only an administrator, who
+/// may see all, learns that a project does not exist.
 fn hidden(error: sealock_registry::Error, caller: &Caller) -> HttpError {
     if error.kind() == Kind::NotFound && !caller.principal.is_sysadmin() {
         return HttpError::with_code(

@@ -72,8 +72,8 @@ impl From<AdvisoryImport> for Report {
     }
 }
 
-/// Imports a file of OSV records or of CISA's KEV catalogue, which is the request's body. For system
-/// administrators and security officers.
+/// Imports a file of OSV records or of CISA's KEV catalogue, which is the request's body. For
+/// system administrators and security officers.
 #[utoipa::path(post, path = "/advisories/import", tag = "advisories", params(ImportQuery),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, body = schema::ImportReport), (status = 409, body = schema::Errors)))]

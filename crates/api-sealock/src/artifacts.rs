@@ -239,7 +239,8 @@ pub(crate) struct Verdicts {
     door: Option<sealock_facts::Door>,
 }
 
-/// What each door says about an artifact where it stands, with every reason and what would change it.
+/// What each door says about an artifact where it stands, with every reason and what would change
+/// it.
 #[utoipa::path(get, path = "/artifact/verdicts", tag = "artifacts", params(Verdicts),
     responses((status = 200, body = List<schema::DoorVerdict>)))]
 pub(crate) async fn verdicts(
@@ -252,8 +253,8 @@ pub(crate) async fn verdicts(
     Ok(list(Page { items, next: None }))
 }
 
-/// The evidence of an artifact in one document: source and pipeline where a verified attestation gives
-/// them, contents, findings, signers, waivers, promotions, decisions, events.
+/// The evidence of an artifact in one document: source and pipeline where a verified attestation
+/// gives them, contents, findings, signers, waivers, promotions, decisions, events.
 #[utoipa::path(get, path = "/artifact/evidence", tag = "artifacts", params(ImageQuery),
     responses((status = 200, body = Object)))]
 pub(crate) async fn evidence(

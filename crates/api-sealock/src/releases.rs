@@ -27,8 +27,9 @@ pub(crate) struct ToPromote {
     to: String,
 }
 
-/// Promotes an image: the gate of the target judges it, a summary (VSA) is signed, and image, children,
-/// verified evidence and summary appear there at once, or nothing does. 412 with the reasons when refused.
+/// Promotes an image: the gate of the target judges it, a summary (VSA) is signed, and image,
+/// children, verified evidence and summary appear there at once, or nothing does. 412 with the
+/// reasons when refused.
 #[utoipa::path(post, path = "/promotions", tag = "releases", request_body = ToPromote,
     responses((status = 201, body = schema::Promotion), (status = 412, body = schema::Errors)))]
 pub(crate) async fn promote(
@@ -113,8 +114,8 @@ pub(crate) async fn decision(
     Ok(Json(face.registry.decision(&caller, id).await?.0))
 }
 
-/// The canonical input document of a decision, byte for byte: `sealock decision replay FILE` makes the
-/// decision again from it, without a server.
+/// The canonical input document of a decision, byte for byte: `sealock decision replay FILE` makes
+/// the decision again from it, without a server.
 #[utoipa::path(get, path = "/decisions/{id}/document", tag = "releases",
     params(("id" = i64, Path)), responses((status = 200, body = Object)))]
 pub(crate) async fn document(

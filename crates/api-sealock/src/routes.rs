@@ -1,5 +1,5 @@
-//! The whole surface of this face on one page. A route is added with its description, so that the OpenAPI
-//! document and the router cannot part.
+//! The whole surface of this face on one page. A route is added with its description, so that the
+//! OpenAPI document and the router cannot part.
 
 use crate::{
     advisories, artifacts, clusters, exceptions, face::Face, people, policies, projects, records,

@@ -1,5 +1,5 @@
-//! What answers look like, for the OpenAPI document. The types themselves live on lower floors, which know
-//! nothing of HTTP; a test compares their fields with these.
+//! What answers look like, for the OpenAPI document. The types themselves live on lower floors,
+//! which know nothing of HTTP; a test compares their fields with these.
 
 #![expect(dead_code, reason = "these types are read by the OpenAPI generator only")]
 

@@ -1,5 +1,5 @@
-//! The disk seam: every file operation of the store goes through [`Disk`], so that tests can record them,
-//! let them fail and rebuild what a power loss would have left.
+//! The disk seam: every file operation of the store goes through [`Disk`], so that tests can record
+//! them, let them fail and rebuild what a power loss would have left.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -105,8 +105,8 @@ impl DiskFile for File {
     }
 
     fn start_writeback(&self, offset: u64, length: u64) {
-        // On Linux this advice starts writing dirty pages and drops only pages that are already clean,
-        // of which a range that was just written has few.
+        // On Linux this advice starts writing dirty pages and drops only pages that are already
+        // clean, of which a range that was just written has few.
         if let Some(length) = std::num::NonZeroU64::new(length) {
             let _ = rustix::fs::fadvise(self, offset, Some(length), rustix::fs::Advice::DontNeed);
         }

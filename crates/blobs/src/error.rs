@@ -10,8 +10,8 @@ pub enum BlobError {
     /// There is no file under this key.
     #[error("no stored file for {0:?}")]
     NotFound(BlobKey),
-    /// There is no unfinished upload of this id: it was finished, discarded, or its file did not survive
-    /// a crash.
+    /// There is no unfinished upload of this id: it was finished, discarded, or its file did not
+    /// survive a crash.
     #[error("no unfinished upload {0}")]
     UploadUnknown(Uuid),
     /// Another request is writing to this upload.
@@ -30,7 +30,8 @@ pub enum BlobError {
     /// The kept state of an upload cannot be read; the upload must start again.
     #[error("the state of upload {0} is not readable")]
     UploadStateInvalid(Uuid),
-    /// An earlier write or flush of this upload failed, or it was cancelled while one was under way.
+    /// An earlier write or flush of this upload failed, or it was cancelled while one was under
+    /// way.
     #[error("upload {0} failed before and cannot go on")]
     UploadFailed(Uuid),
     /// The bytes received have another digest than the client said. Nothing was kept.

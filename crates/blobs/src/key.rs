@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 /// Names one stored file: the digest of its bytes and the generation that makes the file unique.
 ///
-/// The same bytes stored twice have two keys. The store never looks for a key; who stores a blob keeps
-/// its key (the metadata's blob row).
+/// The same bytes stored twice have two keys. The store never looks for a key; who stores a blob
+/// keeps its key (the metadata's blob row).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobKey {
     /// Digest of the bytes.

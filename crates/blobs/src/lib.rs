@@ -1,13 +1,13 @@
 //! Bytes by digest on disk: resumable uploads, durability, the disk seam.
 //!
 //! # The way of an upload
-//! [`BlobStore::begin`] gives an [`UploadWriter`]. Every byte is hashed and written once, on blocking
-//! threads, in writes of [`BATCH_BYTES`]; at most two such batches are in memory. [`UploadWriter::suspend`]
-//! makes the bytes durable and returns an [`UploadState`] that the caller keeps beside its own records;
-//! [`BlobStore::resume`] goes on from it, also after a restart. [`UploadWriter::finish`] compares the digest,
-//! flushes the bytes, publishes the file under its digest and flushes the directory: when it returns, the
-//! blob survives power loss. After a failed write or flush an upload is lost for good; it is never retried
-//! on the same file.
+//! [`BlobStore::begin`] gives an [`UploadWriter`]. Every byte is hashed and written once, on
+//! blocking threads, in writes of [`BATCH_BYTES`]; at most two such batches are in memory.
+//! [`UploadWriter::suspend`] makes the bytes durable and returns an [`UploadState`] that the caller
+//! keeps beside its own records; [`BlobStore::resume`] goes on from it, also after a restart.
+//! [`UploadWriter::finish`] compares the digest, flushes the bytes, publishes the file under its
+//! digest and flushes the directory: when it returns, the blob survives power loss. After a failed
+//! write or flush an upload is lost for good; it is never retried on the same file.
 //!
 //! # On disk
 //! ```text
@@ -15,8 +15,8 @@
 //! blobs/<algorithm>/<2 hex digits>/<hex>.<generation>   published bytes, never changed again
 //! ```
 //! Nothing is ever listed: who uses the store remembers the [`BlobKey`]s and [`UploadState`]s. The
-//! generation is unique for each stored file, so removing an old file can never hit a newer upload of the
-//! same bytes. One process at a time may write below a root.
+//! generation is unique for each stored file, so removing an old file can never hit a newer upload
+//! of the same bytes. One process at a time may write below a root.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod disk;

@@ -36,8 +36,8 @@ impl BlobReader {
         self.size
     }
 
-    /// The bytes of a range, as chunks of [`READ_CHUNK_BYTES`]. The next chunk is read while the last one
-    /// is on its way; no thread is held while the receiver is slow.
+    /// The bytes of a range, as chunks of [`READ_CHUNK_BYTES`]. The next chunk is read while the
+    /// last one is on its way; no thread is held while the receiver is slow.
     pub fn stream(
         &self,
         range: Range<u64>,

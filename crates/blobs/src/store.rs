@@ -23,8 +23,8 @@ pub struct BlobStore {
 pub(crate) struct Inner {
     pub(crate) root: PathBuf,
     pub(crate) disk: Arc<dyn Disk>,
-    /// Uploads that somebody writes to. Two writers on one file could leave bytes that are not the ones
-    /// that were hashed.
+    /// Uploads that somebody writes to. Two writers on one file could leave bytes that are not the
+    /// ones that were hashed.
     active: Arc<Mutex<HashSet<Uuid>>>,
     /// Shard directories whose own name this process has flushed.
     durable_shards: Mutex<HashSet<PathBuf>>,
@@ -49,8 +49,8 @@ impl Drop for Active {
 }
 
 impl BlobStore {
-    /// Opens the store below `root`, creating its few directories when they are missing. Blocks for a few
-    /// directory flushes; scans nothing.
+    /// Opens the store below `root`, creating its few directories when they are missing. Blocks for
+    /// a few directory flushes; scans nothing.
     pub fn open(root: &Path, disk: Arc<dyn Disk>) -> Result<Self> {
         let inner = Inner {
             root: root.to_owned(),
@@ -71,7 +71,8 @@ impl BlobStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Begins an upload whose bytes are hashed with `algorithm`. No file exists before its first byte.
+    /// Begins an upload whose bytes are hashed with `algorithm`. No file exists before its first
+    /// byte.
     pub fn begin(&self, algorithm: Algorithm) -> Result<UploadWriter> {
         self.begin_as(Uuid::new_v4(), algorithm)
     }
@@ -82,8 +83,8 @@ impl BlobStore {
         Ok(UploadWriter::new(id, algorithm, 0, sink))
     }
 
-    /// Goes on with a suspended upload, also in another process than the one that suspended it. Bytes
-    /// that arrived after the state was taken are cut off.
+    /// Goes on with a suspended upload, also in another process than the one that suspended it.
+    /// Bytes that arrived after the state was taken are cut off.
     pub async fn resume(&self, state: UploadState) -> Result<UploadWriter> {
         let inner = self.inner.clone();
         let active = inner.activate(state.id)?;
@@ -116,8 +117,8 @@ impl BlobStore {
         self.inner.open(*key).map(SyncReader::new)
     }
 
-    /// Removes a file whose record is already gone. Removing twice is no error. The removal itself is
-    /// not flushed: after power loss the bytes may be there again, as a leak.
+    /// Removes a file whose record is already gone. Removing twice is no error. The removal itself
+    /// is not flushed: after power loss the bytes may be there again, as a leak.
     pub async fn remove(&self, key: &BlobKey) -> Result<()> {
         let (inner, key) = (self.inner.clone(), *key);
         blocking(move || inner.remove(&blob_file(&inner.root, &key)).map(|_existed| ())).await

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// Size of the writes to disk, in bytes. An upload holds at most two such batches in memory, one being
-/// written and one being received, and one received buffer more.
+/// Size of the writes to disk, in bytes. An upload holds at most two such batches in memory, one
+/// being written and one being received, and one received buffer more.
 pub const BATCH_BYTES: usize = 512 * 1024;
 
-/// Received buffers below this size are copied together, in bytes: each buffer kept costs bookkeeping
-/// and may hold on to a larger allocation.
+/// Received buffers below this size are copied together, in bytes: each buffer kept costs
+/// bookkeeping and may hold on to a larger allocation.
 const COALESCE_BYTES: usize = 4 * 1024;
 
 /// An upload that waits for more bytes. Everything up to `offset` is durable.
@@ -47,8 +47,9 @@ pub struct StoredBlob {
 
 /// Receives the bytes of one upload.
 ///
-/// Dropped without [`suspend`](Self::suspend), [`finish`](Self::finish) or [`abort`](Self::abort), the file of
-/// a new upload is removed, and that of a resumed one stays as its last [`UploadState`] says.
+/// Dropped without [`suspend`](Self::suspend), [`finish`](Self::finish) or [`abort`](Self::abort),
+/// the file of a new upload is removed, and that of a resumed one stays as its last [`UploadState`]
+/// says.
 pub struct UploadWriter {
     id: Uuid,
     algorithm: Algorithm,
@@ -90,8 +91,8 @@ impl UploadWriter {
         self.received
     }
 
-    /// Takes bytes; waits while the disk is behind. An error is final for the upload and may belong to
-    /// bytes taken earlier.
+    /// Takes bytes; waits while the disk is behind. An error is final for the upload and may belong
+    /// to bytes taken earlier.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.received += bytes.len() as u64;
         self.pending_bytes += bytes.len();
@@ -118,7 +119,8 @@ impl UploadWriter {
         Ok(())
     }
 
-    /// Makes all bytes durable and returns the state from which [`crate::BlobStore::resume`] goes on.
+    /// Makes all bytes durable and returns the state from which [`crate::BlobStore::resume`] goes
+    /// on.
     pub async fn suspend(mut self) -> Result<UploadState> {
         let mut sink = self.settled().await?;
         let batch = self.take_pending();

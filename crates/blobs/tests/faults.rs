@@ -1,4 +1,5 @@
-//! A full disk, failing writes and failing flushes: a clear error, no second try, nothing half visible.
+//! A full disk, failing writes and failing flushes: a clear error, no second try, nothing half
+//! visible.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-//! Records the disk operations of real uploads and rebuilds, for every prefix of them and several ways to
-//! lose what was not flushed, the disk that would be left.
+//! Records the disk operations of real uploads and rebuilds, for every prefix of them and several
+//! ways to lose what was not flushed, the disk that would be left.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use bytes::Bytes;
@@ -75,7 +75,8 @@ async fn record(root: &Path) -> (Journal, Vec<Told>) {
         };
     }
     other.abort().await.unwrap();
-    // The last request brings no bytes, only the digest; the cut before it must be durable all the same.
+    // The last request brings no bytes, only the digest; the cut before it must be durable all the
+    // same.
     let content = content.slice(..from);
     let blob = writer.finish(&Digest::sha256(&content)).await.unwrap();
     told.push(Told::Stored { at: disk.journal().len(), blob, content });

@@ -79,7 +79,8 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
-            // Kept and set anew at the next pause: a timer per frame would cost more than the frame.
+            // Kept and set anew at the next pause: a timer per frame would cost more than the
+            // frame.
             self.timer = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }

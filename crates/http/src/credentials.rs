@@ -23,8 +23,8 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Reads the header. Two headers, another scheme or a malformed value are refused: a client that
-    /// tries to say who it is must not be taken for nobody.
+    /// Reads the header. Two headers, another scheme or a malformed value are refused: a client
+    /// that tries to say who it is must not be taken for nobody.
     pub fn read(headers: &HeaderMap) -> Result<Self> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let Some(value) = values.next() else { return Ok(Self::None) };

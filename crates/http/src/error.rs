@@ -15,8 +15,8 @@ pub type Result<T, E = HttpError> = std::result::Result<T, E>;
 /// Seconds after which a client may try again when the server is busy.
 const RETRY_AFTER_SECONDS: &str = "5";
 
-/// An error on its way to a client: a status, a stable code and a message, and apart from them a message
-/// for the log.
+/// An error on its way to a client: a status, a stable code and a message, and apart from them a
+/// message for the log.
 #[derive(Debug)]
 pub struct HttpError(Box<Inner>);
 

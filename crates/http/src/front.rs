@@ -13,8 +13,8 @@ pub struct Peer {
 /// How clients see this server.
 #[derive(Debug, Clone, Default)]
 pub struct Front {
-    /// The address that clients use, such as `https://registry.example.org`, without a slash at the end.
-    /// When it is not set, each request's own `Host` counts.
+    /// The address that clients use, such as `https://registry.example.org`, without a slash at the
+    /// end. When it is not set, each request's own `Host` counts.
     pub external_url: Option<String>,
     /// Proxies whose `X-Forwarded-*` headers are believed. From anybody else they are ignored.
     pub trusted_proxies: Vec<IpAddr>,

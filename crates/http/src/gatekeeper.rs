@@ -90,8 +90,8 @@ impl Gatekeeper {
         Ok(issued)
     }
 
-    /// Adds to a 401 what the client needs to authenticate with the token service. `problem` is what
-    /// is wrong with the token that it sent (RFC 6750, section 3.1).
+    /// Adds to a 401 what the client needs to authenticate with the token service. `problem` is
+    /// what is wrong with the token that it sent (RFC 6750, section 3.1).
     pub fn bearer_challenge(
         &self,
         error: HttpError,

@@ -1,5 +1,5 @@
-//! What every request passes, whichever face it is for: a request id, a limit on headers, the access log
-//! and a net under panics.
+//! What every request passes, whichever face it is for: a request id, a limit on headers, the
+//! access log and a net under panics.
 
 use crate::{Front, HttpError, Peer};
 use axum::{

@@ -2,8 +2,8 @@ use http::HeaderValue;
 
 /// A `Link` header with `rel="next"` (RFC 8288) to the same list after `last`.
 ///
-/// `path` is the list's path; `query` are the pairs that the next request repeats besides `last`. All are
-/// percent-encoded here.
+/// `path` is the list's path; `query` are the pairs that the next request repeats besides `last`.
+/// All are percent-encoded here.
 pub fn next_link(path: &str, query: &[(&str, &str)]) -> Option<HeaderValue> {
     let mut text = format!("<{path}");
     for (i, (name, value)) in query.iter().enumerate() {
@@ -16,7 +16,8 @@ pub fn next_link(path: &str, query: &[(&str, &str)]) -> Option<HeaderValue> {
     HeaderValue::from_str(&text).ok()
 }
 
-/// Percent-encodes everything but unreserved characters (RFC 3986) and `:` and `/`, which a query may hold.
+/// Percent-encodes everything but unreserved characters (RFC 3986) and `:` and `/`, which a query
+/// may hold.
 pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -75,8 +75,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown` is ready, then lets requests under way end within the limit.
 ///
-/// With `tls` the listener speaks TLS only, HTTP/2 or HTTP/1.1 as the client chooses by ALPN; without it,
-/// HTTP/1.1 only.
+/// With `tls` the listener speaks TLS only, HTTP/2 or HTTP/1.1 as the client chooses by ALPN;
+/// without it, HTTP/1.1 only.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
@@ -124,7 +124,8 @@ async fn accept(
             Some((stream, address, permit))
         }
         Err(error) => {
-            // Errors of one connection say nothing about the next; want of descriptors needs patience.
+            // Errors of one connection say nothing about the next; want of descriptors needs
+            // patience.
             tracing::warn!(%error, "a connection could not be accepted");
             sleep(ACCEPT_PAUSE).await;
             None

@@ -3,8 +3,8 @@
 use crate::{Access, AppliedPolicy, GateInput, RequestFacts, Scope, Subject, evaluate::BUILT_IN};
 use sealock_facts::{Action, Door, Outcome, Reason, Tier, Verdict};
 
-/// The answer of the rules on access alone, for a door that has a stored verdict about the artifact.
-/// The two are joined with [`Verdict::and`].
+/// The answer of the rules on access alone, for a door that has a stored verdict about the
+/// artifact. The two are joined with [`Verdict::and`].
 pub fn evaluate_access(
     door: Door,
     subject: &Subject,

@@ -325,8 +325,8 @@ pub enum BeforeCompromise {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FindingsRule {
-    /// Findings of this severity and above count: negligible, low, medium, high or critical. Absent:
-    /// only those known to be exploited.
+    /// Findings of this severity and above count: negligible, low, medium, high or critical.
+    /// Absent: only those known to be exploited.
     #[serde(
         default,
         deserialize_with = "crate::values::threshold",

@@ -99,7 +99,8 @@ impl Want<'_> {
         };
         let mut keys: BTreeMap<&str, &ListedKey> = BTreeMap::new();
         for key in listed.iter().filter(named) {
-            // The same key listed twice: if either entry is compromised, the key is, from the earlier moment.
+            // The same key listed twice: if either entry is compromised, the key is, from the
+            // earlier moment.
             let earlier = |old: &&ListedKey| match (old.compromised_at, key.compromised_at) {
                 (Some(old), Some(new)) => old <= new,
                 (old, new) => old.is_some() || new.is_none(),

@@ -13,7 +13,8 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Largest canonical input document that is read, in bytes.
 pub const MAX_INPUT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Everything that a verdict depends on, and nothing else: the canonical input document of a decision.
+/// Everything that a verdict depends on, and nothing else: the canonical input document of a
+/// decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateInput {
@@ -69,7 +70,8 @@ pub struct RequestFacts {
     /// Whether the artifact was named by digest.
     #[serde(default)]
     pub by_digest: bool,
-    /// At the push door: the manifest is an accessory (signature, attestation) of an existing digest.
+    /// At the push door: the manifest is an accessory (signature, attestation) of an existing
+    /// digest.
     #[serde(default)]
     pub accessory: bool,
     /// At the promote door: where the artifact comes from.
@@ -163,9 +165,10 @@ pub struct ArtifactFacts {
     pub children: Vec<ChildFacts>,
     /// Indexes of the same repository that list this digest, directly or through another index.
     pub covered_by: Vec<Covering>,
-    /// The digest that this manifest is evidence about. Set only where every layer was read as evidence
-    /// (signature, attestation, bundle): what it holds is judged there, so only the implicit rules apply
-    /// to it. An accessory with anything else inside is judged as what it is (decision D6).
+    /// The digest that this manifest is evidence about. Set only where every layer was read as
+    /// evidence (signature, attestation, bundle): what it holds is judged there, so only the
+    /// implicit rules apply to it. An accessory with anything else inside is judged as what it is
+    /// (decision D6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence_about: Option<Digest>,
     /// When this digest was promoted into the subject's project, if it was.
@@ -281,13 +284,14 @@ impl KnownContents {
 pub struct Scan {
     /// The scanner; `sealock` for the built-in one.
     pub scanner: String,
-    /// The statement is true for the data as of this moment: the match, or the publishing of a later
-    /// snapshot that changed nothing for this artifact.
+    /// The statement is true for the data as of this moment: the match, or the publishing of a
+    /// later snapshot that changed nothing for this artifact.
     pub as_of: Timestamp,
 }
 
 impl GateInput {
-    /// Brings every list whose order means nothing into one order, so that equal inputs have equal bytes.
+    /// Brings every list whose order means nothing into one order, so that equal inputs have equal
+    /// bytes.
     pub fn normalise(&mut self) {
         self.policies.sort_by(|a, b| {
             (a.scope, &a.document.name, a.revision).cmp(&(b.scope, &b.document.name, b.revision))

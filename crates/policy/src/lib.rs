@@ -1,7 +1,8 @@
 //! Policy documents and the pure function that turns facts into a verdict.
 //!
-//! [`parse`] reads a document (YAML or JSON) and names the line of what is wrong with it. [`GateInput`]
-//! is the canonical input of one decision, and [`evaluate`] its answer: no clock, no I/O, no state.
+//! [`parse`] reads a document (YAML or JSON) and names the line of what is wrong with it.
+//! [`GateInput`] is the canonical input of one decision, and [`evaluate`] its answer: no clock, no
+//! I/O, no state.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

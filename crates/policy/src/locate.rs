@@ -59,7 +59,8 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
-/// Line and column of the value at `path`, such as `rules[2].name`, or of the nearest one around it.
+/// Line and column of the value at `path`, such as `rules[2].name`, or of the nearest one around
+/// it.
 pub(crate) fn position(text: &str, path: &str) -> Option<(u64, u64)> {
     let root: Spanned<Node> =
         serde_saphyr::from_str_with_options(text, crate::parse::options()).ok()?;

@@ -22,8 +22,9 @@ const MAX_TEXT_BYTES: usize = 4096;
 
 /// Reads a policy document, YAML or JSON (every JSON document is YAML).
 ///
-/// Unknown and repeated fields, anchors, aliases, merge keys, tags and second documents are refused, so
-/// that a document means what a reader of its text takes it to mean, and cannot grow on the way.
+/// Unknown and repeated fields, anchors, aliases, merge keys, tags and second documents are
+/// refused, so that a document means what a reader of its text takes it to mean, and cannot grow on
+/// the way.
 pub fn parse(text: &str) -> Result<PolicyDocument, PolicyError> {
     if text.len() > MAX_POLICY_BYTES {
         return Err(PolicyError::input(format!(
@@ -76,8 +77,9 @@ fn read(text: &str) -> Result<PolicyDocument, PolicyError> {
         let path = if matches!(met_at.as_str(), "." | "?") { String::new() } else { met_at };
         let message = locate::plain_message(&error);
         let own = error.location().map(|at| (at.line(), at.column())).filter(|at| at.0 > 0);
-        // The path names the value more exactly than the reader's place, save where a field itself is
-        // wrong; a missing field is reported where its mapping ends, and a reader looks where it begins.
+        // The path names the value more exactly than the reader's place, save where a field itself
+        // is wrong; a missing field is reported where its mapping ends, and a reader looks where it
+        // begins.
         let by_path = !path.is_empty() && !message.starts_with("unknown field")
             || message.starts_with("missing field");
         let place = if by_path { locate::position(text, &path).or(own) } else { own };

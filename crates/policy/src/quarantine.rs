@@ -8,8 +8,8 @@ use sealock_facts::{Action, Outcome, Quarantine, Reason};
 use sealock_oci::Digest;
 use std::collections::BTreeMap;
 
-/// Quarantine flows both ways: a manifest is closed by itself, its blobs, its children and the indexes
-/// that list it (decision D9).
+/// Quarantine flows both ways: a manifest is closed by itself, its blobs, its children and the
+/// indexes that list it (decision D9).
 pub(crate) fn part(view: &View<'_>) -> Part {
     let banned: BTreeMap<Digest, &Quarantine> =
         view.input.quarantines.iter().map(|quarantine| (quarantine.digest, quarantine)).collect();
@@ -47,7 +47,8 @@ fn collect(
     hits.extend(own.filter(|digest| banned.contains_key(digest)));
     for child in &facts.children {
         match child {
-            // One level deeper than images are judged: what is too deep is unknown, but banned all the same.
+            // One level deeper than images are judged: what is too deep is unknown, but banned all
+            // the same.
             ChildFacts::Present { facts } if depth <= MAX_INDEX_DEPTH => {
                 collect(facts, banned, depth + 1, hits);
             }

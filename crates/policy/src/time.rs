@@ -1,8 +1,9 @@
 use jiff::{SignedDuration, Timestamp};
 use std::cell::Cell;
 
-/// The moment of a decision, which remembers every later moment that it was compared with: the first of
-/// them is when time alone may change the verdict. All of `evaluate`'s time goes through here.
+/// The moment of a decision, which remembers every later moment that it was compared with: the
+/// first of them is when time alone may change the verdict. All of `evaluate`'s time goes through
+/// here.
 pub(crate) struct Moments {
     now: Timestamp,
     next: Cell<Option<Timestamp>>,

@@ -1,5 +1,5 @@
-//! Values of policy documents that have a form of their own. Each is checked where it stands, so that
-//! an error names its line.
+//! Values of policy documents that have a form of their own. Each is checked where it stands, so
+//! that an error names its line.
 
 use crate::document::{Mode, OnUnknown};
 use globset::{GlobBuilder, GlobMatcher};

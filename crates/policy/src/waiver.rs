@@ -32,7 +32,8 @@ fn is_granted(waiver: &Waiver, strict: bool) -> bool {
     waiver.state == WaiverState::Granted && (by_another || !strict)
 }
 
-/// Whether a waiver's scope holds a finding on an artifact in a repository. All given parts must match.
+/// Whether a waiver's scope holds a finding on an artifact in a repository. All given parts must
+/// match.
 pub fn covers(
     scope: &WaiverScope,
     repository: &str,

@@ -50,7 +50,8 @@ impl AdmissionLog {
         Self { sender }
     }
 
-    /// Writes a record. When this returns, it is durable. The number of the decision, if there is one.
+    /// Writes a record. When this returns, it is durable. The number of the decision, if there is
+    /// one.
     pub(crate) async fn write(&self, record: Record) -> Result<Option<i64>> {
         let gone = || Error::internal("the writer of admissions has ended");
         let (done, written) = oneshot::channel();

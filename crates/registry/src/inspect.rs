@@ -87,7 +87,8 @@ impl Registry {
         |reader| inspect_layer(reader, &Limits::default())
     }
 
-    /// Lets an inspector that rode along finish, and stores what it found. Nobody waits for it here.
+    /// Lets an inspector that rode along finish, and stores what it found. Nobody waits for it
+    /// here.
     pub(crate) fn follow_ride(&self, ride: Ride<LayerContents>, stored: &StoredBlob) {
         let (blobs, key) = (self.blobs().clone(), stored.key);
         let result = ride.finish(stored.size, Box::new(move |offset| reopen(&blobs, &key, offset)));

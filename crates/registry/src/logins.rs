@@ -67,7 +67,8 @@ impl Registry {
         Ok(self.project_scope(&mut tx, caller, &name, need).await?.0.into())
     }
 
-    /// Records that a caller logged in. Gathered like allowed pulls: clients log in for each of them.
+    /// Records that a caller logged in. Gathered like allowed pulls: clients log in for each of
+    /// them.
     pub async fn log_login(&self, caller: &Caller) -> Result<()> {
         if caller.principal.is_anonymous() {
             return Ok(());

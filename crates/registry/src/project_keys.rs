@@ -69,7 +69,8 @@ impl Registry {
         Ok(Page::cut(rows, limit, |key: &ProjectKey| key.number.to_string()))
     }
 
-    /// Lists a key. Evidence that did not count is verified again. For the project's administrators.
+    /// Lists a key. Evidence that did not count is verified again. For the project's
+    /// administrators.
     pub async fn add_project_key(
         &self,
         caller: &Caller,

@@ -16,7 +16,8 @@ const SBOM_LAYERS: [&str; 5] = [
 /// What a manifest is when it speaks about another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AccessoryKind {
-    /// Cosign's legacy signatures: the tag `sha256-….sig`, or a referrer of cosign 2's OCI 1.1 mode.
+    /// Cosign's legacy signatures: the tag `sha256-….sig`, or a referrer of cosign 2's OCI 1.1
+    /// mode.
     CosignSignature,
     /// DSSE envelopes as layers: cosign's tag `sha256-….att`, or a referrer.
     CosignAttestation,

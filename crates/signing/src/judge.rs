@@ -12,7 +12,8 @@ use sealock_facts::{EvidenceFormat, EvidenceState, RejectReason};
 use sealock_oci::{Algorithm, Descriptor, Digest};
 use std::cell::Cell;
 
-/// Whether something is a signature or an attestation: of verified evidence as signed, of other as claimed.
+/// Whether something is a signature or an attestation: of verified evidence as signed, of other as
+/// claimed.
 pub(crate) enum Kind {
     Signature,
     Attestation { predicate_type: String, statement: Digest },
@@ -265,7 +266,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Verifies an envelope. `also` checks what the container says about the signature that verified.
+    /// Verifies an envelope. `also` checks what the container says about the signature that
+    /// verified.
     fn envelope(
         &self,
         layer: &Descriptor,

@@ -226,7 +226,8 @@ fn ed25519(spki: &[u8]) -> Option<ed25519_dalek::VerifyingKey> {
     ed25519_dalek::VerifyingKey::from_bytes(bytes).ok()
 }
 
-/// The ways in which a key signs, the usual one first. Parsing checks that a point lies on its curve.
+/// The ways in which a key signs, the usual one first. Parsing checks that a point lies on its
+/// curve.
 fn schemes(algorithm: KeyAlgorithm, spki: &[u8]) -> Result<Arc<[Scheme]>, KeyError> {
     let table: &[(Option<Hash>, &'static dyn VerificationAlgorithm, bool)] = match algorithm {
         KeyAlgorithm::EcdsaP256 => {

@@ -1,4 +1,5 @@
-//! Sealing of the product's private keys for storage: AES-256-GCM under a master key (decision D17).
+//! Sealing of the product's private keys for storage: AES-256-GCM under a master key (decision
+//! D17).
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},

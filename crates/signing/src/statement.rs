@@ -78,7 +78,8 @@ struct Raw {
 }
 
 impl Statement {
-    /// Reads a statement's bytes. Fields that are not known are ignored, as in-toto's parsing rules ask.
+    /// Reads a statement's bytes. Fields that are not known are ignored, as in-toto's parsing rules
+    /// ask.
     pub fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
         let raw: Raw = json::parse(bytes)?;
         if raw.kind != STATEMENT_V1 && raw.kind != STATEMENT_V01 {
@@ -98,7 +99,8 @@ impl Statement {
         })
     }
 
-    /// Whether it speaks about `digest`: any subject that gives this very digest under its algorithm.
+    /// Whether it speaks about `digest`: any subject that gives this very digest under its
+    /// algorithm.
     pub fn is_about(&self, digest: &Digest) -> bool {
         let (name, hex) = (digest.algorithm().name(), digest.hex());
         self.subjects.iter().any(|subject| subject.digest.get(name) == Some(&hex))

@@ -45,7 +45,8 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The statement's bytes (in-toto Statement v1), ready to be signed. The same summary gives the same bytes.
+    /// The statement's bytes (in-toto Statement v1), ready to be signed. The same summary gives the
+    /// same bytes.
     pub fn to_statement(&self) -> Vec<u8> {
         let digest = |digest: &Digest| json!({ digest.algorithm().name(): digest.hex() });
         let inputs: Vec<Value> = self

@@ -1,5 +1,5 @@
-//! Alpine's security database: `https://secdb.alpinelinux.org/v3.20/main.json`. It lists fixes only;
-//! the version `0` says that the package is not affected.
+//! Alpine's security database: `https://secdb.alpinelinux.org/v3.20/main.json`. It lists fixes
+//! only; the version `0` says that the package is not affected.
 
 use super::Collector;
 use crate::error::{AdvisoryError, Result};

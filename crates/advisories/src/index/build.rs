@@ -1,5 +1,6 @@
 //! Building an index from normalised sources. Memory holds the ids, a few words per record and one
-//! sorting run; everything else streams through temporary files. The same sources give the same bytes.
+//! sorting run; everything else streams through temporary files. The same sources give the same
+//! bytes.
 
 use super::table::TableWriter;
 use super::{FORMAT, HEADER, MAGIC, Meta, SECTIONS};

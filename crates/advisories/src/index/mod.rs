@@ -1,9 +1,9 @@
 //! The index: one immutable file, mapped and searched in place.
 //!
-//! Layout, little-endian: magic (8 bytes), format version (u32), number of sections (u32), length of
-//! the whole file (u64), then offset and length (u64 each) of every section; the sections; at the end
-//! the SHA-256 of everything before it. A table section is a number of entries (u64), as many plus
-//! one offsets (u64) into the blob that follows, and the blob.
+//! Layout, little-endian: magic (8 bytes), format version (u32), number of sections (u32), length
+//! of the whole file (u64), then offset and length (u64 each) of every section; the sections; at
+//! the end the SHA-256 of everything before it. A table section is a number of entries (u64), as
+//! many plus one offsets (u64) into the blob that follows, and the blob.
 
 mod build;
 mod read;

@@ -1,5 +1,5 @@
-//! apk's order, as apk-tools 3 compares: token by token, and where one version goes on and the other
-//! does not, by the kind of the next token.
+//! apk's order, as apk-tools 3 compares: token by token, and where one version goes on and the
+//! other does not, by the kind of the next token.
 
 use super::digits;
 use std::cmp::Ordering;

@@ -83,8 +83,8 @@ impl FaultyDisk {
         self.lock().faults.push(Fault { operation, after, error, lasting: true });
     }
 
-    /// Lets the disk be full after this many more bytes. The write that does not fit is cut short first,
-    /// as real file systems do.
+    /// Lets the disk be full after this many more bytes. The write that does not fit is cut short
+    /// first, as real file systems do.
     pub fn full_after(&self, bytes: u64) {
         self.lock().room = Some(bytes);
     }

@@ -1,8 +1,8 @@
 //! What a power loss leaves of recorded changes.
 //!
-//! The model is harsher than real file systems: without a flush, each write and each change of a name is
-//! kept, lost or torn on its own. What it promises is only what POSIX does: flushed bytes and length of a
-//! file, flushed names of a directory.
+//! The model is harsher than real file systems: without a flush, each write and each change of a
+//! name is kept, lost or torn on its own. What it promises is only what POSIX does: flushed bytes
+//! and length of a file, flushed names of a directory.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -92,8 +92,8 @@ impl Journal {
         self.events.is_empty()
     }
 
-    /// Writes into the empty directory `target` what is left of the root when the power goes after the
-    /// first `count` changes.
+    /// Writes into the empty directory `target` what is left of the root when the power goes after
+    /// the first `count` changes.
     pub fn rebuild(&self, count: usize, survival: Survival, target: &Path) -> io::Result<()> {
         let mut model = Model::default();
         for event in &self.events[..count.min(self.events.len())] {

@@ -1,4 +1,5 @@
-//! A disk that records, fails and loses power on demand, for tests of this crate and of the floors above.
+//! A disk that records, fails and loses power on demand, for tests of this crate and of the floors
+//! above.
 
 mod faulty;
 mod journal;

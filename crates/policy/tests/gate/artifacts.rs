@@ -1,4 +1,5 @@
-//! What an artifact is decides how it is judged: indexes, evidence, what cannot run, what is banned or held.
+//! What an artifact is decides how it is judged: indexes, evidence, what cannot run, what is banned
+//! or held.
 
 use crate::{
     build::*,

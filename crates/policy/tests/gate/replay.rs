@@ -60,7 +60,8 @@ fn what_is_not_a_document_of_this_version_is_refused() {
     assert!(GateInput::parse(b"[[[[[[").is_err());
 }
 
-/// The bytes are the name of a decision: they must not change by accident from one version to the next.
+/// The bytes are the name of a decision: they must not change by accident from one version to the
+/// next.
 #[test]
 fn the_canonical_form_is_stable() {
     let digest = decision().digest().unwrap().to_string();

@@ -47,7 +47,8 @@ impl Story {
         story
     }
 
-    /// Imports an advisory about the package below 3.0.9, fixed there unless `fixed` says otherwise.
+    /// Imports an advisory about the package below 3.0.9, fixed there unless `fixed` says
+    /// otherwise.
     async fn advise(&self, id: &str, affected_from: &str) -> sealock_registry::AdvisoryImport {
         let package = if affected_from == "0" { "other" } else { "sealed-sample" };
         let record = json!({

@@ -9,7 +9,8 @@ pkg:npm/lodash --range '<4.17.21'\n  sealock affected pkg:deb/debian/openssl@3.0
 pub(crate) struct Affected {
     /// A vulnerability id (CVE, GHSA, …) or a package URL.
     what: String,
-    /// With a package URL without version: versions in the ecosystem's own order, such as `>=1.2,<2`.
+    /// With a package URL without version: versions in the ecosystem's own order, such as
+    /// `>=1.2,<2`.
     #[arg(long)]
     range: Option<String>,
 }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 pub(crate) enum Command {
     /// Print the policy of a project, a tier or the floor.
     Get(Scope),
-    /// Replace the policy of a project, a tier or the floor (security role for the floor and tiers).
+    /// Replace the policy of a project, a tier or the floor (security role for the floor and
+    /// tiers).
     Set {
         #[command(flatten)]
         scope: Scope,

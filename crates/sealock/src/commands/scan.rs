@@ -29,7 +29,8 @@ pub(crate) struct Scan {
     /// End with exit code 3 if a finding has this severity or a worse one.
     #[arg(long)]
     fail_on: Option<Severity>,
-    /// Vulnerability data for a scan without a server (default: the local store, else the starter set).
+    /// Vulnerability data for a scan without a server (default: the local store, else the starter
+    /// set).
     #[arg(long, value_name = "DIR", env = "SEALOCK_ADVISORIES_DIR")]
     advisories_dir: Option<PathBuf>,
 }

@@ -39,7 +39,8 @@ pub(crate) struct Serve {
     /// Host names or addresses under which clusters reach the webhooks (repeatable).
     #[arg(long = "admission-host", default_values = ["localhost", "127.0.0.1"])]
     pub(crate) admission_hosts: Vec<String>,
-    /// PEM certificate chain for the webhooks (default: made by an authority in the data directory).
+    /// PEM certificate chain for the webhooks (default: made by an authority in the data
+    /// directory).
     #[arg(long, requires = "admission_key")]
     pub(crate) admission_cert: Option<PathBuf>,
     /// PEM private key of --admission-cert.
@@ -57,7 +58,8 @@ pub(crate) struct Serve {
     /// Addresses of proxies whose X-Forwarded-* headers are believed (repeatable).
     #[arg(long = "trusted-proxy")]
     pub(crate) trusted_proxies: Vec<IpAddr>,
-    /// Hosts that advisories may be fetched from even though their addresses are private (repeatable).
+    /// Hosts that advisories may be fetched from even though their addresses are private
+    /// (repeatable).
     #[arg(long = "egress-host")]
     pub(crate) egress_hosts: Vec<String>,
     /// Log as JSON lines.

@@ -8,8 +8,8 @@ use std::path::Path;
 const FILE: &str = "keys/master.key";
 const VARIABLE: &str = "SEALOCK_MASTER_KEY";
 
-/// From the file named by the operator, else the environment, else the data directory, where the first
-/// start makes one.
+/// From the file named by the operator, else the environment, else the data directory, where the
+/// first start makes one.
 pub(crate) fn master_key(home: &Home, file: Option<&Path>) -> Result<MasterKey> {
     if let Some(path) = file {
         let text = crate::files::read_text(path)?;

@@ -1,4 +1,5 @@
-//! The log goes to standard error; what a person must read on the first start goes to standard output.
+//! The log goes to standard error; what a person must read on the first start goes to standard
+//! output.
 
 use tracing_subscriber::EnvFilter;
 

@@ -1,4 +1,5 @@
-//! Certificates of the listeners: given by the operator, or made on first start for the admission webhooks.
+//! Certificates of the listeners: given by the operator, or made on first start for the admission
+//! webhooks.
 
 use super::home::Home;
 use anyhow::{Context, Result};
@@ -40,8 +41,9 @@ pub(crate) fn from_files(chain: &Path, key: &Path, ca: Option<&Path>) -> Result<
 
 /// Makes a certificate for `names` under the authority kept in the data directory.
 ///
-/// The authority is made once, so that the webhook configuration stays valid; the certificate is made at
-/// each start, so that names may change and it never runs out while the server is restarted now and then.
+/// The authority is made once, so that the webhook configuration stays valid; the certificate is
+/// made at each start, so that names may change and it never runs out while the server is restarted
+/// now and then.
 pub(crate) fn self_made(home: &Home, names: &[String]) -> Result<Tls> {
     let (ca_pem, issuer) = authority(home)?;
     let mut params = CertificateParams::new(names.to_vec()).context("admission host names")?;
