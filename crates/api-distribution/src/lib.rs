@@ -6,6 +6,7 @@
 
 mod blobs;
 mod conditional;
+mod fuzz;
 mod lists;
 mod manifests;
 mod path;
@@ -16,4 +17,6 @@ mod token;
 mod uploads;
 mod warning;
 
+#[doc(hidden)]
+pub use fuzz::fuzz_request;
 pub use routes::router;
