@@ -18,8 +18,8 @@ pub(crate) struct Found {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ObjectError {
     #[error(
-        "Sealock judges Pods and Deployments, not {0}; leave it out of the webhook's rules: the Pods \
-         that it makes are judged when they are made"
+        "Sealock judges Pods and Deployments, not {0}; leave it out of the webhook's rules: the \
+         Pods that it makes are judged when they are made"
     )]
     Kind(String),
     #[error("the object has no {0}")]

@@ -3,7 +3,7 @@
 //! | route | what |
 //! | --- | --- |
 //! | POST `/admission/validate/{cluster}/{token}` | may every image of this object run? |
-//! | POST `/admission/mutate/{cluster}/{token}` | tags of images that are hosted here become digests |
+//! | POST `/admission/mutate/{cluster}/{token}` | tags of images hosted here become digests |
 //!
 //! The credential may stand in `Authorization: Bearer` instead of the address, which ends after
 //! `validate` or `mutate` then. Without a credential there is no answer: 401, and 403 with a wrong

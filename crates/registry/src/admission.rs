@@ -2,7 +2,7 @@
 //!
 //! In the steady state the answer is a stored verdict: a few indexed reads. Every answer about an
 //! image that is hosted here is a decision that is kept with its input; the others stand in the
-//! audit log. A dry run records nothing.
+//! audit log. A dry run records nothing. When each is durable, see `admission_log`.
 
 use crate::{
     AskingCluster, Registry, Result,
@@ -51,7 +51,7 @@ pub struct Admission {
     pub reasons: Vec<String>,
     /// What to know though it may run.
     pub warnings: Vec<String>,
-    /// Number of the recorded decision.
+    /// Number of the recorded decision; of a permission that is given again, of the first one.
     pub decision: Option<i64>,
 }
 

@@ -140,8 +140,9 @@ impl Registry {
         let mut tx = self.database().write().await?;
         ban(&mut tx, caller, digest, QuarantineTarget::Manifest, reason).await?;
         tx.commit().await?;
-        // Who pulled it a moment ago belongs in the answer.
+        // Who pulled it or had it admitted a moment ago belongs in the answer.
         self.pulls().flush().await;
+        self.admissions().flush().await;
         let mut tx = self.database().read().await?;
         // Indexes that list it gave it away too; their names go with the manifests.
         let above = indexes_above(&mut tx, digest).await?;

@@ -149,9 +149,11 @@ impl Registry {
         self.inner.inspect_while_receiving
     }
 
-    /// Writes what is still held in memory: the last allowed pulls. Before the process ends.
+    /// Writes what is still held in memory: the last allowed pulls and admissions. Before the
+    /// process ends.
     pub async fn close(&self) {
         self.pulls().flush().await;
+        self.admissions().flush().await;
     }
 
     pub(crate) fn door_wait(&self) -> Duration {

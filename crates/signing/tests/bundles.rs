@@ -318,7 +318,9 @@ proptest::proptest! {
             if reason(state).is_none() {
                 assert!(is_signature);
                 let read: Value = serde_json::from_slice(&text).unwrap();
-                let text = |value: &Value| value.as_str().map(|text| text.trim_end_matches('=').to_owned());
+                let text = |value: &Value| {
+                    value.as_str().map(|text| text.trim_end_matches('=').to_owned())
+                };
                 let (was, is) = (&good["dsseEnvelope"], &read["dsseEnvelope"]);
                 assert_eq!(text(&was["payload"]), text(&is["payload"]));
             }
