@@ -30,11 +30,12 @@ pub(crate) fn matching(args: &Matching) -> Result<Value> {
     let known: Vec<Component> = serde_json::from_slice(&bytes)?;
     let components: Vec<Component> = known.iter().cycle().take(args.count).cloned().collect();
     let index = sealock_advisories::Index::open(&args.index)?;
+    let now = jiff::Timestamp::now();
     let mut times = Vec::new();
     let mut found = 0;
     for _ in 0..args.runs {
         let started = Instant::now();
-        found = index.findings(&components).len();
+        found = index.findings(&components, now)?.len();
         times.push(started.elapsed());
     }
     Ok(json!({"components": components.len(), "findings": found, "time": load::summary(times)}))
