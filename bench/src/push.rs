@@ -146,7 +146,7 @@ pub(crate) async fn large(args: Large) -> Result<Value> {
     let pusher = Pusher::new(args.target)?;
     let repository = pusher.repository().to_owned();
     let seed = u64::from(std::process::id());
-    let chunk = |number: u64| -> Bytes {
+    let chunk = move |number: u64| -> Bytes {
         let mut bytes = vec![0; CHUNK];
         SmallRng::seed_from_u64(seed ^ (number << 20)).fill(bytes.as_mut_slice());
         bytes.into()
