@@ -30,7 +30,7 @@ pub(crate) fn matching(args: &Matching) -> Result<Value> {
     let known: Vec<Component> = serde_json::from_slice(&bytes)?;
     let components: Vec<Component> = known.iter().cycle().take(args.count).cloned().collect();
     let index = sealock_advisories::Index::open(&args.index)?;
-    let now = jiff::Timestamp::now();
+    let now = index.snapshot().built_at;
     let mut times = Vec::new();
     let mut found = 0;
     for _ in 0..args.runs {

@@ -2,12 +2,12 @@
 
 use crate::commands::advisories::{Import, Update, source_name};
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 use sealock_advisories::{
     CoverageStatement, Download, EgressPolicy, ImportMode, ImportRequest, Index, SnapshotStore,
     starter_index,
 };
 use sealock_facts::Coverage;
+use sealock_metadata::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::{
     io::{BufWriter, Write},
@@ -44,7 +44,7 @@ pub(crate) fn for_scans(given: Option<&Path>) -> Result<Arc<Index>> {
     if given.is_some() {
         bail!("{} holds no advisories; import some with --local", folder.display());
     }
-    Ok(Arc::new(starter_index(Timestamp::now())?))
+    Ok(Arc::new(starter_index(SystemClock.now())?))
 }
 
 /// Imports into the user's store.
@@ -83,7 +83,7 @@ pub(crate) async fn update(args: Update) -> Result<Value> {
 async fn publish(request: ImportRequest) -> Result<Value> {
     let store = SnapshotStore::open(&folder()?)?;
     let imported = tokio::task::spawn_blocking(move || {
-        let now = Timestamp::now();
+        let now = SystemClock.now();
         store.ensure_starter(now)?;
         store.import(&request, now)
     });

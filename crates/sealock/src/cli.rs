@@ -46,6 +46,7 @@ pub(crate) struct Global {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one value of it in a process")]
 pub(crate) enum Command {
     /// Run the server.
     Serve(serve::Serve),

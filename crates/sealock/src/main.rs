@@ -79,11 +79,7 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 fn context(global: &Global) -> Result<Context> {
-    Ok(Context {
-        client: client::Client::new(global)?,
-        format: global.output,
-        progress: output::interactive(global.quiet),
-    })
+    Ok(Context { client: client::Client::new(global)?, format: global.output })
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ proptest! {
         other.waivers.reverse();
         other.keys.reverse();
         other.policies.reverse();
-        prop_assert_eq!(evaluate(&other), evaluate(&input));
+        prop_assert_eq!(verdict(&other), verdict(&input));
     }
 
     #[test]

@@ -24,6 +24,4 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     /// How to print.
     pub(crate) format: Format,
-    /// Whether progress may be drawn.
-    pub(crate) progress: bool,
 }

@@ -2,6 +2,7 @@ use super::Context;
 use crate::{advisory_store, cli::Global, client::Client, failure::Failure, output, target};
 use anyhow::Result;
 use sealock_facts::{Completeness, Coverage, Finding, ImageContents, Severity};
+use sealock_metadata::{Clock as _, SystemClock};
 use sealock_sbom::SbomSubject;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -96,7 +97,7 @@ pub(crate) async fn scan(global: &Global, args: Scan) -> Result<()> {
 pub(crate) async fn sbom(global: &Global, args: Sbom) -> Result<()> {
     if let Some(found) = target::local(&args.target, global.quiet).await? {
         let subject = SbomSubject { name: found.name, tag: found.tag, digest: found.digest };
-        let at = jiff::Timestamp::now();
+        let at = SystemClock.now();
         return output::json(&sealock_sbom::cyclonedx(&found.contents, &subject, at));
     }
     let client = Client::new(global)?;
@@ -104,11 +105,7 @@ pub(crate) async fn sbom(global: &Global, args: Sbom) -> Result<()> {
 }
 
 async fn server_findings(global: &Global, image: &str) -> Result<(Vec<Value>, Vec<String>)> {
-    let context = Context {
-        client: Client::new(global)?,
-        format: global.output,
-        progress: output::interactive(global.quiet),
-    };
+    let context = Context { client: Client::new(global)?, format: global.output };
     let items = context.client.list("artifact/findings", &[("image", image)]).await?;
     let artifact = context.client.get("artifact", &[("image", image)]).await?;
     let remarks = artifact
@@ -127,7 +124,7 @@ fn local_findings(
 ) -> Result<(Vec<Value>, Vec<String>)> {
     let index = advisory_store::for_scans(store)?;
     let contents = &found.contents;
-    let findings = index.findings(&contents.components, jiff::Timestamp::now())?;
+    let findings = index.findings(&contents.components, SystemClock.now())?;
     let items = findings.iter().map(|finding| row(finding, contents)).collect();
     let mut remarks = Vec::new();
     if let Completeness::Partial { reasons } = &contents.completeness {

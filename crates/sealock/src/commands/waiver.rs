@@ -3,6 +3,7 @@ use crate::output;
 use anyhow::{Context as _, Result};
 use jiff::{Timestamp, ToSpan, civil};
 use reqwest::Method;
+use sealock_metadata::{Clock as _, SystemClock};
 use serde_json::json;
 
 /// Exceptions from findings.
@@ -106,7 +107,7 @@ async fn ask(context: &Context, request: Request) -> Result<()> {
 fn end(text: &str) -> Result<Timestamp> {
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
         let hours = days.checked_mul(24).context("too many days")?;
-        return Timestamp::now().checked_add(hours.hours()).context("too many days");
+        return SystemClock.now().checked_add(hours.hours()).context("too many days");
     }
     if let Ok(date) = text.parse::<civil::Date>() {
         return Ok(date.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC)?.timestamp());

@@ -11,6 +11,7 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use sealock_metadata::{Clock as _, SystemClock};
 use std::{path::Path, sync::Arc};
 
 /// A server configuration and what clients need to trust it.
@@ -91,7 +92,7 @@ fn common_name(text: &str) -> DistinguishedName {
 }
 
 fn set_years(params: &mut CertificateParams, years: i16) {
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let month = today.month().unsigned_abs();
     // The first of a month exists in every year, the 29th of February does not.
     params.not_before = rcgen::date_time_ymd(i32::from(today.year()) - 1, month, 1);
