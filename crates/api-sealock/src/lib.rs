@@ -2,8 +2,8 @@
 //!
 //! Conventions. JSON in and out. A list answers `{"items": [...], "next": "<cursor>" | null}` and
 //! takes `after=<cursor>` and `limit=` (1 to 1,000, 100 when absent). Errors are the envelope that
-//! every face uses, `{"errors": [{"code", "message", "detail"?}]}`. What does not exist and what the
-//! caller may not see are the same 404. An image is named by the query value
+//! every face uses, `{"errors": [{"code", "message", "detail"?}]}`. What does not exist and what
+//! the caller may not see are the same 404. An image is named by the query value
 //! `image=project/repository[:tag][@digest]`, because repository names hold slashes; without tag
 //! and digest it means `:latest`.
 //!
