@@ -173,8 +173,8 @@ if [ "${1:-}" = build ]; then
 fi
 [ $# = 0 ] || die "unknown command: $1 (the top of scripts/images.sh says how to use it)"
 
-# Two packages with a well-known hole of high severity, beside some with lesser ones and some with none.
-PYTHON="requests==2.19.1 urllib3==2.5.0 Jinja2==3.1.6 MarkupSafe==3.0.2 idna==3.10 chardet==3.0.4 certifi==2025.1.31 packaging==24.2"
+# One package with a well-known hole of high severity (Debian brings another), beside lesser ones and some with none.
+PYTHON="requests==2.32.4 urllib3==2.2.1 Jinja2==3.1.2 MarkupSafe==3.0.2 idna==3.10 chardet==3.0.4 certifi==2025.1.31 packaging==24.2"
 NODE="lodash@4.17.21 minimist@0.0.8 express@4.21.2"
 # A minimal Debian; an application with old parts; the same rebuilt without one of them; the same with the other part
 # deleted in an upper layer; an index of two platforms; a small one for tests that push a lot.
