@@ -102,6 +102,12 @@ fn an_index_answers_for_each_of_its_platforms() {
     let (amd, arm) = (of("linux/amd64"), of("linux/arm64"));
     assert!(amd.contains("pkg:npm/minimist@0.0.8") && !arm.contains("pkg:npm/minimist@0.0.8"));
     assert!(arm.contains("pkg:pypi/jinja2@3.1.2"));
+    let high = |platform: &str| {
+        desk.sealock(&["scan", "library/app:1", "--platform", platform, "--severity", "high"])
+    };
+    assert!(high("linux/amd64").ok().contains("CVE-2021-44906"));
+    assert!(!high("linux/arm64").ok().contains("CVE-2021-44906"));
+    assert_eq!(high("linux/s390x").code(), Some(4));
     // Without a platform nobody guesses.
     desk.sealock(&["sbom", "library/app:1"]).refused("platform");
 }

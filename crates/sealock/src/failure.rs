@@ -16,6 +16,11 @@ impl Failure {
         Self { exit_code: 3, message: message.into() }.into()
     }
 
+    /// What was named is not there.
+    pub(crate) fn not_found(message: impl Into<String>) -> anyhow::Error {
+        Self { exit_code: 4, message: message.into() }.into()
+    }
+
     /// From an HTTP status of the server.
     pub(crate) fn from_status(status: u16, message: String) -> anyhow::Error {
         let exit_code = match status {

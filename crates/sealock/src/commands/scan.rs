@@ -71,7 +71,7 @@ pub(crate) async fn scan(global: &Global, args: Scan) -> Result<()> {
             return output::json(&serde_json::to_value(&found.contents.components)?);
         }
         Some(found) => local_findings(&found, args.advisories_dir.as_deref())?,
-        None => server_findings(global, &args.target.target).await?,
+        None => server_findings(global, &args.target).await?,
     };
     let shown: Vec<Value> = items
         .iter()
@@ -101,11 +101,33 @@ pub(crate) async fn sbom(global: &Global, args: Sbom) -> Result<()> {
         return output::json(&sealock_sbom::cyclonedx(&found.contents, &subject, at));
     }
     let client = Client::new(global)?;
-    output::json(&client.get("artifact/sbom", &[("image", &args.target.target)]).await?)
+    let image = image_of(&client, &args.target).await?;
+    output::json(&client.get("artifact/sbom", &[("image", &image)]).await?)
 }
 
-async fn server_findings(global: &Global, image: &str) -> Result<(Vec<Value>, Vec<String>)> {
+/// The image on the server: of an index, the one for the platform that was asked for.
+async fn image_of(client: &Client, target: &Target) -> Result<String> {
+    let named = &target.target;
+    let Some(platform) = &target.platform else { return Ok(named.clone()) };
+    let artifact = client.get("artifact", &[("image", named)]).await?;
+    let text = |value: &Value, pointer| {
+        value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let images = artifact.pointer("/facts/images").and_then(Value::as_array);
+    let images = images.map(Vec::as_slice).unwrap_or_default();
+    match images.iter().find(|image| text(image, "/platform") == *platform) {
+        Some(image) => Ok(format!("{}@{}", text(&artifact, "/repository"), text(image, "/digest"))),
+        None => {
+            let known: Vec<String> = images.iter().map(|image| text(image, "/platform")).collect();
+            let known = known.join(", ");
+            Err(Failure::not_found(format!("{named} has no image for {platform}, only: {known}")))
+        }
+    }
+}
+
+async fn server_findings(global: &Global, target: &Target) -> Result<(Vec<Value>, Vec<String>)> {
     let context = Context { client: Client::new(global)?, format: global.output };
+    let image = &image_of(&context.client, target).await?;
     let items = context.client.list("artifact/findings", &[("image", image)]).await?;
     let artifact = context.client.get("artifact", &[("image", image)]).await?;
     let remarks = artifact
