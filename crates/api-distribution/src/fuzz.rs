@@ -46,8 +46,8 @@ pub fn fuzz_request(bytes: &[u8]) {
     warning::add(&mut headers, [text.as_ref()]);
 }
 
-/// A path that is understood is the only spelling of what it names, but for the colon of a digest and
-/// the slash at the end of `uploads/`.
+/// A path that is understood is the only spelling of what it names, but for the colon of a digest
+/// and the slash at the end of `uploads/`.
 fn check_path(path: &str, target: &Target) {
     let spelled = match target {
         Target::Base => "/v2/".to_owned(),
