@@ -109,5 +109,5 @@ fn an_index_answers_for_each_of_its_platforms() {
     assert!(!high("linux/arm64").ok().contains("CVE-2021-44906"));
     assert_eq!(high("linux/s390x").code(), Some(4));
     // Without a platform nobody guesses.
-    desk.sealock(&["sbom", "library/app:1"]).refused("platform");
+    desk.sealock(&["sbom", "library/app:1"]).refused("linux/arm64");
 }
