@@ -13,7 +13,7 @@ Who you are comes from SEALOCK_USER and SEALOCK_PASSWORD, else from what `docker
 
 /// One gate for container images: registry, scanner, signature verifier, promotion and admission.
 #[derive(Debug, Parser)]
-#[command(name = "sealock", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "sealock", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
