@@ -3,7 +3,7 @@
 #
 #   make demo                                       an application with two known flaws, built here
 #   scripts/demo.sh --image oci:DIR:REF             an image whose packages somebody else chose
-#   scripts/demo.sh --advisories FILE               more vulnerability data than the starter set
+#   scripts/demo.sh --advisories FILE               more vulnerability data than the starter set (a file or a folder)
 #   scripts/demo.sh --keep                          leave the server running at the end
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,6 +19,9 @@ while [ $# -gt 0 ]; do
     *) die "unknown option $1" ;;
   esac
 done
+
+# Large data of third parties is never committed; where it lies beside the clone, the story is told with it.
+if [ -z "$advisories" ] && [ -d ../shared/vulndb ]; then advisories=../shared/vulndb; fi
 
 scripts/tools.sh
 share_target
@@ -69,7 +72,8 @@ refused() {
   show "$(spoken "$@")"
   if "$@" >"$work/out" 2>&1; then indent <"$work/out"; stop "this should have been refused: $(spoken "$@")"; fi
   grep -qi -- "$word" "$work/out" || { indent <"$work/out"; stop "refused, but not because of: $word"; }
-  sed -E 's/^(time="[^"]*" level=[a-z]+ msg=)//' "$work/out" | fold -s -w 150 | indent
+  # podman asks thrice; the last answer is enough.
+  grep -v 'Failed, retrying' "$work/out" | sed -E 's/^(time="[^"]*" level=[a-z]+ msg=)//' | fold -s -w 150 | indent
   printf '   %srefused, as it should be%s\n' "$green" "$plain"
 }
 # The command as a person would type it: no temporary paths, no passwords.
@@ -80,6 +84,18 @@ spoken() {
   text="${text//as dana /}"
   text="${text//as sofia /}"
   printf '%s' "$text"
+}
+# Removes the package whose metadata lies at this path of the unpacked image, with the files that it lists.
+remove_package() {
+  local root="$work/bundle/rootfs" folder
+  folder="$(dirname "$1")"
+  tell "removing $folder"
+  if [ -f "$root/$folder/RECORD" ]; then
+    cut -d, -f1 "$root/$folder/RECORD" | while read -r file; do
+      case "$file" in /* | *..*) ;; *) rm -f "$root/$(dirname "$folder")/$file" ;; esac
+    done
+  fi
+  if [ "$folder" = . ]; then rm -f "$root/$1"; else rm -rf "${root:?}/${folder:?}"; fi
 }
 as() { local user="$1"; shift; SEALOCK_USER="$user" SEALOCK_PASSWORD="${passwords[$user]}" "$@"; }
 declare -A passwords
@@ -137,39 +153,50 @@ digest_of() { skopeo inspect --tls-verify=false "docker://$host/$1" --format '{{
 as dana must "$SEALOCK" show shop/app:1.0
 tell "What is vulnerable in it, at or above high:"
 as dana "$SEALOCK" scan shop/app:1.0 --severity high | cut -c1-150 | indent
-findings() { as dana "$SEALOCK" scan "$1" --severity high --output json; }
-count="$(findings shop/app:1.0 | jq length)"
+# What release objects to: at or above high, known to be exploited, or rated by nobody (unknown is not a pass).
+objections() {
+  as dana "$SEALOCK" scan "$1" --output json \
+    | jq '[.[] | select((.severity | IN("high", "critical", "unknown")) or .known_exploited)]'
+}
+count="$(objections shop/app:1.0 | jq length)"
 
-chapter "Try to promote it to release: $count finding(s) above the threshold, and nobody signed it"
+chapter "Try to promote it to release: $count finding(s) that release objects to, and nobody signed it"
 refused "signed" as dana "$SEALOCK" promote shop/app:1.0 shop-release
 
 chapter "Rebuild without one of them; ask for a waiver for the rest, which a second person grants"
 # The first vulnerable component that is not part of the distribution leaves the image.
-victim="$(findings shop/app:1.0 | jq -r '[.[] | select(.purl | startswith("pkg:deb") or startswith("pkg:apk") | not)][0].path // empty')"
+victim="$(objections shop/app:1.0 | jq -r '[.[] | select(.purl | startswith("pkg:deb") or startswith("pkg:apk") | not)][0].path // empty')"
 skopeo copy --src-tls-verify=false "docker://$host/shop/app:1.0" "oci:$work/layout:1.1" >/dev/null
 if [ -n "$victim" ]; then
-  umoci unpack --image "$work/layout:1.1" "$work/bundle" >/dev/null 2>&1
-  folder="$(dirname "$victim")"
-  tell "removing ${folder}"
-  rm -rf "${work:?}/bundle/rootfs/${folder:?}"
+  rootless=()
+  [ "$(id -u)" = 0 ] || rootless=(--rootless)
+  umoci unpack "${rootless[@]}" --image "$work/layout:1.1" "$work/bundle" >/dev/null 2>&1
+  remove_package "$victim"
   umoci repack --image "$work/layout:1.1" "$work/bundle" >/dev/null 2>&1
 fi
 quietly skopeo copy --dest-tls-verify=false "oci:$work/layout:1.1" "docker://$host/shop/app:1.1"
 digest="$(digest_of shop/app:1.1)"
 tell "shop/app:1.1 is $digest"
-refused "findings" as dana "$SEALOCK" promote shop/app:1.1 shop-release
+mapfile -t left < <(objections shop/app:1.1 | jq -r '.[].vulnerability' | sort -u)
+if [ "${#left[@]}" -gt 0 ]; then
+  refused "findings" as dana "$SEALOCK" promote shop/app:1.1 shop-release
+else
+  tell "nothing is left that needs a waiver"
+fi
 first_waiver=yes
-for vulnerability in $(findings shop/app:1.1 | jq -r '.[].vulnerability' | sort -u); do
-  show "sealock waiver request shop-release $vulnerability --until 30d --reason 'not reachable from our code'"
+for vulnerability in "${left[@]}"; do
+  [ "$first_waiver" = yes ] && show "sealock waiver request shop-release $vulnerability --until 30d --reason 'not reachable from our code'"
   id="$(as dana "$SEALOCK" waiver request shop-release "$vulnerability" --until 30d \
     --reason "not reachable from our code" --output json | jq .id)"
   if [ "$first_waiver" = yes ]; then
     tell "the one who asked may not grant it:"
     refused "" as dana "$SEALOCK" waiver grant shop-release "$id"
+    show "sealock waiver grant shop-release $id"
     first_waiver=no
   fi
-  as sofia quietly "$SEALOCK" waiver grant shop-release "$id"
+  as sofia "$SEALOCK" waiver grant shop-release "$id" >"$work/out" 2>&1 || { indent <"$work/out"; stop "waiver $id"; }
 done
+[ "${#left[@]}" -lt 2 ] || tell "… and so for $((${#left[@]} - 1)) more"
 refused "signed" as dana "$SEALOCK" promote shop/app:1.1 shop-release
 
 chapter "Sign it with cosign, promote it"
@@ -228,14 +255,22 @@ answer <<<"$reply"; allowed "$reply" false
 # ---- A day later -----------------------------------------------------------------------------------------------
 chapter "An advisory is published today"
 component="$(as dana "$SEALOCK" sbom shop-release/app:1.1 | jq -c '[.components[] | select(.purl // "" | startswith("pkg:pypi") or startswith("pkg:npm"))][0]
-  // [.components[] | select(.purl // "" | startswith("pkg:deb"))][0]')"
+  // [.components[] | select(.purl // "" | startswith("pkg:deb") or startswith("pkg:apk"))][0]')"
 purl="$(jq -r .purl <<<"$component")"
-kind="$(sed -E 's|^pkg:([a-z]+)/.*|\1|' <<<"$purl")"
-case "$kind" in pypi) ecosystem=PyPI ;; npm) ecosystem=npm ;; *) ecosystem="Debian:12" ;; esac
+# A distribution's advisories name its release and the source package.
+distro="$(sed -nE 's/.*[?&]distro=([a-z]+)-([0-9.]+).*/\1 \2/p' <<<"$purl")"
+package="$(jq -r 'if .group then "\(.group)/\(.name)" else .name end' <<<"$component")"
+case "$purl" in
+  pkg:pypi/*) ecosystem=PyPI ;;
+  pkg:npm/*) ecosystem=npm ;;
+  pkg:deb/*) ecosystem="Debian:${distro#* }" package="$(sed -nE "s/.*[?&]upstream=([^&@%]+).*/\\1/p" <<<"$purl" | grep . || echo "$package")" ;;
+  pkg:apk/*) ecosystem="Alpine:v$(cut -d. -f1,2 <<<"${distro#* }")" package="$(sed -nE "s/.*[?&]upstream=([^&@%]+).*/\\1/p" <<<"$purl" | grep . || echo "$package")" ;;
+  *) stop "the image has no component that an advisory could name" ;;
+esac
 today="$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-jq -n --argjson c "$component" --arg e "$ecosystem" --arg now "$today" '{schema_version: "1.6.0", id: "CVE-2026-99999", modified: $now, published: $now,
+jq -n --argjson c "$component" --arg e "$ecosystem" --arg name "$package" --arg now "$today" '{schema_version: "1.6.0", id: "CVE-2026-99999", modified: $now, published: $now,
   summary: "An example published today", severity: [{type: "CVSS_V3", score: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
-  affected: [{package: {ecosystem: $e, name: (if $c.group then "\($c.group)/\($c.name)" else $c.name end)}, versions: [$c.version],
+  affected: [{package: {ecosystem: $e, name: $name}, versions: [$c.version],
     ranges: [{type: "ECOSYSTEM", events: [{introduced: "0"}]}]}]}' >"$work/CVE-2026-99999.json"
 tell "CVE-2026-99999 is in $purl"
 started="$(date +%s%N)"

@@ -18,6 +18,10 @@ use std::{
 /// Deepest folder that is looked into.
 const MAX_DEPTH: usize = 16;
 
+/// What is taken from a folder, by the end of the name.
+const FORMS: [&str; 7] =
+    [".zip", ".json", ".jsonl", ".ndjson", ".json.zst", ".jsonl.zst", ".ndjson.zst"];
+
 /// `SEALOCK_ADVISORIES_DIR`, else the user's data directory.
 fn folder() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("SEALOCK_ADVISORIES_DIR") {
@@ -96,33 +100,40 @@ pub(crate) fn status() -> Result<Value> {
     Ok(json!({"snapshot": for_scans(None)?.snapshot()}))
 }
 
-/// Writes every JSON file below a folder as one line each into a temporary file.
-pub(crate) fn gather(folder: &Path) -> Result<tempfile::NamedTempFile> {
-    let mut out = tempfile::NamedTempFile::new()?;
-    let mut writer = BufWriter::new(out.as_file_mut());
+/// Packs every file below a folder that an import reads into one temporary archive, as it is.
+/// Links are not followed.
+pub(crate) fn pack(folder: &Path) -> Result<tempfile::NamedTempFile> {
+    let mut packed = tempfile::NamedTempFile::new()?;
+    let mut archive = zip::ZipWriter::new(BufWriter::new(packed.as_file_mut()));
+    // What is worth compressing is so already, or is small.
+    let as_it_is = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Stored)
+        .large_file(true);
     let mut found = 0_u64;
     let mut open = vec![(folder.to_owned(), 0)];
-    while let Some((folder, depth)) = open.pop() {
-        let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    while let Some((inner, depth)) = open.pop() {
+        let entries = std::fs::read_dir(&inner).with_context(|| inner.display().to_string())?;
         for entry in entries {
             let entry = entry?;
             let (path, kind) = (entry.path(), entry.file_type()?);
+            let name = path.strip_prefix(folder)?.to_string_lossy().into_owned();
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
             if kind.is_dir() && depth < MAX_DEPTH {
                 open.push((path, depth + 1));
-            } else if kind.is_file() && path.extension().is_some_and(|end| end == "json") {
-                let bytes = crate::files::read(&path)?;
-                let value: Value = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("{} is not JSON", path.display()))?;
-                serde_json::to_writer(&mut writer, &value)?;
-                writer.write_all(b"\n")?;
+            } else if kind.is_file() && FORMS.iter().any(|form| name.ends_with(form)) {
+                let context = || format!("cannot read {}", path.display());
+                archive.start_file(name, as_it_is)?;
+                let mut file = std::fs::File::open(&path).with_context(context)?;
+                std::io::copy(&mut file, &mut archive).with_context(context)?;
                 found += 1;
             }
         }
     }
-    writer.flush()?;
-    drop(writer);
+    archive.finish()?.flush()?;
     if found == 0 {
-        bail!("{} holds no .json files", folder.display());
+        bail!("{} holds no files that end in {}", folder.display(), FORMS.join(", "));
     }
-    Ok(out)
+    Ok(packed)
 }

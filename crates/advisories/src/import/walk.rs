@@ -20,7 +20,7 @@ pub(crate) fn read_path(path: &Path, into: &mut Collector) -> Result<()> {
     if !read_file(path, into)? {
         return Err(AdvisoryError::input(
             path.to_string_lossy(),
-            "not a known form; give a folder, .json, .jsonl, .zip, or either of the first with .zst",
+            "not a known form; give a folder, .zip, .json or .jsonl, the last two also with .zst",
         ));
     }
     Ok(())
@@ -52,42 +52,73 @@ fn read_folder(folder: &Path, depth: usize, into: &mut Collector) -> Result<()> 
     Ok(())
 }
 
+/// How a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One JSON document: a record, a list of them, or a feed that is converted.
+    Document,
+    /// One record a line.
+    Lines,
+    /// A zip archive of any of these.
+    Archive,
+}
+
+/// What the end of a name tells: the form, and whether zstd packs it.
+pub(super) fn form_of(name: &str) -> Option<(Form, bool)> {
+    let (plain, packed) = match name.strip_suffix(".zst") {
+        Some(plain) => (plain, true),
+        None => (name, false),
+    };
+    let form = match plain.rsplit_once('.')?.1 {
+        "json" => Form::Document,
+        "jsonl" | "ndjson" => Form::Lines,
+        "zip" if !packed => Form::Archive,
+        _ => return None,
+    };
+    Some((form, packed))
+}
+
 /// Whether the name told a form.
 fn read_file(path: &Path, into: &mut Collector) -> Result<bool> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let origin = path.to_string_lossy();
-    let (plain, packed) = match name.strip_suffix(".zst") {
-        Some(plain) => (plain, true),
-        None => (&*name, false),
-    };
-    let open = || -> Result<Box<dyn Read>> {
-        let file = File::open(path).map_err(AdvisoryError::file(path))?;
-        if !packed {
-            return Ok(Box::new(file));
-        }
-        let mut decoder = zstd::Decoder::new(file).map_err(AdvisoryError::file(path))?;
-        decoder.window_log_max(MAX_WINDOW).map_err(AdvisoryError::file(path))?;
-        Ok(Box::new(decoder))
-    };
-    match plain.rsplit_once('.').map(|(_, end)| end) {
-        Some("json") => {
-            let limit = into.limits.document_bytes;
-            let mut json = Vec::new();
-            open()?.take(limit + 1).read_to_end(&mut json).map_err(AdvisoryError::file(path))?;
-            if json.len() as u64 > limit {
-                into.skip(&origin, "document_too_large", format!("more than {limit} bytes"));
-            } else {
-                read_document(&origin, &json, into)?;
-            }
-        }
-        Some("jsonl" | "ndjson") => read_lines(open()?, &origin, into)?,
-        Some("zip") if !packed => {
-            let file = File::open(path).map_err(AdvisoryError::file(path))?;
-            read_zip(BufReader::new(file), &origin, into)?;
-        }
-        _ => return Ok(false),
+    let Some((form, packed)) = form_of(&name) else { return Ok(false) };
+    let file = File::open(path).map_err(AdvisoryError::file(path))?;
+    match form {
+        Form::Archive => read_zip(BufReader::new(file), &origin, into)?,
+        Form::Document => read_whole(unpack(file, packed, &origin)?, &origin, into)?,
+        Form::Lines => read_lines(unpack(file, packed, &origin)?, &origin, into)?,
     }
     Ok(true)
+}
+
+/// The stream without zstd around it.
+pub(super) fn unpack<'a>(
+    input: impl Read + 'a,
+    packed: bool,
+    origin: &str,
+) -> Result<Box<dyn Read + 'a>> {
+    if !packed {
+        return Ok(Box::new(input));
+    }
+    let error = |e| AdvisoryError::input(origin, e);
+    let mut decoder = zstd::Decoder::new(input).map_err(error)?;
+    decoder.window_log_max(MAX_WINDOW).map_err(error)?;
+    Ok(Box::new(decoder))
+}
+
+/// One document, whatever size was stated for it.
+pub(super) fn read_whole(input: impl Read, origin: &str, into: &mut Collector) -> Result<()> {
+    let limit = into.limits.document_bytes;
+    let mut json = Vec::new();
+    let most = limit.min(into.room()).saturating_add(1);
+    input.take(most).read_to_end(&mut json).map_err(|e| AdvisoryError::input(origin, e))?;
+    if json.len() as u64 > limit {
+        into.charge(limit)?;
+        into.skip(origin, "document_too_large", format!("more than {limit} bytes"));
+        return Ok(());
+    }
+    read_document(origin, &json, into)
 }
 
 /// One record a line. A line that is too long is passed over without being held.

@@ -26,7 +26,7 @@ pub(crate) enum Command {
 sealock advisories import CVE-2026-1234.json --source ours --add\n  \
 sealock advisories import known_exploited_vulnerabilities.json --source cisa-kev")]
 pub(crate) struct Import {
-    /// What to import.
+    /// A file (.zip, .json, .jsonl, the last two also with .zst) or a folder of them.
     pub(crate) path: PathBuf,
     /// Name of the source; importing it again replaces what it held (the file's name if absent).
     #[arg(long)]
@@ -130,10 +130,10 @@ const FORMS: [&str; 5] = ["zip", "jsonl.zst", "json.zst", "jsonl", "json"];
 
 async fn upload(global: &Global, import: Import) -> Result<()> {
     let source = import.source.clone().unwrap_or_else(|| source_name(&import.path));
-    let gathered;
+    let packed;
     let (path, form) = if import.path.is_dir() {
-        gathered = advisory_store::gather(&import.path)?;
-        (gathered.path(), "jsonl")
+        packed = advisory_store::pack(&import.path)?;
+        (packed.path(), "zip")
     } else {
         let name = import.path.to_string_lossy().to_ascii_lowercase();
         let form = FORMS.into_iter().find(|form| name.ends_with(&format!(".{form}")));
