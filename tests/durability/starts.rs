@@ -1,9 +1,10 @@
 //! First start, second start, and starts that must fail clearly.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use sealock_tests::{
     clients::Desk,
+    images::Image,
     server::{Options, Server, binary},
 };
 
@@ -85,11 +86,22 @@ fn a_damaged_database_is_an_error_that_says_so() {
 
 #[test]
 fn the_first_words_say_how_to_go_on() {
-    let server = Server::start();
+    let server = Server::start_with(Options { generated_password: true, ..Options::default() });
     let said = server.log();
-    for word in ["docker login", "skopeo copy", "sealock", &server.host()] {
-        assert!(said.contains(word), "{word:?} is missing in:\n{said}");
-    }
-    let desk = Desk::admin(&server);
-    desk.sealock(&["user", "me"]).ok();
+    let line = |word: &str| {
+        let found = said.lines().find_map(|line| line.strip_prefix(word));
+        found.unwrap_or_else(|| panic!("{word:?} is missing in:\n{said}")).trim().to_owned()
+    };
+    let (login, secret) = line("Log in:").split_once(" # password ").map_or_else(
+        || panic!("no password in:\n{said}"),
+        |(login, rest)| (login.to_owned(), rest.split(' ').next().unwrap().to_owned()),
+    );
+    // The lines are done as they stand, with a real image in the place of the example's.
+    let desk = Desk::anonymous(&server);
+    let image = Image::named("small").reference();
+    let push = line("Push:").replace("docker-archive:app.tar", &image);
+    let look = line("Look:");
+    let login = login.replace("skopeo login", "skopeo login --password-stdin");
+    let script = format!("set -eu; echo '{secret}' | {login}; {push}; {look} | grep sha256:");
+    desk.run(Path::new("sh"), &["-c", &script]).ok();
 }

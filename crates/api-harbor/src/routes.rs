@@ -33,7 +33,7 @@ pub(crate) struct Face {
 impl Face {
     /// Who is asking, by a user's or robot's name and secret.
     pub(crate) async fn caller(&self, parts: &Parts) -> Result<Caller> {
-        Ok(self.gatekeeper.identify(parts).await?.0)
+        self.gatekeeper.visitor(parts).await
     }
 }
 

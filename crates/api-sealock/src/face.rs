@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 /// Largest JSON body of a request, in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Longest cursor, in bytes.
-const MAX_CURSOR_BYTES: usize = 1024;
+pub(crate) const MAX_CURSOR_BYTES: usize = 1024;
 
 /// What the face works with.
 #[derive(Clone)]

@@ -21,6 +21,7 @@
 //! | DELETE `/projects/{project}/members/{user}` | | 204 |
 //! | GET, POST `/projects/{project}/robots` | `{name, rights: [pull,push,attest,promote], expires_in_days?}` | list; 201 `{name, secret, rights, expires_at}` |
 //! | DELETE `/projects/{project}/robots/{name}` | | 204 |
+//! | POST `/projects/{project}/robots/{name}/secret` | | `{name, secret, rights, expires_at}`, a new secret |
 //! | GET `/projects/{project}/repositories` | | list of `{name, artifacts, tags}` |
 //! | GET, PUT, DELETE `/projects/{project}/policy` | YAML or JSON text | `{scope, name, revision, digest, text}` |
 //! | GET, PUT `/tiers/{tier}/policy`, `/policy/floor` | YAML or JSON text | the same |
@@ -49,7 +50,7 @@
 //! | GET, POST `/clusters` | `{name, host_names: [...], namespaces: {...}, other_images: [...]}` | list; 201 with `token`, shown once |
 //! | DELETE `/clusters/{name}` | | 204 |
 //! | GET `/clusters/{name}/webhooks` | `url=`, `token=` | webhook configuration with CA bundle |
-//! | GET `/audit` | `project=`, `digest=`, `action=`, `actor=`, `since=` | list of events |
+//! | GET `/audit` | `project=`, `digest=`, `action=`, `actor=`, `since=`, `until=` | list of events |
 //! | GET `/evidence-key` | | PEM of the public keys that verify this server's summaries (VSA), newest first; no login needed |
 //! | GET `/openapi.json` | | OpenAPI 3.1 of this face |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -57,6 +58,7 @@
 mod advisories;
 mod artifacts;
 mod clusters;
+mod document;
 mod exceptions;
 mod face;
 mod people;

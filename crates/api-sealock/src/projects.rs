@@ -287,6 +287,21 @@ pub(crate) async fn create_robot(
     Ok(unstored(created(RobotWithSecret { robot, secret: secret.expose().to_owned() })))
 }
 
+/// Gives a robot a new secret, which is in this answer and nowhere else; the former one and the
+/// tokens it got stop at once. For the project's administrators.
+#[utoipa::path(post, path = "/projects/{project}/robots/{name}/secret", tag = "projects",
+    params(("project" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = schema::RobotWithSecret)))]
+pub(crate) async fn renew_robot(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path((project, name)): Path<(String, String)>,
+) -> Result<Response> {
+    let (robot, secret) = face.registry.renew_robot(&caller, &project, &name).await?;
+    let answer = RobotWithSecret { robot, secret: secret.expose().to_owned() };
+    Ok(unstored(Json(answer)))
+}
+
 /// Removes a robot; its secret stops at once. For the project's administrators.
 #[utoipa::path(delete, path = "/projects/{project}/robots/{name}", tag = "projects",
     params(("project" = String, Path), ("name" = String, Path)), responses((status = 204)))]

@@ -8,7 +8,7 @@ use axum::{Json, extract::State};
 use jiff::Timestamp;
 use sealock_http::Result;
 use sealock_registry::AuditEvent as Event;
-use sealock_registry::{AffectedImage, AuditQuery, ImpactQuery, Page};
+use sealock_registry::{AffectedImage, AuditQuery, ImpactQuery};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -64,6 +64,9 @@ pub(crate) struct Audit {
     /// Not before this moment, RFC 3339.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
+    /// Before this moment, RFC 3339.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
     /// The cursor of the page before.
     after: Option<String>,
     /// Most items, 1 to 1,000; 100 when absent.
@@ -87,14 +90,8 @@ pub(crate) async fn audit(
         digest,
         actions: actions.filter(|action| !action.is_empty()).map(str::to_owned).collect(),
         actor: query.actor,
+        since: query.since,
+        until: query.until,
     };
-    let Page { mut items, mut next } = face.registry.audit_events(&caller, &wanted, &page).await?;
-    // Newest first: at the first event before the moment the list ends.
-    if let Some(since) = query.since
-        && let Some(end) = items.iter().position(|event| event.at < since)
-    {
-        items.truncate(end);
-        next = None;
-    }
-    Ok(list(Page { items, next }))
+    Ok(list(face.registry.audit_events(&caller, &wanted, &page).await?))
 }

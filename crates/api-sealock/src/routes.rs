@@ -5,10 +5,17 @@ use crate::{
     advisories, artifacts, clusters, exceptions, face::Face, people, policies, projects, records,
     releases,
 };
-use axum::{Json, Router, extract::DefaultBodyLimit, routing::get};
-use http::{Method, StatusCode};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::DefaultBodyLimit,
+    middleware::map_response,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{Method, StatusCode, header};
 use sealock_http::HttpError;
-use std::sync::Arc;
+use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -61,6 +68,7 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(projects::remove_member))
         .routes(routes!(projects::robots, projects::create_robot))
         .routes(routes!(projects::delete_robot))
+        .routes(routes!(projects::renew_robot))
         .routes(routes!(
             policies::project_policy,
             policies::put_project_policy,
@@ -103,26 +111,39 @@ fn described() -> OpenApiRouter<Face> {
 }
 
 /// The OpenAPI 3.1 document of this face, made from the code that serves it.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().into_openapi()
+pub fn openapi() -> Value {
+    written(&described().into_openapi())
+}
+
+fn written(document: &utoipa::openapi::OpenApi) -> Value {
+    // A document that could not be written would be empty, which no test of it would pass.
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    crate::document::complete(&mut document);
+    document
 }
 
 /// This face, to be merged into the server's router.
 pub fn router(face: Face) -> Router {
     let (router, document) = described().split_for_parts();
-    let document = Arc::new(document);
-    let served = get(move || {
-        let document = document.clone();
-        async move { Json((*document).clone()) }
-    });
+    let document = Bytes::from(written(&document).to_string());
+    let served =
+        get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document) });
     let inner = router
         .route("/openapi.json", served)
         .method_not_allowed_fallback(wrong_method)
         .fallback(nowhere)
         // Each handler reads its body itself, with a limit of its own.
         .layer(DefaultBodyLimit::disable())
+        .layer(map_response(own_words))
         .with_state(face);
     Router::new().nest(BASE, inner)
+}
+
+async fn own_words(mut response: Response) -> Response {
+    match HttpError::of(&mut response) {
+        Some(error) => error.in_own_words().into_response(),
+        None => response,
+    }
 }
 
 async fn nowhere(uri: http::Uri) -> HttpError {

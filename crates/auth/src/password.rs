@@ -131,9 +131,30 @@ fn hash(password: &str, random: &dyn Randomness) -> Result<String, AuthError> {
         .map_err(|_| AuthError::Crypto("the password cannot be hashed"))
 }
 
+/// What everybody tries first, of the passwords that are long enough.
+const TRIED_FIRST: [&str; 10] = [
+    "password",
+    "passw0rd",
+    "password1",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "qwertyui",
+    "qwertyuiop",
+    "iloveyou",
+    "changeme",
+];
+
 /// Whether this may be set as a password.
 pub fn check_new_password(password: &SecretString) -> Result<(), AuthError> {
     let text = password.expose();
+    let mut characters = text.chars();
+    let first = characters.next();
+    if first.is_some() && characters.all(|c| Some(c) == first)
+        || TRIED_FIRST.contains(&text.to_ascii_lowercase().as_str())
+    {
+        return Err(AuthError::Password("a password is nothing that everybody tries first"));
+    }
     if text.chars().count() < MIN_PASSWORD_CHARS {
         return Err(AuthError::Password("a password needs at least 8 characters"));
     }
@@ -188,14 +209,16 @@ mod tests {
     #[tokio::test]
     async fn an_overlong_password_is_wrong_without_work() {
         let passwords = passwords();
-        let long = SecretString::new("x".repeat(MAX_PASSWORD_BYTES + 1));
+        let long = SecretString::new(format!("y{}", "x".repeat(MAX_PASSWORD_BYTES)));
         let hash = passwords.hash(&long).await.unwrap();
         assert!(!passwords.verify(Some(&hash), &long).await.unwrap());
-        let longest = SecretString::new("x".repeat(MAX_PASSWORD_BYTES));
+        let longest = SecretString::new(format!("y{}", "x".repeat(MAX_PASSWORD_BYTES - 1)));
         let hash = passwords.hash(&longest).await.unwrap();
         assert!(passwords.verify(Some(&hash), &longest).await.unwrap());
         assert!(check_new_password(&long).is_err() && check_new_password(&longest).is_ok());
-        assert!(check_new_password(&"7 chars".into()).is_err());
+        for bad in ["", "7 chars", "aaaaaaaaaa", "Password", "12345678"] {
+            assert!(check_new_password(&bad.into()).is_err(), "{bad}");
+        }
         assert!(check_new_password(&"8 chars.".into()).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use sealock_oci::ErrorCode;
 use sealock_registry::Kind;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// What handlers of the faces return.
 pub type Result<T, E = HttpError> = std::result::Result<T, E>;
@@ -20,7 +20,7 @@ const RETRY_AFTER_SECONDS: &str = "5";
 #[derive(Debug)]
 pub struct HttpError(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     status: StatusCode,
     code: String,
@@ -29,6 +29,10 @@ struct Inner {
     headers: HeaderMap,
     log: Option<String>,
 }
+
+/// Travels with the answer that was made from it.
+#[derive(Clone)]
+struct Told(Arc<Inner>);
 
 /// The envelope of the distribution specification ("Error Codes"), which Harbor uses as well.
 #[derive(Serialize)]
@@ -133,6 +137,29 @@ impl HttpError {
         self
     }
 
+    /// Says it with codes that a client of our own API can tell apart: the distribution
+    /// specification has one word for all that is malformed and one for all that is refused.
+    #[must_use]
+    pub fn in_own_words(mut self) -> Self {
+        let code = match (self.0.status, self.0.code.as_str()) {
+            (StatusCode::BAD_REQUEST, "UNSUPPORTED") => "BAD_REQUEST",
+            (StatusCode::FORBIDDEN, "DENIED") => "FORBIDDEN",
+            (StatusCode::CONFLICT, "DENIED") => "CONFLICT",
+            (StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID") => "TOO_LARGE",
+            (StatusCode::UNPROCESSABLE_ENTITY, "UNSUPPORTED") => "UNPROCESSABLE",
+            (StatusCode::SERVICE_UNAVAILABLE, _) => "BUSY",
+            (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN") => "INTERNAL",
+            _ => return self,
+        };
+        code.clone_into(&mut self.0.code);
+        self
+    }
+
+    /// The error that an answer was made from, for a face that words it in another way.
+    pub fn of(response: &mut Response) -> Option<Self> {
+        response.extensions_mut().remove::<Told>().map(|told| Self(Box::new((*told.0).clone())))
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -212,7 +239,10 @@ impl From<AuthError> for HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let Inner { status, code, message, detail, headers, log } = *self.0;
+        let mut inner = *self.0;
+        let log = inner.log.take();
+        let Inner { status, code, message, detail, headers, .. } = &inner;
+        let (status, code) = (*status, code.as_str());
         match log {
             Some(log) if status.is_server_error() => {
                 tracing::error!(status = status.as_u16(), code, "{log}");
@@ -220,11 +250,12 @@ impl IntoResponse for HttpError {
             Some(log) => tracing::debug!(status = status.as_u16(), code, "{log}"),
             None => {}
         }
-        let entry = Entry { code: &code, message: &message, detail: &detail };
+        let entry = Entry { code, message, detail };
         let body = serde_json::to_vec(&Envelope { errors: [entry] }).unwrap_or_default();
-        let mut response = (status, headers, body).into_response();
+        let mut response = (status, headers.clone(), body).into_response();
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response.extensions_mut().insert(Told(Arc::new(inner)));
         response
     }
 }

@@ -1,13 +1,20 @@
 use crate::{Credentials, Front, HttpError, RequestId, Result, bearer_challenge};
 use http::{HeaderValue, StatusCode, header, request::Parts};
+use moka::sync::Cache;
 use sealock_auth::{
     AuthError, Authenticator, Caller, IssuedToken, Login, Principal, Scope, SecretString,
 };
 use sealock_registry::Registry;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// Longest `User-Agent` that is kept, in characters.
 const MAX_USER_AGENT_CHARS: usize = 256;
+
+/// How long one log-in stands for the next ones by the same account, from the same address, with
+/// the same client: a client that sends its password with every request logs in once a minute.
+const ONE_LOGIN: Duration = Duration::from_secs(60);
+/// Log-ins remembered for this.
+const REMEMBERED_LOGINS: u64 = 10_000;
 
 /// Says who a request comes from, for every face. Clones share it.
 #[derive(Clone)]
@@ -15,12 +22,14 @@ pub struct Gatekeeper {
     front: Arc<Front>,
     authenticator: Authenticator,
     registry: Registry,
+    recent: Cache<(String, IpAddr, String), ()>,
 }
 
 impl Gatekeeper {
     /// Puts it together. The registry keeps the record of log-ins.
     pub fn new(front: Arc<Front>, authenticator: Authenticator, registry: Registry) -> Self {
-        Self { front, authenticator, registry }
+        let recent = Cache::builder().max_capacity(REMEMBERED_LOGINS).time_to_live(ONE_LOGIN);
+        Self { front, authenticator, registry, recent: recent.build() }
     }
 
     /// How clients see this server.
@@ -42,11 +51,24 @@ impl Gatekeeper {
             (caller.principal, caller.scope) = (principal, Some(scope));
             return Ok(caller);
         }
-        Ok(self.identify(parts).await?.0)
+        self.visitor(parts).await
+    }
+
+    /// Who sends a request, by a name and a secret or as nobody, for faces that take no tokens. The
+    /// log-in is recorded.
+    pub async fn visitor(&self, parts: &Parts) -> Result<Caller> {
+        let (caller, _) = self.identify(parts).await?;
+        let key = (caller.principal.to_string(), caller.address, caller.user_agent.clone());
+        if !caller.principal.is_anonymous() && !self.recent.contains_key(&key) {
+            self.registry.log_login(&caller).await?;
+            self.recent.insert(key, ());
+        }
+        Ok(caller)
     }
 
     /// Who sends a request, by a name and a secret or as nobody, with what is needed to give them a
-    /// token. A token begets no token, or it would live for ever.
+    /// token, which is when the log-in is recorded. A token begets no token, or it would live for
+    /// ever.
     pub async fn identify(&self, parts: &Parts) -> Result<(Caller, Login)> {
         match Credentials::read(&parts.headers)? {
             Credentials::None => Ok((self.stranger(parts), Login::ANONYMOUS)),

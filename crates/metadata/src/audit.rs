@@ -1,7 +1,7 @@
 //! Audit events: what was done, by whom, from where.
 
 use crate::{Result, Row, Tx, params, projects::Visible};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealock_oci::Digest;
 
 /// An event to be written, in the transaction of its action.
@@ -81,6 +81,10 @@ pub struct Filter {
     pub actor: Option<String>,
     /// In this project.
     pub project_id: Option<i64>,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
 }
 
 impl Default for Filter {
@@ -92,9 +96,15 @@ impl Default for Filter {
             actions: Vec::new(),
             actor: None,
             project_id: None,
+            since: None,
+            until: None,
         }
     }
 }
+
+/// Most by which the order of numbers may differ from that of moments: events of one moment are
+/// numbered when their transactions write, and allowed pulls wait to be written together.
+const DISORDER: SignedDuration = SignedDuration::from_mins(1);
 
 fn read(row: &Row) -> Result<Event> {
     Ok(Event {
@@ -155,8 +165,25 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<Event>> {
     let (all, ids) = filter.visible.params();
+    // Bounds on the number, so that a search in time reads no more of the table than that time.
+    let lowest = match filter.since {
+        Some(since) => {
+            match first_after(tx, since.checked_sub(DISORDER).unwrap_or(Timestamp::MIN)).await? {
+                Some(id) => id,
+                None => return Ok(Vec::new()),
+            }
+        }
+        None => 0,
+    };
+    let highest = match filter.until {
+        Some(until) => {
+            first_after(tx, until.checked_add(DISORDER).unwrap_or(Timestamp::MAX)).await?
+        }
+        None => None,
+    };
+    let bound = before.unwrap_or(i64::MAX).min(highest.unwrap_or(i64::MAX));
     let common = params![
-        before.unwrap_or(i64::MAX),
+        bound,
         all,
         &ids,
         filter.actions.is_empty(),
@@ -165,18 +192,30 @@ pub async fn list(
         filter.project_id,
         limit,
         filter.digest,
+        lowest,
+        filter.since,
+        filter.until,
     ];
     // Apart, so that either engine walks the index on the digest when one is asked for.
     let sql = if filter.digest.is_some() {
-        "SELECT * FROM audit_events WHERE digest = $9 AND id < $1 \
+        "SELECT * FROM audit_events WHERE digest = $9 AND id < $1 AND id >= $10 \
          AND ($2 = 1 OR project_id = ANY($3)) AND ($4 = 1 OR action = ANY($5)) \
          AND ($6 IS NULL OR actor = $6) AND ($7 IS NULL OR project_id = $7) \
+         AND ($11 IS NULL OR happened_at >= $11) AND ($12 IS NULL OR happened_at < $12) \
          ORDER BY id DESC LIMIT $8"
     } else {
-        "SELECT * FROM audit_events WHERE $9 IS NULL AND id < $1 \
+        "SELECT * FROM audit_events WHERE $9 IS NULL AND id < $1 AND id >= $10 \
          AND ($2 = 1 OR project_id = ANY($3)) AND ($4 = 1 OR action = ANY($5)) \
          AND ($6 IS NULL OR actor = $6) AND ($7 IS NULL OR project_id = $7) \
+         AND ($11 IS NULL OR happened_at >= $11) AND ($12 IS NULL OR happened_at < $12) \
          ORDER BY id DESC LIMIT $8"
     };
     tx.list(sql, common, read).await
+}
+
+/// The number of the first event at or after a moment.
+async fn first_after(tx: &mut Tx, moment: Timestamp) -> Result<Option<i64>> {
+    let sql =
+        "SELECT id FROM audit_events WHERE happened_at >= $1 ORDER BY happened_at, id LIMIT 1";
+    tx.query_one(sql, params![moment]).await?.map(|row| row.get("id")).transpose()
 }

@@ -228,6 +228,17 @@ async fn audit_tells_who_pulled_a_digest(t: &mut TestDatabase) {
     assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 3);
     filter.visible = Visible::All;
     assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 5);
+    filter.since = Some(later);
+    assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 3);
+    filter.until = Some(later);
+    assert!(audit::list(&mut tx, &filter, None, 9).await.unwrap().is_empty());
+    filter.since = None;
+    assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 2);
+    (filter.since, filter.until) = (Some(jiff::Timestamp::MAX), None);
+    assert!(audit::list(&mut tx, &filter, None, 9).await.unwrap().is_empty());
+    (filter.since, filter.until) = (Some(jiff::Timestamp::MIN), Some(jiff::Timestamp::MAX));
+    assert_eq!(audit::list(&mut tx, &filter, None, 9).await.unwrap().len(), 5);
+    (filter.since, filter.until) = (None, None);
     filter.actor = Some("bob".into());
     assert!(audit::list(&mut tx, &filter, None, 9).await.unwrap().is_empty());
     assert!(audit::list(&mut tx, &audit::Filter::default(), None, 9).await.unwrap().is_empty());

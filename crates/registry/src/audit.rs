@@ -4,6 +4,7 @@
 //! gathered and written together, and a crash may lose the last second of them (decision D16).
 
 use crate::{Error, Page, PageRequest, Registry, Result, access::Need};
+use jiff::Timestamp;
 use sealock_auth::{Caller, Right};
 use sealock_metadata::{
     self as metadata, Database, Tx,
@@ -237,6 +238,10 @@ pub struct AuditQuery {
     pub actions: Vec<String>,
     /// By this user or robot.
     pub actor: Option<String>,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
 }
 
 impl Registry {
@@ -260,6 +265,8 @@ impl Registry {
             actions: query.actions.clone(),
             actor: query.actor.clone(),
             project_id,
+            since: query.since,
+            until: query.until,
         };
         let limit = page.limit();
         let rows = metadata::audit::list(&mut tx, &filter, page.after_id(), limit + 1).await?;

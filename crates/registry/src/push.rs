@@ -295,7 +295,11 @@ impl Registry {
         let event = |action| Event::new(caller, action).at(place).digest(&incoming.digest);
         if new || moved.is_empty() {
             let kind = incoming.accessory.map(|accessory| accessory.subject.to_string());
-            event("push").detail("subject", kind).record(tx).await?;
+            let mut push = event("push").detail("subject", kind);
+            if let Some((tag, _)) = moved.first() {
+                push = push.tag(tag.as_str());
+            }
+            push.record(tx).await?;
         }
         for (tag, from) in moved {
             let action = if from.is_some() { "retag" } else { "tag" };

@@ -3,7 +3,7 @@
 use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Event};
 use jiff::{SignedDuration, Timestamp};
 use sealock_auth::{Caller, Right, RightSet, SecretString};
-use sealock_metadata::{self as metadata, robots::Robot as RobotRow};
+use sealock_metadata::{self as metadata, Tx, robots::Robot as RobotRow};
 use sealock_oci::{Digest, ErrorCode};
 
 /// Longest life of a robot, in days.
@@ -131,24 +131,59 @@ impl Registry {
         Ok((row.into(), secret))
     }
 
+    /// Gives a robot a new secret, by its name within the project or its full name. The former one
+    /// and the tokens it got stop at once. For the project's administrators.
+    pub async fn renew_robot(
+        &self,
+        caller: &Caller,
+        project: &str,
+        name: &str,
+    ) -> Result<(Robot, SecretString)> {
+        let secret = fresh_secret();
+        let hash = Digest::sha256(secret.expose().as_bytes());
+        let mut tx = self.database().write().await?;
+        let (project, robot) = self.robot(&mut tx, caller, project, name).await?;
+        if !metadata::robots::set_secret(&mut tx, project.id, robot.id, hash.as_bytes()).await? {
+            return Err(unknown(name));
+        }
+        Event::new(caller, "renew-robot")
+            .project(&project)
+            .detail("robot", full_name(&project.name, &robot.name))
+            .record(&mut tx)
+            .await?;
+        tx.commit().await?;
+        Ok((robot.into(), secret))
+    }
+
     /// Removes a robot, by its name within the project or its full name; its credentials stop at
     /// once. For the project's administrators.
     pub async fn delete_robot(&self, caller: &Caller, project: &str, name: &str) -> Result<()> {
         let mut tx = self.database().write().await?;
-        let need = Need::Has(Right::ManageProject);
-        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        let short = name.strip_prefix(&full_name(&project.name, "")).unwrap_or(name);
-        let found = metadata::robots::credentials(&mut tx, &project.name, short).await?;
-        let robot = found.ok_or_else(|| unknown(name))?.robot;
+        let (project, robot) = self.robot(&mut tx, caller, project, name).await?;
         if !metadata::robots::delete(&mut tx, project.id, robot.id).await? {
             return Err(unknown(name));
         }
         Event::new(caller, "delete-robot")
             .project(&project)
-            .detail("robot", full_name(&project.name, short))
+            .detail("robot", full_name(&project.name, &robot.name))
             .record(&mut tx)
             .await?;
         Ok(tx.commit().await?)
+    }
+
+    /// A robot of a project that the caller administers, by its name there or its full name.
+    async fn robot(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        project: &str,
+        name: &str,
+    ) -> Result<(metadata::projects::Project, RobotRow)> {
+        let need = Need::Has(Right::ManageProject);
+        let (project, _) = self.project_scope(tx, caller, project, need).await?;
+        let short = name.strip_prefix(&full_name(&project.name, "")).unwrap_or(name);
+        let found = metadata::robots::credentials(tx, &project.name, short).await?;
+        Ok((project, found.ok_or_else(|| unknown(name))?.robot))
     }
 }
 

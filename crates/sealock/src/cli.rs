@@ -2,7 +2,7 @@
 
 use crate::commands::{
     admission, advisories, affected, artifact, audit, cluster, decision, policy, project, promote,
-    quarantine, scan, serve, user, waiver,
+    promotions, quarantine, scan, serve, user, waiver,
 };
 use crate::output::Format;
 use clap::{Args, Parser, Subcommand};
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Verify(artifact::Verify),
     /// Copy an image into a higher tier, if the gate allows it.
     Promote(promote::Promote),
+    /// List what was promoted, newest first.
+    Promotions(promotions::Promotions),
     /// Print everything that is known and was decided about a digest, as one document.
     Evidence(artifact::Evidence),
     /// Ask which images contain a vulnerability or a package.

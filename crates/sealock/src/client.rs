@@ -10,7 +10,7 @@ use std::{path::PathBuf, time::Duration};
 /// Most pages followed for one list.
 const MAX_PAGES: usize = 100_000;
 /// Rows asked for at a time.
-const PAGE_ROWS: &str = "500";
+const PAGE_ROWS: usize = 500;
 
 /// Talks to one server as one caller.
 pub(crate) struct Client {
@@ -69,11 +69,22 @@ impl Client {
 
     /// GET of every page of a list.
     pub(crate) async fn list(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        Ok(self.first(path, query, usize::MAX).await?.0)
+    }
+
+    /// GET of the first `most` items of a list, and whether there are more.
+    pub(crate) async fn first(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<(Vec<Value>, bool)> {
         let mut items = Vec::new();
         let mut after = String::new();
         for _ in 0..MAX_PAGES {
             let mut query = query.to_vec();
-            query.push(("limit", PAGE_ROWS));
+            let rows = most.saturating_sub(items.len()).min(PAGE_ROWS).to_string();
+            query.push(("limit", &rows));
             if !after.is_empty() {
                 query.push(("after", &after));
             }
@@ -82,8 +93,9 @@ impl Client {
                 items.extend(rows);
             }
             match page.get("next").and_then(Value::as_str) {
+                Some(_) if items.len() >= most => return Ok((items, true)),
                 Some(next) => after = next.to_owned(),
-                None => return Ok(items),
+                None => return Ok((items, false)),
             }
         }
         bail!("the server's list does not end")
@@ -181,9 +193,11 @@ fn credentials(global: &Global) -> Result<Option<(String, Password)>> {
             std::io::stdin().read_line(&mut line).context("reading the password")?;
             line.trim_end_matches(['\r', '\n']).to_owned()
         } else {
-            std::env::var("SEALOCK_PASSWORD").context(
-                "no password for this user; set SEALOCK_PASSWORD or use --password-stdin",
-            )?
+            std::env::var("SEALOCK_PASSWORD").map_err(|_| {
+                Failure::not_allowed(format!(
+                    "no password for {user}; set SEALOCK_PASSWORD or use --password-stdin"
+                ))
+            })?
         };
         return Ok(Some((user.clone(), Password(password))));
     }
@@ -198,25 +212,76 @@ fn stored_login(url: &url::Url) -> Option<(String, Password)> {
     };
     login_files().iter().find_map(|path| {
         let config: Value = serde_json::from_slice(&crate::files::read(path).ok()?).ok()?;
-        let auths = config.get("auths")?;
-        let entry = [host.clone(), format!("https://{host}"), format!("http://{host}")]
-            .iter()
-            .find_map(|key| auths.get(key))?;
-        let decoded =
-            base64::engine::general_purpose::STANDARD.decode(entry.get("auth")?.as_str()?).ok()?;
-        let text = String::from_utf8(decoded).ok()?;
-        let (name, password) = text.split_once(':')?;
-        Some((name.to_owned(), Password(password.to_owned())))
+        in_file(&config, &host).or_else(|| in_helper(&config, &host))
     })
 }
 
-/// Where container clients keep logins, in their own order.
+fn in_file(config: &Value, host: &str) -> Option<(String, Password)> {
+    let auths = config.get("auths")?;
+    let keys = [host.to_owned(), format!("https://{host}"), format!("http://{host}")];
+    let entry = keys.iter().find_map(|key| auths.get(key))?;
+    let decoded =
+        base64::engine::general_purpose::STANDARD.decode(entry.get("auth")?.as_str()?).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), Password(password.to_owned())))
+}
+
+/// Asks the program that keeps logins in the system's own store (docker-credential-helpers).
+fn in_helper(config: &Value, host: &str) -> Option<(String, Password)> {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+    let own = config.get("credHelpers").and_then(|helpers| helpers.get(host));
+    let helper = own.or_else(|| config.get("credsStore"))?.as_str()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if helper.is_empty() || !helper.chars().all(plain) {
+        return None;
+    }
+    let mut child = Command::new(format!("docker-credential-{helper}"))
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    child.stdin.take()?.write_all(host.as_bytes()).ok()?;
+    let answer = child.wait_with_output().ok().filter(|answer| answer.status.success())?;
+    let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
+    let word = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some((word("Username")?, Password(word("Secret")?)))
+}
+
+/// Where container clients keep logins, in their own order (containers-auth.json(5)).
 fn login_files() -> Vec<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
     let from = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+    let home = from("HOME");
     let mut files = Vec::new();
     files.extend(from("REGISTRY_AUTH_FILE"));
     files.extend(from("DOCKER_CONFIG").map(|dir| dir.join("config.json")));
     files.extend(from("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")));
-    files.extend(from("HOME").map(|dir| dir.join(".docker/config.json")));
+    // Where the session manager gives no such directory, podman and skopeo make their own.
+    let user = std::fs::metadata("/proc/self").map(|process| process.uid());
+    files.extend(user.map(|id| format!("/run/containers/{id}/auth.json").into()));
+    let config = from("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
+    files.extend(config.map(|dir| dir.join("containers/auth.json")));
+    files.extend(home.map(|dir| dir.join(".docker/config.json")));
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_found_as_clients_write_them() {
+        let config = serde_json::json!({"auths": {"https://r:1": {"auth": "YW5uOmE6Yg=="}}});
+        let (name, password) = in_file(&config, "r:1").expect("found");
+        assert_eq!((name.as_str(), password.0.as_str()), ("ann", "a:b"));
+        assert!(in_file(&config, "r:2").is_none());
+        let escape = serde_json::json!({"credsStore": "../../bin/sh"});
+        assert!(in_helper(&escape, "r:1").is_none());
+    }
 }

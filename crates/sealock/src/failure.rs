@@ -16,6 +16,16 @@ impl Failure {
         Self { exit_code: 3, message: message.into() }.into()
     }
 
+    /// Wrong usage that the words of the command line alone do not show.
+    pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+        Self { exit_code: 2, message: message.into() }.into()
+    }
+
+    /// Not logged in, or not allowed.
+    pub(crate) fn not_allowed(message: impl Into<String>) -> anyhow::Error {
+        Self { exit_code: 5, message: message.into() }.into()
+    }
+
     /// What was named is not there.
     pub(crate) fn not_found(message: impl Into<String>) -> anyhow::Error {
         Self { exit_code: 4, message: message.into() }.into()
@@ -24,6 +34,7 @@ impl Failure {
     /// From an HTTP status of the server.
     pub(crate) fn from_status(status: u16, message: String) -> anyhow::Error {
         let exit_code = match status {
+            400 | 413 | 422 => 2,
             401 | 403 => 5,
             404 => 4,
             412 => 3,

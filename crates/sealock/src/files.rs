@@ -24,7 +24,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
-        std::io::stdin().take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+        std::io::stdin().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_FILE_BYTES {
+            bail!("standard input has more than {MAX_FILE_BYTES} bytes");
+        }
         return Ok(text);
     }
     String::from_utf8(read(path)?).with_context(|| format!("{} is not UTF-8", path.display()))

@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod failure;
 mod files;
+mod moment;
 mod output;
 mod server;
 mod target;
@@ -15,7 +16,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Global};
 use commands::{
     Context, admission, advisories, affected, artifact, audit, cluster, decision, policy, project,
-    promote, quarantine, scan, serve, user, waiver,
+    promote, promotions, quarantine, scan, serve, user, waiver,
 };
 use std::process::ExitCode;
 
@@ -32,15 +33,8 @@ fn main() -> ExitCode {
 }
 
 /// Says what went wrong, on standard error, and picks the exit code.
-#[expect(clippy::print_stderr, reason = "the one place that reports a command's failure")]
 fn report(error: &anyhow::Error) -> ExitCode {
-    let broken_pipe = error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
-    if broken_pipe {
-        return ExitCode::SUCCESS;
-    }
-    eprintln!("sealock: {error:#}");
+    output::note(&format!("sealock: {error:#}"));
     let code = error.downcast_ref::<failure::Failure>().map_or(1, |failure| failure.exit_code);
     ExitCode::from(code)
 }
@@ -51,8 +45,9 @@ async fn run(cli: Cli) -> Result<()> {
     match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "sealock", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sealock", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
         }
         Command::Scan(args) => scan::scan(&global, args).await,
         Command::Sbom(args) => scan::sbom(&global, args).await,
@@ -64,6 +59,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Verify(args) => artifact::verify(&context()?, args).await,
         Command::Evidence(args) => artifact::evidence(&context()?, args).await,
         Command::Promote(args) => promote::run(&context()?, args).await,
+        Command::Promotions(args) => promotions::run(&context()?, args).await,
         Command::Affected(args) => affected::run(&context()?, args).await,
         Command::Waiver(command) => waiver::run(&context()?, command).await,
         Command::Quarantine(command) => quarantine::run(&context()?, command).await,

@@ -67,12 +67,56 @@ fn completions_are_made_for_every_shell() {
     }
 }
 
+/// `sealock … | head`: the reader has seen enough, and that is no failure.
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    for arguments in [&["completions", "bash"][..], &["policy", "schema"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sealock"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    }
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sealock"))
+        .args(["policy", "schema"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "what cannot be written is a failure");
+}
+
+/// No colours, no progress and no tables cut to a width in what a program reads.
+#[test]
+fn a_pipe_gets_plain_text() {
+    let output = sealock(&["--help"]);
+    assert!(!text(&output.stdout).contains('\u{1b}'));
+    let output = sealock(&["promot"]);
+    assert!(!text(&output.stderr).contains('\u{1b}'));
+}
+
 #[test]
 fn wrong_usage_ends_with_2_and_a_hint() {
     let output = sealock(&["promot"]);
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
     assert!(said.contains("promote"), "{said}");
+    for arguments in [
+        &["affected", "CVE-2021-3711", "--range", "<1"][..],
+        &["waiver", "request", "a", "CVE-1", "--reason", "x", "--until", "soon"],
+        &["user", "update", "ann"],
+        &["user", "password", "ann"],
+        &["serve", "--listen", "5000"],
+        &["audit", "--since", "yesterday"],
+    ] {
+        let output = sealock(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+    }
 }
 
 #[test]

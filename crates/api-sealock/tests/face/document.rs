@@ -44,7 +44,15 @@ fn every_operation_is_described() {
         let which = format!("{method} {path}");
         assert!(operation["summary"].is_string(), "{which} has no summary");
         assert!(ids.insert(operation["operationId"].to_string()), "{which} shares its id");
-        assert!(operation["responses"].as_object().is_some_and(|r| !r.is_empty()), "{which}");
+        let answers = operation["responses"].as_object().unwrap();
+        for (status, answer) in answers {
+            let text = answer["description"].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{which}: {status} is not described");
+        }
+        for error in ["400", "401", "403", "404", "default"] {
+            let schema = &answers[error]["content"]["application/json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Errors", "{which}: {error}");
+        }
         let named: BTreeSet<_> = path.split('{').skip(1).map(|p| p.split('}').next()).collect();
         let empty = Vec::new();
         let parameters = operation["parameters"].as_array().unwrap_or(&empty);
@@ -52,7 +60,11 @@ fn every_operation_is_described() {
             parameters.iter().filter(|p| p["in"] == "path").map(|p| p["name"].as_str()).collect();
         assert_eq!(named, stated, "path parameters of {which}");
         let list = parameters.iter().any(|p| p["name"] == "after");
-        assert_eq!(list, parameters.iter().any(|p| p["name"] == "limit"), "{which}");
+        let limit = parameters.iter().find(|p| p["name"] == "limit");
+        assert_eq!(list, limit.is_some(), "{which}");
+        if let Some(limit) = limit {
+            assert_eq!(limit["schema"]["maximum"], 1000, "{which}");
+        }
     }
     // Every reference leads somewhere.
     let text = document.to_string();

@@ -1,6 +1,6 @@
 use super::Context;
-use crate::output;
-use anyhow::{Result, bail};
+use crate::{failure::Failure, output};
+use anyhow::Result;
 
 /// Which images contain a vulnerability or a package.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ const COLUMNS: &[output::Column] = &[
 pub(crate) async fn run(context: &Context, args: Affected) -> Result<()> {
     let is_purl = args.what.starts_with("pkg:");
     if args.range.is_some() && !is_purl {
-        bail!("--range goes with a package URL, such as pkg:npm/lodash");
+        return Err(Failure::usage("--range goes with a package URL, such as pkg:npm/lodash"));
     }
     let mut query = vec![(if is_purl { "purl" } else { "vulnerability" }, args.what.as_str())];
     query.extend(args.range.as_deref().map(|range| ("range", range)));

@@ -58,9 +58,9 @@ pub(crate) async fn verify(context: &Context, args: Verify) -> Result<()> {
     } else {
         for verdict in &verdicts {
             let word = |name: &str| verdict.get(name).and_then(Value::as_str).unwrap_or("?");
-            output::line(context.format, &format!("{}: {}", word("door"), word("action")));
+            output::line(context.format, &format!("{}: {}", word("door"), word("action")))?;
             decision::reasons(context, Some(verdict))?;
-            output::line(context.format, "");
+            output::line(context.format, "")?;
         }
     }
     let refused = |verdict: &&Value| {

@@ -1,9 +1,12 @@
-use super::Context;
-use crate::output;
+use super::{Context, Limit, given};
+use crate::{moment, output};
 use anyhow::Result;
+use sealock_metadata::{Clock as _, SystemClock};
 
 /// Who did what, when, from where.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sealock audit --since 1d --action login\n  sealock audit \
+--project shop --action push,promote,waiver\n  sealock audit --digest sha256:… --limit 0 --output json")]
 pub(crate) struct Audit {
     /// Only in this project.
     #[arg(long)]
@@ -11,15 +14,21 @@ pub(crate) struct Audit {
     /// Only about this digest.
     #[arg(long)]
     digest: Option<String>,
-    /// Only this action, such as push, pull, delete, promote, login.
-    #[arg(long)]
-    action: Option<String>,
-    /// Only by this actor.
+    /// Only these actions (repeatable, or separated by commas), such as push, pull, delete, tag,
+    /// retag, promote, login, policy.
+    #[arg(long = "action", value_delimiter = ',')]
+    actions: Vec<String>,
+    /// Only by this user or robot.
     #[arg(long)]
     actor: Option<String>,
-    /// Only since this moment (RFC 3339).
+    /// Only since then: 2h (ago), 2027-01-31, 2027-01-31T12:00:00Z.
     #[arg(long)]
     since: Option<String>,
+    /// Only before then, in the same forms.
+    #[arg(long)]
+    until: Option<String>,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 const COLUMNS: &[output::Column] = &[
@@ -34,16 +43,18 @@ const COLUMNS: &[output::Column] = &[
 ];
 
 pub(crate) async fn run(context: &Context, args: Audit) -> Result<()> {
+    let now = SystemClock.now();
+    let moment = |text: Option<String>| {
+        text.map(|text| moment::begin(&text, now).map(|at| at.to_string())).transpose()
+    };
     let filters = [
         ("project", args.project),
         ("digest", args.digest),
-        ("action", args.action),
+        ("action", Some(args.actions.join(",")).filter(|actions| !actions.is_empty())),
         ("actor", args.actor),
-        ("since", args.since),
+        ("since", moment(args.since)?),
+        ("until", moment(args.until)?),
     ];
-    let query: Vec<(&str, &str)> = filters
-        .iter()
-        .filter_map(|(name, value)| value.as_deref().map(|value| (*name, value)))
-        .collect();
-    output::list(context.format, &context.client.list("audit", &query).await?, COLUMNS)
+    let found = context.client.first("audit", &given(&filters), args.limit.most()).await?;
+    output::first(context.format, found, COLUMNS)
 }

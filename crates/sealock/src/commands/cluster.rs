@@ -63,8 +63,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         }
         Command::Remove { name } => {
             context.client.delete(&format!("clusters/{name}")).await?;
-            output::line(context.format, &format!("Removed cluster {name}."));
-            Ok(())
+            output::line(context.format, &format!("Removed cluster {name}."))
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::Context;
+use super::{Context, Limit, given};
 use crate::{failure::Failure, output};
 use anyhow::Result;
 use reqwest::Method;
@@ -19,6 +19,8 @@ pub(crate) enum Command {
         /// Only in this project.
         #[arg(long)]
         project: Option<String>,
+        #[command(flatten)]
+        limit: Limit,
     },
     /// Show one decision with its reasons.
     Show {
@@ -62,13 +64,10 @@ const REASONS: &[output::Column] = &[
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     let format = context.format;
     match command {
-        Command::List { digest, door, project } => {
-            let query: Vec<(&str, &str)> =
-                [("digest", &digest), ("door", &door), ("project", &project)]
-                    .iter()
-                    .filter_map(|(name, value)| value.as_deref().map(|value| (*name, value)))
-                    .collect();
-            output::list(format, &context.client.list("decisions", &query).await?, COLUMNS)
+        Command::List { digest, door, project, limit } => {
+            let filters = [("digest", digest), ("door", door), ("project", project)];
+            let found = context.client.first("decisions", &given(&filters), limit.most()).await?;
+            output::first(format, found, COLUMNS)
         }
         Command::Show { id } => {
             let decision = context.client.get(&format!("decisions/{id}"), &[]).await?;

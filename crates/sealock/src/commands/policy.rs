@@ -17,6 +17,14 @@ pub(crate) enum Command {
         /// YAML or JSON; `-` reads standard input.
         file: PathBuf,
     },
+    /// List the versions of a policy, newest first.
+    History(Scope),
+    /// Take a project's own policy away; the floor's and the tier's stay.
+    Remove {
+        /// The project.
+        #[arg(long)]
+        project: String,
+    },
     /// Check a document here, without a server.
     Validate {
         /// YAML or JSON; `-` reads standard input.
@@ -54,6 +62,9 @@ impl Scope {
 const FIELDS: &[output::Column] =
     &[("scope", "/scope"), ("name", "/name"), ("revision", "/revision"), ("digest", "/digest")];
 
+const VERSIONS: &[output::Column] =
+    &[("revision", "/revision"), ("at", "/created_at"), ("by", "/author"), ("digest", "/digest")];
+
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Get(scope) => {
@@ -72,6 +83,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
                 .await?;
             output::object(context.format, &policy, FIELDS)
         }
+        Command::History(scope) => {
+            let versions = context.client.list(&format!("{}/history", scope.path()), &[]).await?;
+            output::list(context.format, &versions, VERSIONS)
+        }
+        Command::Remove { project } => {
+            context.client.delete(&format!("projects/{project}/policy")).await?;
+            output::line(context.format, &format!("Removed the policy of {project}."))
+        }
         Command::Validate { .. } | Command::Schema => offline(context.format, command),
     }
 }
@@ -81,8 +100,7 @@ pub(crate) fn offline(format: output::Format, command: Command) -> Result<()> {
     match command {
         Command::Validate { file } => {
             check(&file, &files::read_text(&file)?)?;
-            output::line(format, "The policy is valid.");
-            Ok(())
+            output::line(format, "The policy is valid.")
         }
         _ => output::json(&sealock_policy::json_schema()),
     }

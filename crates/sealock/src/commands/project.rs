@@ -1,5 +1,5 @@
 use super::Context;
-use crate::{files, output};
+use crate::{failure::Failure, files, output};
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::json;
@@ -21,6 +21,22 @@ pub(crate) enum Command {
     },
     /// List projects.
     List,
+    /// Show a project.
+    Show {
+        /// The project.
+        name: String,
+    },
+    /// Change who may pull from a project, or its tier (system administrators).
+    Update {
+        /// The project.
+        name: String,
+        /// Anybody may pull from it.
+        #[arg(long)]
+        public: Option<bool>,
+        /// Its tier: external, sandbox, integration, release, mirror.
+        #[arg(long)]
+        tier: Option<String>,
+    },
     /// List the repositories of a project.
     Repositories {
         /// The project.
@@ -84,7 +100,7 @@ pub(crate) enum Member {
         // An id of its own: `user` is the global option that says who logs in.
         #[arg(id = "member", value_name = "USER")]
         user: String,
-        /// project_admin, maintainer, developer, guest or limited_guest.
+        /// projectAdmin, maintainer, developer, guest or limitedGuest.
         role: String,
     },
     /// List members.
@@ -124,7 +140,14 @@ pub(crate) enum Robot {
         /// The project.
         project: String,
     },
-    /// Remove a robot.
+    /// Give a robot a new secret, which is printed once; the former one stops at once.
+    Renew {
+        /// The project.
+        project: String,
+        /// Its name.
+        name: String,
+    },
+    /// Remove a robot; its secret stops at once.
     Remove {
         /// The project.
         project: String,
@@ -160,6 +183,17 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             output::object(format, &project, PROJECT)
         }
         Command::List => output::list(format, &client.list("projects", &[]).await?, PROJECT),
+        Command::Show { name } => {
+            output::object(format, &client.get(&format!("projects/{name}"), &[]).await?, PROJECT)
+        }
+        Command::Update { name, public, tier } => {
+            if public.is_none() && tier.is_none() {
+                return Err(Failure::usage("say what changes: --public, --tier"));
+            }
+            let body = json!({"public": public, "tier": tier});
+            let project = client.write(Method::PATCH, &format!("projects/{name}"), &body).await?;
+            output::object(format, &project, PROJECT)
+        }
         Command::Repositories { project } => {
             let items = client.list(&format!("projects/{project}/repositories"), &[]).await?;
             let columns = [("repository", "/name"), ("artifacts", "/artifacts"), ("tags", "/tags")];
@@ -191,8 +225,7 @@ async fn key(context: &Context, command: Key) -> Result<()> {
         }
         Key::Remove { project, name } => {
             client.delete(&format!("projects/{project}/keys/{name}")).await?;
-            output::line(format, &format!("Removed key {name} from {project}."));
-            Ok(())
+            output::line(format, &format!("Removed key {name} from {project}."))
         }
     }
 }
@@ -211,8 +244,7 @@ async fn member(context: &Context, command: Member) -> Result<()> {
         }
         Member::Remove { project, user } => {
             client.delete(&format!("projects/{project}/members/{user}")).await?;
-            output::line(format, &format!("Removed {user} from {project}."));
-            Ok(())
+            output::line(format, &format!("Removed {user} from {project}."))
         }
     }
 }
@@ -229,10 +261,13 @@ async fn robot(context: &Context, command: Robot) -> Result<()> {
             let items = client.list(&format!("projects/{project}/robots"), &[]).await?;
             output::list(format, &items, ROBOT)
         }
+        Robot::Renew { project, name } => {
+            let path = format!("projects/{project}/robots/{name}/secret");
+            output::object(format, &client.write(Method::POST, &path, &json!({})).await?, ROBOT)
+        }
         Robot::Remove { project, name } => {
             client.delete(&format!("projects/{project}/robots/{name}")).await?;
-            output::line(format, &format!("Removed robot {name} from {project}."));
-            Ok(())
+            output::line(format, &format!("Removed robot {name} from {project}."))
         }
     }
 }

@@ -69,8 +69,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         }
         Command::Lift { digest } => {
             context.client.delete(&format!("quarantines/{digest}")).await?;
-            output::line(context.format, &format!("Lifted: {digest}"));
-            Ok(())
+            output::line(context.format, &format!("Lifted: {digest}"))
         }
     }
 }
@@ -87,10 +86,10 @@ pub(crate) async fn eradicate(context: &Context, args: Eradicate) -> Result<()> 
     output::line(
         context.format,
         &format!("Quarantined {} and deleted it from {} places:", args.digest, deleted.len()),
-    );
+    )?;
     output::list(context.format, &deleted, &[("repository", "/repository"), ("tags", "/tags")])?;
     for (heading, name) in [("Pulled by", "pulled"), ("Admitted by", "admitted")] {
-        output::line(context.format, &format!("\n{heading}:"));
+        output::line(context.format, &format!("\n{heading}:"))?;
         output::list(context.format, &part(name), USES)?;
     }
     Ok(())

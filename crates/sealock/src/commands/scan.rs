@@ -81,7 +81,7 @@ pub(crate) async fn scan(global: &Global, args: Scan) -> Result<()> {
         .collect();
     output::list(format, &shown, COLUMNS)?;
     for remark in &remarks {
-        output::line(format, remark);
+        output::line(format, remark)?;
     }
     let Some(threshold) = args.fail_on else { return Ok(()) };
     let count = items.iter().filter(|item| severity(item) >= threshold).count();

@@ -1,7 +1,7 @@
 use crate::server;
 use anyhow::Result;
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
 };
 
@@ -15,8 +15,8 @@ pub(crate) struct Serve {
     /// Folder for blobs, keys, advisories and the embedded database.
     #[arg(long, env = "SEALOCK_DATA_DIR", default_value = "sealock-data")]
     pub(crate) data_dir: PathBuf,
-    /// Address for registry and API.
-    #[arg(long, env = "SEALOCK_LISTEN", default_value = "127.0.0.1:5000")]
+    /// Address for registry and API: 127.0.0.1:5000, [::1]:5000, a host name, or :5000 for all.
+    #[arg(long, env = "SEALOCK_LISTEN", default_value = "127.0.0.1:5000", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// PostgreSQL instead of the embedded database: postgres://user@host/name.
     #[arg(long, env = "SEALOCK_DATABASE_URL", hide_env_values = true)]
@@ -31,7 +31,12 @@ pub(crate) struct Serve {
     #[arg(long, requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
     /// Address for the Kubernetes admission webhooks, always TLS.
-    #[arg(long, env = "SEALOCK_ADMISSION_LISTEN", default_value = "127.0.0.1:5443")]
+    #[arg(
+        long,
+        env = "SEALOCK_ADMISSION_LISTEN",
+        default_value = "127.0.0.1:5443",
+        value_parser = address
+    )]
     pub(crate) admission_listen: SocketAddr,
     /// Do not serve the admission webhooks.
     #[arg(long)]
@@ -67,6 +72,40 @@ pub(crate) struct Serve {
     pub(crate) log_json: bool,
 }
 
+/// Reads where to listen.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let whole = match text.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => text.to_owned(),
+    };
+    let help = "give an address and a port: 127.0.0.1:5000, 0.0.0.0:5000, [::]:5000, :5000";
+    let found = whole.to_socket_addrs().map_err(|error| format!("{error}; {help}"))?;
+    let mut found: Vec<_> = found.collect();
+    // A name may have addresses of both kinds; clients of names try the older kind, too.
+    found.sort_by_key(|address| !address.is_ipv4());
+    found.first().copied().ok_or_else(|| help.to_owned())
+}
+
 pub(crate) async fn run(args: Serve) -> Result<()> {
     server::run(args).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_operators_write_them() {
+        for (text, means) in [
+            ("127.0.0.1:5000", "127.0.0.1:5000"),
+            (":5000", "0.0.0.0:5000"),
+            ("[::]:80", "[::]:80"),
+            ("localhost:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(address(text).map(|found| found.to_string()).as_deref(), Ok(means));
+        }
+        for bad in ["", "5000", "127.0.0.1", "127.0.0.1:99999", "::", "http://a:1", "no host:1"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
 }

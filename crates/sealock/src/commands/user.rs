@@ -1,6 +1,6 @@
 use super::Context;
-use crate::output;
-use anyhow::{Context as _, Result};
+use crate::{client::Client, failure::Failure, output};
+use anyhow::Result;
 use reqwest::Method;
 use serde_json::json;
 
@@ -23,6 +23,31 @@ pub(crate) enum Command {
     },
     /// List users.
     List,
+    /// Change what a user may do, or close the account.
+    Update {
+        /// The user.
+        name: String,
+        /// May administer everything.
+        #[arg(long)]
+        admin: Option<bool>,
+        /// May grant waivers, quarantine and edit the floor policy.
+        #[arg(long)]
+        security_officer: Option<bool>,
+        /// May not log in.
+        #[arg(long)]
+        disabled: Option<bool>,
+    },
+    /// Change a password, one's own if no name is given; the new one comes from
+    /// SEALOCK_NEW_PASSWORD.
+    Password {
+        /// The user.
+        name: Option<String>,
+    },
+    /// Remove a user; records go on naming them.
+    Remove {
+        /// The user.
+        name: String,
+    },
     /// Say who you are for the server.
     Me,
 }
@@ -39,15 +64,36 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     let (client, format) = (&context.client, context.format);
     match command {
         Command::Create { name, email, admin, security_officer } => {
-            let password = std::env::var("SEALOCK_NEW_PASSWORD")
-                .context("set SEALOCK_NEW_PASSWORD to the new user's password")?;
             let body = json!({
-                "name": name, "password": password, "email": email,
+                "name": name, "password": new_password()?, "email": email,
                 "admin": admin, "security_officer": security_officer,
             });
             output::object(format, &client.write(Method::POST, "users", &body).await?, USER)
         }
         Command::List => output::list(format, &client.list("users", &[]).await?, USER),
+        Command::Update { name, admin, security_officer, disabled } => {
+            if admin.or(security_officer).or(disabled).is_none() {
+                return Err(Failure::usage("say what changes; see sealock user update --help"));
+            }
+            let body = json!({
+                "admin": admin, "security_officer": security_officer, "disabled": disabled,
+            });
+            let path = format!("users/{name}");
+            output::object(format, &client.write(Method::PATCH, &path, &body).await?, USER)
+        }
+        Command::Password { name } => {
+            let name = match name {
+                Some(name) => name,
+                None => own_name(client).await?,
+            };
+            let body = json!({"password": new_password()?});
+            client.write(Method::PATCH, &format!("users/{name}"), &body).await?;
+            output::line(format, &format!("Changed the password of {name}."))
+        }
+        Command::Remove { name } => {
+            client.delete(&format!("users/{name}")).await?;
+            output::line(format, &format!("Removed user {name}."))
+        }
         Command::Me => {
             let me = client.get("me", &[]).await?;
             let fields = [
@@ -58,5 +104,19 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             ];
             output::object(format, &me, &fields)
         }
+    }
+}
+
+/// Not an argument: other people on the machine see those.
+fn new_password() -> Result<String> {
+    std::env::var("SEALOCK_NEW_PASSWORD")
+        .map_err(|_| Failure::usage("set SEALOCK_NEW_PASSWORD to the new password"))
+}
+
+async fn own_name(client: &Client) -> Result<String> {
+    let me = client.get("me", &[]).await?;
+    match (me["kind"].as_str(), me["name"].as_str()) {
+        (Some("user"), Some(name)) => Ok(name.to_owned()),
+        _ => Err(Failure::not_allowed("log in as a user; only users have passwords")),
     }
 }

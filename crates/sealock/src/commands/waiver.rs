@@ -1,7 +1,6 @@
 use super::Context;
-use crate::output;
-use anyhow::{Context as _, Result};
-use jiff::{Timestamp, ToSpan, civil};
+use crate::{moment, output};
+use anyhow::Result;
 use reqwest::Method;
 use sealock_metadata::{Clock as _, SystemClock};
 use serde_json::json;
@@ -96,21 +95,9 @@ async fn ask(context: &Context, request: Request) -> Result<()> {
         "repository": request.repository,
         "digest": request.digest,
         "reason": request.reason,
-        "expires_at": end(&request.until)?,
+        "expires_at": moment::end(&request.until, SystemClock.now())?,
     });
     let path = format!("projects/{}/waivers", request.project);
     let waiver = context.client.write(Method::POST, &path, &body).await?;
     output::object(context.format, &waiver, COLUMNS)
-}
-
-/// Reads `30d`, a date (its end, UTC) or a moment.
-fn end(text: &str) -> Result<Timestamp> {
-    if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
-        let hours = days.checked_mul(24).context("too many days")?;
-        return SystemClock.now().checked_add(hours.hours()).context("too many days");
-    }
-    if let Ok(date) = text.parse::<civil::Date>() {
-        return Ok(date.at(23, 59, 59, 0).to_zoned(jiff::tz::TimeZone::UTC)?.timestamp());
-    }
-    text.parse().with_context(|| format!("{text:?} is no date, moment or number of days (30d)"))
 }

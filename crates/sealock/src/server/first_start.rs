@@ -46,9 +46,12 @@ pub(crate) async fn prepare(database: &Database, accounts: &Authenticator) -> Re
 }
 
 /// The lines that say how to log in, push and look.
-#[expect(clippy::print_stdout, reason = "the password is for the person, not for the log")]
-pub(crate) fn greet(welcome: &Welcome, url: &str) {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
+pub(crate) fn greet(welcome: &Welcome, url: &str) -> Result<()> {
+    crate::output::print(&lines(welcome, url)).context("telling how to log in")
+}
+
+fn lines(welcome: &Welcome, url: &str) -> String {
+    let (scheme, host) = url.split_once("://").unwrap_or(("http", url));
     let secret = match welcome {
         Welcome::Generated(password) => {
             format!("   # password {} (shown only now)", password.expose())
@@ -56,7 +59,30 @@ pub(crate) fn greet(welcome: &Welcome, url: &str) {
         Welcome::Chosen => format!("   # the password is in {PASSWORD_VARIABLE}"),
         Welcome::Back => String::new(),
     };
-    println!("Log in:  docker login -u {FIRST_ADMIN} {host}{secret}");
-    println!("Push:    skopeo copy docker-archive:app.tar docker://{host}/{LIBRARY}/app:1.0");
-    println!("Look:    sealock --url {url} show {LIBRARY}/app:1.0");
+    // Docker's client takes a server on the machine itself without TLS; skopeo must be told.
+    let (login, push) = match scheme {
+        "https" => ("", ""),
+        _ => ("--tls-verify=false ", "--dest-tls-verify=false "),
+    };
+    format!(
+        "Log in:  skopeo login {login}-u {FIRST_ADMIN} {host}{secret}\n\
+         Push:    skopeo copy {push}docker-archive:app.tar docker://{host}/{LIBRARY}/app:1.0\n\
+         Look:    sealock --url {url} show {LIBRARY}/app:1.0\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_lines_say_how_to_go_on() {
+        let said = lines(&Welcome::Generated("s3cret".into()), "http://127.0.0.1:5000");
+        assert_eq!(said.lines().count(), 3);
+        assert!(
+            said.contains("login --tls-verify=false -u admin 127.0.0.1:5000   # password s3cret")
+        );
+        let said = lines(&Welcome::Back, "https://registry.example.com");
+        assert!(!said.contains("tls-verify") && !said.contains('#'), "{said}");
+    }
 }

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, Permissions},
     io::{ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +19,7 @@ impl Home {
     /// Makes the directory if need be, readable by its owner only, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         private_dir(path)?;
+        close_to_others(path)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -82,11 +83,28 @@ fn private_dir(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot make the directory {}", path.display()))
 }
 
+/// A directory that was there before, such as a new volume, is made private while it is empty. One
+/// that is in use is its operator's, who is told.
+fn close_to_others(path: &Path) -> Result<()> {
+    let refused = || format!("cannot look into {}", path.display());
+    let mode = std::fs::metadata(path).with_context(refused)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    if std::fs::read_dir(path).with_context(refused)?.next().is_none() {
+        return std::fs::set_permissions(path, Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot make {} private", path.display()));
+    }
+    if mode & 0o007 != 0 {
+        let path = path.display();
+        tracing::warn!("every user of this machine may look into {path}; run chmod 700 {path}");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
     #[test]
     fn a_second_server_is_refused_and_secrets_are_private() {
         let dir = tempfile::tempdir().expect("temporary directory");
@@ -94,8 +112,17 @@ mod tests {
         let second = Home::open(&dir.path().join("data")).map(|_| ()).expect_err("second");
         assert!(second.to_string().contains("another sealock uses"), "{second}");
         home.write_secret("keys/x", b"secret").expect("written");
-        let mode = std::fs::metadata(home.join("keys/x")).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let mode =
+            |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode(&home.join("keys/x")), 0o600);
+        let volume = dir.path().join("volume");
+        std::fs::create_dir(&volume).expect("made");
+        std::fs::set_permissions(&volume, Permissions::from_mode(0o755)).expect("opened");
+        Home::open(&volume).map(|_| ()).expect("an empty volume");
+        assert_eq!(mode(&volume), 0o700);
+        std::fs::set_permissions(&volume, Permissions::from_mode(0o750)).expect("opened");
+        Home::open(&volume).map(|_| ()).expect("a volume in use");
+        assert_eq!(mode(&volume), 0o750, "the operator's choice stays");
         assert_eq!(home.read_optional("keys/x").expect("read"), Some(b"secret".to_vec()));
         assert_eq!(home.read_optional("keys/y").expect("read"), None);
     }

@@ -44,8 +44,11 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
             admission_tls(&args, &home)?,
         )),
     };
-    let welcome = first_start::prepare(&product.database, &product.accounts).await?;
     let workers = product.registry.jobs().start(WORKERS).await?;
+    // All that may fail is done: a generated password is told right after it is made.
+    let welcome = first_start::prepare(&product.database, &product.accounts).await?;
+    first_start::greet(&welcome, &url)?;
+    drop(welcome);
     let upkeep = tokio::spawn({
         let registry = product.registry.clone();
         async move { registry.look_after().await }
@@ -53,8 +56,6 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
     let app = faces(&product, &args, ca);
     let stop = stop_signal();
-    first_start::greet(&welcome, &url);
-    drop(welcome);
     tracing::info!(%url, "serving");
     let limits = ListenerLimits::default();
     let main = sealock_http::serve(
@@ -76,7 +77,17 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
 fn url(args: &Serve, tls: bool, address: SocketAddr) -> String {
     match &args.external_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("{}://{address}", if tls { "https" } else { "http" }),
+        None => {
+            let scheme = if tls { "https" } else { "http" };
+            if !address.ip().is_unspecified() {
+                return format!("{scheme}://{address}");
+            }
+            tracing::warn!(
+                "--external-url is not set: references in evidence will name 127.0.0.1, which \
+                 other machines cannot reach"
+            );
+            format!("{scheme}://127.0.0.1:{}", address.port())
+        }
     }
 }
 
