@@ -15,7 +15,7 @@ scripts/tools.sh
 scripts/images.sh
 share_target
 say "building"
-cargo build --locked --release --bin sealock --package sealock --package sealock-bench
+cargo build --locked --release --bin sealock --bin sealock-bench
 exec 8>&-
 sealock="$CARGO_TARGET_DIR/release/sealock"
 load="$CARGO_TARGET_DIR/release/sealock-bench"
