@@ -1,6 +1,6 @@
 //! Decisions of doors, each with its canonical input document (law 4 of the gate), and promotions.
 
-use crate::{Result, Row, Tx, params, projects::Visible};
+use crate::{Result, Row, Tx, Value, params, projects::Visible};
 use jiff::Timestamp;
 use sealock_facts::{Action, Door, Verdict};
 use sealock_oci::Digest;
@@ -103,10 +103,23 @@ pub async fn record(tx: &mut Tx, new: &NewDecision<'_>) -> Result<i64> {
         tx.execute(sql, params![new.input_digest, document]).await?;
     }
     let now = tx.now();
-    let sql = "INSERT INTO decisions (door, project_id, repository, digest, action, verdict, \
-               input_digest, actor, address, context, decided_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id";
-    let values = params![
+    let rows = tx.insert_many(INSERT, vec![values(new, now)?], "RETURNING id").await?;
+    rows.first().ok_or(crate::Error::Retry)?.get("id")
+}
+
+/// Records decisions whose documents are stored already and whose numbers nobody needs.
+pub async fn record_all(tx: &mut Tx, all: &[NewDecision<'_>]) -> Result<()> {
+    let now = tx.now();
+    let rows = all.iter().map(|new| values(new, now)).collect::<Result<_>>()?;
+    tx.insert_many(INSERT, rows, "").await?;
+    Ok(())
+}
+
+const INSERT: &str = "INSERT INTO decisions (door, project_id, repository, digest, action, \
+                      verdict, input_digest, actor, address, context, decided_at)";
+
+fn values(new: &NewDecision<'_>, now: Timestamp) -> Result<Vec<Value>> {
+    Ok(params![
         new.door,
         new.project_id,
         new.repository,
@@ -118,8 +131,7 @@ pub async fn record(tx: &mut Tx, new: &NewDecision<'_>) -> Result<i64> {
         new.address,
         new.context,
         now
-    ];
-    tx.find(sql, values, |row| row.get("id")).await?.ok_or(crate::Error::Retry)
+    ])
 }
 
 /// A decision with its input document, if the caller may read its project.

@@ -267,7 +267,7 @@ impl Registry {
                 context: format!("{}/{}", case.cluster.name(), case.ask.namespace),
             }
         });
-        self.admissions().write(Record { decision, event }).await
+        self.admissions().write(Record { decision, event, first: None }).await
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Record {
     /// None for an image that was not judged, being from elsewhere or unknown.
     pub(crate) decision: Option<Decision>,
     pub(crate) event: Event,
+    /// Number of the decision that gave the same permission before; set here.
+    pub(crate) first: Option<i64>,
 }
 
 /// A decision with all that its row needs.
@@ -44,6 +46,23 @@ pub(crate) struct Decision {
     pub(crate) actor: String,
     pub(crate) address: String,
     pub(crate) context: String,
+}
+
+impl Decision {
+    fn row(&self) -> NewDecision<'_> {
+        NewDecision {
+            door: Door::Admit,
+            project_id: Some(self.project_id),
+            repository: &self.repository,
+            digest: &self.digest,
+            verdict: &self.verdict,
+            input_digest: &self.input.0,
+            input: self.input.1.as_deref(),
+            actor: &self.actor,
+            address: &self.address,
+            context: &self.context,
+        }
+    }
 }
 
 impl Record {
@@ -74,9 +93,10 @@ impl AdmissionLog {
 
     /// Takes a record. The number of the decision, if there is one; of a permission that is given
     /// again, the number under which it was recorded first.
-    pub(crate) async fn write(&self, record: Record) -> Result<Option<i64>> {
+    pub(crate) async fn write(&self, mut record: Record) -> Result<Option<i64>> {
         let permission = record.permission();
         if let Some(id) = permission.as_ref().and_then(|key| self.recorded.get(key)) {
+            record.first = Some(id);
             self.send((Some(record), None)).await?;
             return Ok(Some(id));
         }
@@ -160,12 +180,18 @@ async fn write_batch(database: &Database, records: &[Option<Record>]) -> Result<
     }
     let mut tx = database.write().await?;
     let mut ids = Vec::with_capacity(records.len());
+    let mut again = Vec::new();
     for record in records {
         ids.push(match record {
+            Some(record) if record.first.is_some() => {
+                again.push(record);
+                record.first
+            }
             Some(record) => write_one(&mut tx, record).await?,
             None => None,
         });
     }
+    write_again(&mut tx, &again).await?;
     tx.commit().await?;
     Ok(ids)
 }
@@ -175,19 +201,22 @@ async fn write_one(tx: &mut Tx, record: &Record) -> Result<Option<i64>> {
         record.event.record(tx).await?;
         return Ok(None);
     };
-    let row = NewDecision {
-        door: Door::Admit,
-        project_id: Some(decision.project_id),
-        repository: &decision.repository,
-        digest: &decision.digest,
-        verdict: &decision.verdict,
-        input_digest: &decision.input.0,
-        input: decision.input.1.as_deref(),
-        actor: &decision.actor,
-        address: &decision.address,
-        context: &decision.context,
-    };
+    let row = decision.row();
     let id = metadata::decisions::record(tx, &row).await?;
     record.event.clone().detail("decision", id).record(tx).await?;
     Ok(Some(id))
+}
+
+/// Permissions that were given before, with a few statements for all of them: they are many.
+async fn write_again(tx: &mut Tx, records: &[&Record]) -> Result<()> {
+    let rows = records.iter().filter_map(|record| record.decision.as_ref()).map(Decision::row);
+    metadata::decisions::record_all(tx, &rows.collect::<Vec<_>>()).await?;
+    let events = records.iter().map(|record| {
+        let event = record.event.clone();
+        match record.first {
+            Some(id) => event.detail("decision", id),
+            None => event,
+        }
+    });
+    Event::record_all(tx, &events.collect::<Vec<_>>()).await
 }

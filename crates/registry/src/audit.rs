@@ -154,6 +154,13 @@ impl Event {
     pub(crate) async fn record(&self, tx: &mut Tx) -> Result<()> {
         Ok(metadata::audit::record(tx, &self.row()).await?)
     }
+
+    /// Writes events that happened just now.
+    pub(crate) async fn record_all(tx: &mut Tx, events: &[Self]) -> Result<()> {
+        let now = tx.now();
+        let rows: Vec<_> = events.iter().map(Self::row).collect();
+        Ok(metadata::audit::record_all(tx, &rows, now).await?)
+    }
 }
 
 /// Allowed pulls on their way to the database.

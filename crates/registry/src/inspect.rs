@@ -95,7 +95,7 @@ impl Registry {
         let registry = self.clone();
         let digest = stored.key.digest;
         let work = async move {
-            let contents = result.await.map_err(|_| "the inspector gave up".to_owned())?;
+            let contents = result.await.ok_or("the inspector gave up")?;
             registry.store_layer(&digest, contents).await
         };
         drop(self.run_inspection(digest, work.boxed()));
@@ -183,7 +183,10 @@ impl Registry {
                 let reader = store.open_sync(&key)?;
                 Ok(inspect_layer(reader, &Limits::default()))
             };
-            let contents = blocking(read).await.map_err(|error| log_text(&error))?;
+            let read = crate::background::spawn(read).map_err(|error| error.to_string())?;
+            let contents: Result<LayerContents> =
+                read.await.map_err(|_| "the inspector ended early")?;
+            let contents = contents.map_err(|error| log_text(&error))?;
             registry.store_layer(&digest, contents).await
         };
         self.run_inspection(digest, work.boxed()).await.map_err(Error::internal)

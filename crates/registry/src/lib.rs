@@ -14,6 +14,7 @@ mod advisories;
 mod artifacts;
 mod asking;
 mod audit;
+mod background;
 mod clusters;
 mod contents;
 mod decisions;

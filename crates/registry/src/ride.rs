@@ -47,7 +47,7 @@ pub(crate) struct Ride<T> {
     fed: u64,
     end: Option<SyncSender<End>>,
     over: Arc<std::sync::atomic::AtomicBool>,
-    result: oneshot::Receiver<T>,
+    result: oneshot::Receiver<Option<T>>,
 }
 
 enum End {
@@ -58,7 +58,7 @@ enum End {
 }
 
 impl<T: Send + 'static> Ride<T> {
-    /// Starts an inspector on a blocking thread, if one of `places` is free.
+    /// Starts an inspector on a background thread, if one of `places` is free.
     pub(crate) fn start(
         places: &Arc<Semaphore>,
         inspect: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
@@ -66,12 +66,11 @@ impl<T: Send + 'static> Ride<T> {
         let permit: OwnedSemaphorePermit = Arc::clone(places).try_acquire_owned().ok()?;
         let (buffers, incoming) = sync_channel(QUEUE_BUFFERS);
         let (end, ended) = sync_channel(1);
-        let (done, result) = oneshot::channel();
         let waiting = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
         let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let at_end = Arc::clone(&over);
-        tokio::task::spawn_blocking(move || {
+        let result = crate::background::spawn(move || {
             let mut reader = RideReader {
                 incoming: Some(incoming),
                 waiting: counter,
@@ -83,12 +82,12 @@ impl<T: Send + 'static> Ride<T> {
             };
             let found = inspect(&mut reader);
             // What was read from a ride that broke off says nothing about the blob.
-            if reader.run_to_end() {
-                let _ = done.send(found);
-            }
+            let found = reader.run_to_end().then_some(found);
             at_end.store(true, std::sync::atomic::Ordering::Relaxed);
             drop(permit);
-        });
+            found
+        })
+        .ok()?;
         Some(Self { buffers: Some(buffers), waiting, fed: 0, end: Some(end), over, result })
     }
 
@@ -130,13 +129,13 @@ impl<T: Send + 'static> Ride<T> {
 
     /// The upload of `size` bytes is stored. Resolves to the inspector's result; to none when it
     /// gave up.
-    pub(crate) fn finish(mut self, size: u64, reopen: Reopen) -> oneshot::Receiver<T> {
+    pub(crate) async fn finish(mut self, size: u64, reopen: Reopen) -> Option<T> {
         self.buffers = None;
         let end = if self.fed == size { End::Whole } else { End::Rest(reopen) };
         if let Some(sender) = self.end.take() {
             let _ = sender.try_send(end);
         }
-        self.result
+        self.result.await.ok().flatten()
     }
 }
 
@@ -252,7 +251,7 @@ mod tests {
             ride.feed(&Bytes::from_static(part));
         }
         assert_eq!(ride.fed(), 5);
-        assert_eq!(ride.finish(5, no_file()).await, Ok(b"abcde".to_vec()));
+        assert_eq!(ride.finish(5, no_file()).await, Some(b"abcde".to_vec()));
     }
 
     #[tokio::test]
@@ -277,7 +276,7 @@ mod tests {
             }),
         );
         go.send(()).expect("inspector waits");
-        assert_eq!(done.await, Ok(stored));
+        assert_eq!(done.await, Some(stored));
     }
 
     #[tokio::test]
@@ -287,7 +286,7 @@ mod tests {
         ride.feed(&Bytes::from_static(b"half"));
         let Ride { buffers, end, result, .. } = ride;
         drop((buffers, end));
-        assert!(result.await.is_err());
+        assert_eq!(result.await, Ok(None));
     }
 
     #[test]
