@@ -152,7 +152,7 @@ pub(crate) async fn artifact(
     Asking(caller): Asking,
     Query(query): Query<ImageQuery>,
 ) -> Result<Json<Detail>> {
-    let (name, reference) = image(&face.registry, &query.image)?;
+    let (name, reference) = image(&face.registry, &caller, &query.image).await?;
     Ok(Json(face.registry.artifact(&caller, &name, &reference).await?.into()))
 }
 
@@ -191,7 +191,7 @@ pub(crate) async fn findings(
     Query(query): Query<Findings>,
 ) -> Result<Json<List<Found>>> {
     let page = Paging::new(query.after, query.limit).request()?;
-    let (name, reference) = image(&face.registry, &query.image)?;
+    let (name, reference) = image(&face.registry, &caller, &query.image).await?;
     let wanted = FindingQuery { severity: query.severity, fixable: query.fixable };
     let found = face.registry.artifact_findings(&caller, &name, &reference, wanted, &page).await?;
     Ok(list(found.map(|finding| {
@@ -219,7 +219,7 @@ pub(crate) async fn sbom(
     Asking(caller): Asking,
     Query(query): Query<SbomQuery>,
 ) -> Result<Response> {
-    let (name, reference) = image(&face.registry, &query.image)?;
+    let (name, reference) = image(&face.registry, &caller, &query.image).await?;
     let platform = query.platform.as_deref();
     let sbom = face.registry.artifact_sbom(&caller, &name, &reference, platform).await?;
     let text = serde_json::to_vec(&sbom).map_err(HttpError::internal)?;
@@ -248,7 +248,7 @@ pub(crate) async fn verdicts(
     Asking(caller): Asking,
     Query(query): Query<Verdicts>,
 ) -> Result<Json<List<DoorVerdict>>> {
-    let (name, reference) = image(&face.registry, &query.image)?;
+    let (name, reference) = image(&face.registry, &caller, &query.image).await?;
     let items = face.registry.artifact_verdicts(&caller, &name, &reference, query.door).await?;
     Ok(list(Page { items, next: None }))
 }
@@ -262,7 +262,7 @@ pub(crate) async fn evidence(
     Asking(caller): Asking,
     Query(query): Query<ImageQuery>,
 ) -> Result<Json<EvidenceDocument>> {
-    let (name, reference) = image(&face.registry, &query.image)?;
+    let (name, reference) = image(&face.registry, &caller, &query.image).await?;
     Ok(Json(face.registry.evidence(&caller, &name, &reference).await?))
 }
 

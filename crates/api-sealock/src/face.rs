@@ -204,12 +204,21 @@ pub(crate) fn unstored(response: impl IntoResponse) -> Response {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImageQuery {
-    /// The image, `project/repository[:tag][@digest]`; `:latest` when neither is given.
+    /// The image, `project/repository[:tag][@digest]`, `:latest` when neither is given, or a digest
+    /// alone: then in the highest tier that holds it.
     pub(crate) image: String,
 }
 
-/// Reads an image's name. A digest decides where a tag is given too.
-pub(crate) fn image(registry: &Registry, text: &str) -> Result<(RepositoryName, Reference)> {
+/// Reads an image's name. A digest decides where a tag is given too. A digest alone means the
+/// repository of the highest tier that holds it, of those that the caller may read.
+pub(crate) async fn image(
+    registry: &Registry,
+    caller: &Caller,
+    text: &str,
+) -> Result<(RepositoryName, Reference)> {
+    if let Ok(digest) = text.parse::<Digest>() {
+        return Ok((registry.locate(caller, &digest).await?, Reference::Digest(digest)));
+    }
     let named: ImageReference = text.parse().map_err(|error| bad(format!("{text:?}: {error}")))?;
     if let Some(host) = &named.host
         && host != &registry.external_host().to_ascii_lowercase()

@@ -37,7 +37,7 @@ pub(crate) async fn promote(
     Known(caller): Known,
     Sent(sent): Sent<ToPromote>,
 ) -> Result<Response> {
-    let (name, reference) = image(&face.registry, &sent.image)?;
+    let (name, reference) = image(&face.registry, &caller, &sent.image).await?;
     let target: PromotionTarget = sent.to.parse()?;
     Ok(created(face.registry.promote(&caller, &name, &reference, &target).await?))
 }

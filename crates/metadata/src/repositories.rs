@@ -2,7 +2,8 @@
 
 use crate::{Result, Row, Tx, params, projects::Visible};
 use jiff::Timestamp;
-use sealock_oci::RepositoryName;
+use sealock_facts::Tier;
+use sealock_oci::{Digest, RepositoryName};
 
 /// A repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,4 +94,20 @@ pub async fn delete(tx: &mut Tx, project_id: i64, id: i64) -> Result<bool> {
     let sql = "DELETE FROM repositories WHERE project_id = $1 AND id = $2 \
                AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = $2)";
     Ok(tx.execute(sql, params![project_id, id]).await? == 1)
+}
+
+/// Names of the visible repositories that hold a manifest, with the tiers of their projects: those
+/// that had it first, at most `limit`.
+pub async fn holders(
+    tx: &mut Tx,
+    visible: &Visible,
+    digest: &Digest,
+    limit: u32,
+) -> Result<Vec<(String, Tier)>> {
+    let (all, ids) = visible.params();
+    let sql = "SELECT r.name AS name, p.tier AS tier FROM manifests m \
+               JOIN repositories r ON r.id = m.repository_id JOIN projects p ON p.id = r.project_id \
+               WHERE m.digest = $1 AND ($2 = 1 OR p.id = ANY($3)) ORDER BY m.id LIMIT $4";
+    let rows = tx.query(sql, params![digest, all, &ids, limit]).await?;
+    rows.iter().map(|row| Ok((row.get("name")?, row.get("tier")?))).collect()
 }

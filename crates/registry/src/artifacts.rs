@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most children of an index whose facts are shown together.
 const MAX_CHILDREN: usize = 256;
+/// Most repositories that are looked at for one in the highest tier.
+const MOST_HOLDERS: u32 = 1_000;
 
 /// An artifact in a list.
 #[derive(Debug, Clone, Serialize)]
@@ -134,6 +136,20 @@ struct Part {
 }
 
 impl Registry {
+    /// Where an artifact that is named by its digest alone stands for the caller: of the
+    /// repositories that they may read, one in the highest tier, there the one that had it first.
+    pub async fn locate(&self, caller: &Caller, digest: &Digest) -> Result<RepositoryName> {
+        let mut tx = self.database().read().await?;
+        let visible = self.visible(&mut tx, caller).await?;
+        let holders =
+            metadata::repositories::holders(&mut tx, &visible, digest, MOST_HOLDERS).await?;
+        let highest = holders.into_iter().rev().max_by_key(|(_, tier)| *tier);
+        let Some((name, _)) = highest else {
+            return Err(crate::pull::manifest_unknown(&Reference::Digest(*digest)));
+        };
+        name.parse().map_err(Error::internal)
+    }
+
     /// Artifacts of a repository, newest first.
     pub async fn artifacts(
         &self,

@@ -126,6 +126,16 @@ async fn what_is_known_of_an_image() {
     assert_eq!(one["items"][0]["door"], "admit");
     let (status, evidence) = server.get("admin", "/artifact/evidence?image=shop/app:1").await;
     assert_eq!((status, &evidence["artifact"]["digest"]), (StatusCode::OK, &json!(digest)));
+    // A digest alone names it too, for those who may read a repository that holds it.
+    let alone = format!("/artifact/evidence?image={digest}");
+    let (status, evidence) = server.get("admin", &alone).await;
+    assert_eq!((status, &evidence["artifact"]["repository"]), (StatusCode::OK, &json!("shop/app")));
+    let (status, refused) = server.get("dana", &alone).await;
+    let absent = alone.replace(&digest, &format!("sha256:{}", "0".repeat(64)));
+    let (absent_status, absent) = server.get("dana", &absent).await;
+    assert_eq!((status, absent_status), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
+    let other = absent.to_string().replace(&format!("sha256:{}", "0".repeat(64)), &digest);
+    assert_eq!(refused.to_string(), other);
     let affected = server.get("admin", "/affected?purl=pkg:npm/lodash&range=%3C4.17.21").await.1;
     same("AffectedImage", &affected["items"][0]);
     assert_eq!(affected["items"][0]["digest"], digest.as_str(), "{affected}");

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Show an image.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Show {
-    /// project/repository[:tag][@digest]
+    /// project/repository[:tag][@digest], or a digest alone
     image: String,
 }
 
@@ -14,7 +14,7 @@ pub(crate) struct Show {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code 3: the door (or one of them) refuses.")]
 pub(crate) struct Verify {
-    /// project/repository[:tag][@digest]
+    /// project/repository[:tag][@digest], or a digest alone
     image: String,
     /// Only this door: push, pull, promote, admit.
     #[arg(long)]
@@ -24,7 +24,7 @@ pub(crate) struct Verify {
 /// Print everything that is known and was decided about a digest.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Evidence {
-    /// project/repository[:tag][@digest]
+    /// project/repository[:tag][@digest], or a digest alone
     image: String,
 }
 
@@ -34,11 +34,15 @@ const SHOW: &[output::Column] = &[
     ("tags", "/tags"),
     ("kind", "/kind"),
     ("media type", "/media_type"),
-    ("size", "/size"),
+    ("manifest bytes", "/size"),
     ("state", "/state"),
     ("pushed by", "/pushed_by"),
     ("pushed at", "/pushed_at"),
-    ("contents", "/facts/contents"),
+    ("contents", "/facts/contents/state"),
+    ("distribution", "/facts/contents/distributions"),
+    ("components", "/facts/contents/components"),
+    ("by kind", "/facts/contents/kinds"),
+    ("remarks", "/facts/contents/remarks"),
     ("findings", "/facts/findings"),
     ("signatures", "/facts/signatures"),
     ("attestations", "/facts/attestations"),
@@ -52,7 +56,9 @@ pub(crate) async fn show(context: &Context, args: Show) -> Result<()> {
 pub(crate) async fn verify(context: &Context, args: Verify) -> Result<()> {
     let mut query = vec![("image", args.image.as_str())];
     query.extend(args.door.as_deref().map(|door| ("door", door)));
-    let verdicts = context.client.list("artifact/verdicts", &query).await?;
+    // One for each door: this list has no pages.
+    let mut found = context.client.get("artifact/verdicts", &query).await?;
+    let verdicts: Vec<Value> = serde_json::from_value(found["items"].take())?;
     if context.format == output::Format::Json {
         output::json(&Value::Array(verdicts.clone()))?;
     } else {

@@ -11,7 +11,7 @@ use serde_json::json;
 the reasons are printed."
 )]
 pub(crate) struct Promote {
-    /// What: project/repository[:tag][@digest].
+    /// What: project/repository[:tag][@digest], or a digest alone.
     image: String,
     /// Where: project[/repository][:tag]; what is not given is taken from the image.
     to: String,
