@@ -63,6 +63,16 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.blob()?).map_err(|_| Corrupt)
     }
 
+    /// A list of 32-bit numbers.
+    pub(crate) fn short_numbers(&mut self) -> Read<Vec<u32>> {
+        let count = self.count()?;
+        let mut list = Vec::with_capacity(count);
+        for _ in 0..count {
+            list.push(u32::try_from(self.number()?).map_err(|_| Corrupt)?);
+        }
+        Ok(list)
+    }
+
     /// Microseconds since 1970, or nothing.
     pub(crate) fn time(&mut self) -> Read<Option<jiff::Timestamp>> {
         if self.byte()? == 0 {

@@ -36,6 +36,11 @@ pub(crate) fn covered(
     report: &ImportReport,
     mut stated: BTreeMap<String, EcosystemCoverage>,
 ) -> BTreeMap<String, EcosystemCoverage> {
+    for (ecosystem, before) in &mut stated {
+        if before.records > 0 && !report.ecosystems.contains_key(ecosystem) {
+            (before.records, before.data_date) = (0, statement.data_date);
+        }
+    }
     for (ecosystem, count) in &report.ecosystems {
         let data_date = statement.data_date.or(count.newest);
         let before = stated.get(ecosystem).map_or(Coverage::None, |c| c.coverage);

@@ -1,6 +1,7 @@
 //! Alias groups: which ids name one vulnerability.
 
 use crate::codec::{Read, Reader, Writer};
+use crate::index::StoredRecord;
 use crate::record::Record;
 use crate::segment::RecordIds;
 use crate::severity::{Assessment, preferred};
@@ -85,6 +86,54 @@ impl Ids {
     }
 }
 
+/// The same for a few ids whose records are at hand.
+#[derive(Default)]
+pub(crate) struct Joined<'a> {
+    ids: Vec<&'a str>,
+    numbers: HashMap<&'a str, usize>,
+    parent: Vec<usize>,
+}
+
+impl<'a> Joined<'a> {
+    /// An id that some record names.
+    pub(crate) fn mention(&mut self, id: &'a str) -> usize {
+        let next = self.ids.len();
+        let number = *self.numbers.entry(id).or_insert(next);
+        if number == next {
+            self.ids.push(id);
+            self.parent.push(next);
+        }
+        number
+    }
+
+    fn root(&mut self, mut at: usize) -> usize {
+        while self.parent[at] != at {
+            self.parent[at] = self.parent[self.parent[at]];
+            at = self.parent[at];
+        }
+        at
+    }
+
+    pub(crate) fn join(&mut self, a: &'a str, b: &'a str) {
+        let (a, b) = (self.mention(a), self.mention(b));
+        let (a, b) = (self.root(a), self.root(b));
+        self.parent[a.max(b)] = a.min(b);
+    }
+
+    /// The sets, each sorted, in the order of their first ids.
+    pub(crate) fn sets(mut self) -> Vec<Vec<&'a str>> {
+        let mut sets: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for at in 0..self.ids.len() {
+            let root = self.root(at);
+            sets.entry(root).or_default().push(self.ids[at]);
+        }
+        let mut sets: Vec<Vec<&str>> = sets.into_values().collect();
+        sets.iter_mut().for_each(|set| set.sort_unstable());
+        sets.sort_unstable();
+        sets
+    }
+}
+
 /// The finished groups.
 pub(crate) struct Groups {
     found: BTreeMap<String, Vec<u32>>,
@@ -106,34 +155,53 @@ impl Groups {
         self.found.get(&record.id).cloned().unwrap_or_default()
     }
 
-    /// One group as the matcher reads it.
-    pub(crate) fn encode(
-        &self,
-        number: u32,
-        told: &[Vec<u8>],
-        kev: &BTreeMap<String, Kev>,
-    ) -> Vec<u8> {
-        let members = self.members.get(number as usize).map_or(&[][..], Vec::as_slice);
-        let shown = preferred_id(members.iter().map(String::as_str)).unwrap_or_default();
-        let mut data: Vec<(&str, GroupData<'_>)> =
-            told.iter().filter_map(|bytes| GroupData::decode(bytes).ok()).collect();
-        // Whose words are shown: the CVE's own record, then GitHub's, then the others by id.
-        data.sort_by_key(|(id, _)| (id_rank(id), *id));
-        let told: Vec<GroupData<'_>> = data.into_iter().map(|(_, d)| d).collect();
-        let mut out = Writer::default();
-        out.text(shown);
-        out.number(members.len() as u64 - u64::from(!members.is_empty()));
-        for id in members.iter().filter(|id| id.as_str() != shown) {
-            out.text(id);
-        }
-        out.time(told.iter().filter_map(|t| t.published).min());
-        let known = members.iter().filter_map(|id| kev.get(id)).min();
-        out.time(known.map(|k| k.date_added));
-        out.byte(u8::from(known.is_some_and(|k| k.ransomware)));
-        out.assessment(preferred(told.iter().filter_map(|t| t.assessment.as_ref())));
-        out.text(told.iter().map(|t| t.summary).find(|s| !s.is_empty()).unwrap_or_default());
-        out.bytes
+    /// The ids of a group, sorted.
+    pub(crate) fn members(&self, number: u32) -> &[String] {
+        self.members.get(number as usize).map_or(&[], Vec::as_slice)
     }
+}
+
+/// One group as the matcher reads it: from its members, sorted, and what records tell of it.
+pub(crate) fn encode_group(
+    members: &[impl AsRef<str>],
+    told: &[Vec<u8>],
+    kev: &BTreeMap<String, Kev>,
+) -> Vec<u8> {
+    let members = || members.iter().map(AsRef::as_ref);
+    let shown = preferred_id(members()).unwrap_or_default();
+    let mut data: Vec<(&str, GroupData<'_>)> =
+        told.iter().filter_map(|bytes| GroupData::decode(bytes).ok()).collect();
+    // Whose words are shown: the CVE's own record, then GitHub's, then the others by id.
+    data.sort_by_key(|(id, _)| (id_rank(id), *id));
+    let told: Vec<GroupData<'_>> = data.into_iter().map(|(_, d)| d).collect();
+    let mut out = Writer::default();
+    out.text(shown);
+    let others: Vec<&str> = members().filter(|id| *id != shown).collect();
+    out.number(others.len() as u64);
+    for id in others {
+        out.text(id);
+    }
+    out.time(told.iter().filter_map(|t| t.published).min());
+    let known = members().filter_map(|id| kev.get(id)).min();
+    out.time(known.map(|k| k.date_added));
+    out.byte(u8::from(known.is_some_and(|k| k.ransomware)));
+    out.assessment(preferred(told.iter().filter_map(|t| t.assessment.as_ref())));
+    out.text(told.iter().map(|t| t.summary).find(|s| !s.is_empty()).unwrap_or_default());
+    out.bytes
+}
+
+/// The ids of a group in its encoded form.
+pub(crate) fn encoded_members(bytes: &[u8]) -> Read<Vec<&str>> {
+    let mut reader = Reader::new(bytes);
+    let mut members = Vec::new();
+    let shown = reader.text()?;
+    if !shown.is_empty() {
+        members.push(shown);
+    }
+    for _ in 0..reader.count()? {
+        members.push(reader.text()?);
+    }
+    Ok(members)
 }
 
 fn id_rank(id: &str) -> u8 {
@@ -157,6 +225,15 @@ pub(crate) struct GroupData<'a> {
 }
 
 impl<'a> GroupData<'a> {
+    /// What a record tells.
+    pub(crate) fn of(record: &'a StoredRecord) -> Self {
+        Self {
+            published: record.published,
+            assessment: record.assessment.clone(),
+            summary: if record.tells_summary { &record.summary } else { "" },
+        }
+    }
+
     pub(crate) fn encode(&self, id: &str) -> Vec<u8> {
         let mut out = Writer::default();
         out.text(id);

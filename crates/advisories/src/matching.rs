@@ -379,26 +379,41 @@ impl<'a> Entry<'a> {
 /// Packages whose findings may differ between two indexes, sorted: those that a changed, new or
 /// removed record names, or whose vulnerabilities are told of differently (aliases, KEV, severity).
 pub fn changed_packages(old: &Index, new: &Index) -> Result<Vec<(String, String)>> {
-    let (old_count, new_count) = (old.sound(old.packages())?, new.sound(new.packages())?);
-    let (mut at_old, mut at_new) = (0, 0);
+    let owned = |(ecosystem, name): (&str, &str)| (ecosystem.to_owned(), name.to_owned());
     let mut changed = Vec::new();
-    while at_old < old_count || at_new < new_count {
-        let left = (at_old < old_count).then(|| old.sound(old.package_at(at_old))).transpose()?;
-        let right = (at_new < new_count).then(|| new.sound(new.package_at(at_new))).transpose()?;
+    if old.shares_base(new) {
+        let mut named: BTreeSet<(&str, &str)> =
+            old.sound(old.changed_keys())?.into_iter().collect();
+        named.extend(new.sound(new.changed_keys())?);
+        for (ecosystem, name) in named {
+            let before = old.sound(old.package(ecosystem, name))?.map(|p| p.mark);
+            if before != new.sound(new.package(ecosystem, name))?.map(|p| p.mark) {
+                changed.push(owned((ecosystem, name)));
+            }
+        }
+        return Ok(changed);
+    }
+    let (mut olds, mut news) = (old.sound(old.packages())?, new.sound(new.packages())?);
+    let (mut left, mut right) = (old.sound(olds.next())?, new.sound(news.next())?);
+    loop {
         let order = match (&left, &right) {
+            (None, None) => return Ok(changed),
             (Some(a), Some(b)) => (a.ecosystem, a.name).cmp(&(b.ecosystem, b.name)),
             (Some(_), None) => Ordering::Less,
             _ => Ordering::Greater,
         };
         let same = matches!((&left, &right), (Some(a), Some(b)) if a.mark == b.mark);
-        at_old += usize::from(order.is_le());
-        at_new += usize::from(order.is_ge());
-        let named = if order.is_le() { left } else { right };
-        if let Some(package) = named.filter(|_| !(order.is_eq() && same)) {
-            changed.push((package.ecosystem.to_owned(), package.name.to_owned()));
+        let named = if order.is_le() { &left } else { &right };
+        if let Some(package) = named.as_ref().filter(|_| !(order.is_eq() && same)) {
+            changed.push(owned((package.ecosystem, package.name)));
+        }
+        if order.is_le() {
+            left = old.sound(olds.next())?;
+        }
+        if order.is_ge() {
+            right = new.sound(news.next())?;
         }
     }
-    Ok(changed)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::severity::Assessment;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One advisory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,13 @@ pub struct Record {
     /// What it affects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affected: Vec<Affected>,
+}
+
+impl Record {
+    /// The ecosystems that it names, sorted.
+    pub(crate) fn ecosystems(&self) -> BTreeSet<&str> {
+        self.affected.iter().map(|affected| affected.ecosystem.as_str()).collect()
+    }
 }
 
 /// What a record says of one package of one ecosystem.

@@ -127,30 +127,42 @@ impl<T: DeserializeOwned> Iterator for SegmentReader<T> {
     }
 }
 
+/// A record among several sources.
+pub(crate) struct Found<T> {
+    /// The one that counts.
+    pub(crate) record: T,
+    /// Number of its source.
+    pub(crate) source: usize,
+    /// How many sources have one with this id.
+    pub(crate) holders: u64,
+}
+
 /// Several segments as one sequence sorted by id; of records with one id the newest comes, and of
 /// equally new ones that of the earlier segment.
 pub(crate) struct Union<T = Record> {
-    segments: Vec<SegmentReader<T>>,
+    /// Each with the number of its source; those of one source stand together.
+    segments: Vec<(SegmentReader<T>, usize)>,
     heads: Vec<Option<T>>,
 }
 
 impl<T: Identified> Union<T> {
-    pub(crate) fn new(mut segments: Vec<SegmentReader<T>>) -> Result<Self> {
-        let heads = segments.iter_mut().map(|s| s.next().transpose()).collect::<Result<_>>()?;
+    pub(crate) fn new(mut segments: Vec<(SegmentReader<T>, usize)>) -> Result<Self> {
+        let heads =
+            segments.iter_mut().map(|(s, _)| s.next().transpose()).collect::<Result<_>>()?;
         Ok(Self { segments, heads })
     }
 }
 
 impl<T: Identified> Iterator for Union<T> {
-    /// The record and the number of its segment.
-    type Item = Result<(T, usize)>;
+    type Item = Result<Found<T>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let smallest = self.heads.iter().flatten().map(T::id).min()?.to_owned();
         let mut best: Option<(T, usize)> = None;
-        for (at, head) in self.heads.iter_mut().enumerate() {
+        let (mut holders, mut last) = (0, None);
+        for (head, (segment, source)) in self.heads.iter_mut().zip(&mut self.segments) {
             while head.as_ref().is_some_and(|r| r.id() == smallest) {
-                let record = match self.segments[at].next().transpose() {
+                let record = match segment.next().transpose() {
                     Ok(next) => std::mem::replace(head, next),
                     Err(e) => {
                         *head = None;
@@ -158,11 +170,12 @@ impl<T: Identified> Iterator for Union<T> {
                     }
                 };
                 let Some(record) = record else { break };
+                holders += u64::from(last.replace(*source) != Some(*source));
                 if best.as_ref().is_none_or(|(b, _)| record.modified() > b.modified()) {
-                    best = Some((record, at));
+                    best = Some((record, *source));
                 }
             }
         }
-        best.map(Ok)
+        best.map(|(record, source)| Ok(Found { record, source, holders }))
     }
 }

@@ -5,6 +5,12 @@
 //! DIR/snapshots/HEX.idx       an index, named by its digest; HEX.json says what it was built from
 //! DIR/sources/NAME-HEX.…      normalised records of a source, named by their digest
 //! ```
+//!
+//! An import of few records does not build everything again: its snapshot holds what has changed,
+//! and stands on the one that was built last. When the changes have become many, the next import
+//! builds everything.
+
+mod small;
 
 use crate::coverage::{CoverageStatement, covered};
 use crate::error::{AdvisoryError, Result};
@@ -76,6 +82,9 @@ struct Current {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Manifest {
     built_at: Timestamp,
+    /// Digest (hex) of the index that this one holds changes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base: Option<String>,
     sources: BTreeMap<String, Source>,
 }
 
@@ -84,6 +93,9 @@ struct Manifest {
 pub struct Source {
     /// File of its records.
     segment: String,
+    /// Files of records that were added since, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    added: Vec<String>,
     /// File of its KEV entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kev: Option<String>,
@@ -99,8 +111,16 @@ pub struct Source {
 /// threads; imports in several processes wait for one another.
 pub struct SnapshotStore {
     folder: PathBuf,
-    opened: Mutex<Option<Arc<Index>>>,
+    /// The current snapshot and those before it, as far as they are in use.
+    opened: Mutex<Vec<Arc<Index>>>,
+    /// Records from which on a small import does not build everything again.
+    whole_below: u64,
 }
+
+/// Number of records that are indexed again faster than it takes to bother.
+const WHOLE_BELOW: u64 = 2_000;
+/// Snapshots that are held open.
+const HELD_OPEN: usize = 2;
 
 /// When the index at `path` was built, if its description lies beside it.
 pub(crate) fn built_at(path: &Path) -> Option<Timestamp> {
@@ -145,7 +165,14 @@ impl SnapshotStore {
             let part = folder.join(part);
             fs::create_dir_all(&part).map_err(AdvisoryError::file(&part))?;
         }
-        Ok(Self { folder: folder.to_owned(), opened: Mutex::new(None) })
+        Ok(Self { folder: folder.to_owned(), opened: Mutex::default(), whole_below: WHOLE_BELOW })
+    }
+
+    /// Makes small imports small whatever the number of records.
+    #[cfg(test)]
+    pub(crate) fn with_whole_below(mut self, records: u64) -> Self {
+        self.whole_below = records;
+        self
     }
 
     fn index_path(&self, hex: &str) -> PathBuf {
@@ -171,22 +198,29 @@ impl SnapshotStore {
     /// The current snapshot, opened once; a swap by another process is seen by the next call.
     pub fn current(&self) -> Result<Option<Arc<Index>>> {
         let Some(hex) = self.current_hex()? else { return Ok(None) };
+        self.opened(&hex).map(Some)
+    }
+
+    /// An index that is in use or can be opened.
+    fn opened(&self, hex: &str) -> Result<Arc<Index>> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = opened.as_ref().filter(|i| i.digest().hex() == hex) {
-            return Ok(Some(index.clone()));
+        if let Some(at) = opened.iter().position(|index| index.digest().hex() == hex) {
+            return Ok(opened[at].clone());
         }
-        let index = Arc::new(Index::open(&self.index_path(&hex))?);
-        *opened = Some(index.clone());
-        Ok(Some(index))
+        let path = self.index_path(hex);
+        let known = opened.first().map(Arc::as_ref);
+        let index = Arc::new(Index::open_beside(&path, &path, known)?);
+        opened.insert(0, index.clone());
+        opened.truncate(HELD_OPEN);
+        Ok(index)
     }
 
     /// A kept snapshot by its digest, for the replay of a decision.
     pub fn get(&self, digest: &sealock_oci::Digest) -> Result<Option<Arc<Index>>> {
-        let path = self.index_path(&digest.hex());
-        if !path.exists() {
+        if !self.index_path(&digest.hex()).exists() {
             return Ok(None);
         }
-        Index::open(&path).map(|index| Some(Arc::new(index)))
+        self.opened(&digest.hex()).map(Some)
     }
 
     /// The sources of the current snapshot by name.
@@ -212,6 +246,7 @@ impl SnapshotStore {
         let held = self.sources().unwrap_or_default().remove(STARTER);
         if let (Some(held), Ok(Some(index))) = (held, self.current())
             && held.records == starter::records() as u64
+            && held.added.is_empty()
             && self.starter_is(&held)?
         {
             return Ok(index);
@@ -298,26 +333,43 @@ impl SnapshotStore {
         self.sweep(now);
         let work = self.work_folder()?;
         let mut collector = Collector::new(work.path(), request.limits);
-        let mut stated = BTreeMap::new();
-        if let (ImportMode::Add, Some(old)) = (request.mode, manifest.sources.get(&request.source))
-        {
-            self.feed_again(old, &mut collector)?;
-            stated = old.ecosystems.clone();
-        }
         feed(&mut collector)?;
         let segment = work.path().join("segment");
-        let Collected { report, kev } = collector.finish(&segment, now)?;
+        let Collected { report, mut kev } = collector.finish(&segment, now)?;
         if report.records == 0 && kev.is_empty() {
             let first = report.examples.first().map(|s| format!(" ({}: {})", s.origin, s.detail));
             let reason = format!("no advisories found{}", first.unwrap_or_default());
             return Err(AdvisoryError::input(&request.source, reason));
         }
+        if let Some(previous) = previous.as_ref().filter(|_| kev.is_empty())
+            && let Some(small) =
+                small::prepare(self, request, &manifest, previous, &report, &segment)?
+        {
+            manifest.built_at = now;
+            let index = small.publish(self, manifest, previous, now)?;
+            return Ok(Imported { report, index, previous: Some(previous.clone()) });
+        }
+        let (mut whole, mut stated) = (report.clone(), BTreeMap::new());
+        if let (ImportMode::Add, Some(old)) = (request.mode, manifest.sources.get(&request.source))
+        {
+            let mut collector = Collector::new(work.path(), request.limits);
+            self.feed_again(old, &mut collector)?;
+            for record in SegmentReader::<Record>::open(&segment)? {
+                collector.record(&record?)?;
+            }
+            kev.into_iter().try_for_each(|(id, entry)| collector.kev(id, entry))?;
+            let both = work.path().join("both");
+            Collected { report: whole, kev } = collector.finish(&both, now)?;
+            fs::rename(&both, &segment).map_err(AdvisoryError::file(&both))?;
+            stated = old.ecosystems.clone();
+        }
         let mut source = Source {
             segment: self.keep(&segment, &request.source, "jsonl.zst")?,
+            added: Vec::new(),
             kev: None,
             imported_at: now,
-            records: report.records,
-            ecosystems: covered(&request.coverage, &report, stated),
+            records: whole.records,
+            ecosystems: covered(&request.coverage, &whole, stated),
         };
         if !kev.is_empty() {
             let path = work.path().join("kev");
@@ -331,10 +383,12 @@ impl SnapshotStore {
     }
 
     fn feed_again(&self, old: &Source, into: &mut Collector) -> Result<()> {
-        for record in
-            SegmentReader::<Record>::open(&self.folder.join("sources").join(&old.segment))?
-        {
-            into.record(&record?)?;
+        // In the order in which they came: of equally new records the later counts.
+        for segment in std::iter::once(&old.segment).chain(&old.added) {
+            for record in SegmentReader::<Record>::open(&self.folder.join("sources").join(segment))?
+            {
+                into.record(&record?)?;
+            }
         }
         for (id, kev) in self.kev_of(old)? {
             into.kev(id, kev)?;
@@ -358,9 +412,11 @@ impl SnapshotStore {
         Ok(name)
     }
 
-    /// Builds the snapshot, checks it and swaps it in.
-    fn publish(&self, mut manifest: Manifest, force: bool) -> Result<Arc<Index>> {
-        let work = self.work_folder()?;
+    /// The sources as an index is built from them, and all KEV entries.
+    fn build_sources(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<(Vec<BuildSource>, BTreeMap<String, Kev>)> {
         let mut kev: BTreeMap<String, Kev> = BTreeMap::new();
         let mut sources = Vec::new();
         for (name, source) in &manifest.sources {
@@ -368,28 +424,43 @@ impl SnapshotStore {
                 let slot = kev.entry(id).or_insert_with(|| entry.clone());
                 *slot = entry.min(slot.clone());
             }
+            let folder = self.folder.join("sources");
+            let segments = source.added.iter().rev().chain([&source.segment]);
             sources.push(BuildSource {
                 name: name.clone(),
-                segment: self.folder.join("sources").join(&source.segment),
-                coverage: source
-                    .ecosystems
-                    .iter()
-                    .map(|(e, c)| (e.clone(), (c.coverage, c.data_date)))
-                    .collect(),
+                segments: segments.map(|segment| folder.join(segment)).collect(),
+                coverage: source.ecosystems.clone(),
             });
         }
+        Ok((sources, kev))
+    }
+
+    /// Builds the snapshot from everything, checks it and swaps it in.
+    fn publish(&self, manifest: Manifest, force: bool) -> Result<Arc<Index>> {
+        let work = self.work_folder()?;
+        let (sources, kev) = self.build_sources(&manifest)?;
         let (built, digest) = build(&sources, &kev, work.path())?;
-        let path = self.index_path(&digest.hex());
         let candidate = Index::open(&built)?;
         if !force && let Ok(Some(current)) = self.current() {
             refuse_shrinking(&current, &candidate)?;
         }
         drop(candidate);
+        self.put_in_force(&built, &digest, Manifest { base: None, ..manifest })
+    }
+
+    /// Makes a finished index the current snapshot.
+    fn put_in_force(
+        &self,
+        built: &Path,
+        digest: &sealock_oci::Digest,
+        mut manifest: Manifest,
+    ) -> Result<Arc<Index>> {
+        let path = self.index_path(&digest.hex());
         // The same content was built before: its date stays.
         manifest.built_at = built_at(&path).unwrap_or(manifest.built_at);
         write_atomically(&path.with_extension("json"), &json(&manifest)?)?;
         // Always the new file: the one that is there may be damaged. Who has it mapped keeps it.
-        fs::rename(&built, &path).map_err(AdvisoryError::file(&built))?;
+        fs::rename(built, &path).map_err(AdvisoryError::file(built))?;
         sync_folder(&self.folder.join("snapshots"))?;
         let current = Current { digest: digest.to_string() };
         write_atomically(&self.folder.join("current"), &json(&current)?)?;
@@ -411,19 +482,26 @@ impl SnapshotStore {
                 && let Ok(manifest) = serde_json::from_slice::<Manifest>(&text)
             {
                 let is_current = path.file_stem().is_some_and(|s| s == current);
-                kept.push((is_current, manifest.built_at, path, manifest.sources));
+                kept.push((is_current, manifest.built_at, path, manifest));
             }
         }
         kept.sort_by(|a, b| (b.0, b.1, &b.2).cmp(&(a.0, a.1, &a.2)));
-        for (_, _, path, _) in kept.drain(kept.len().min(KEPT + 1)..) {
+        let old = kept.split_off(kept.len().min(KEPT + 1));
+        let bases: BTreeSet<&str> = kept.iter().filter_map(|k| k.3.base.as_deref()).collect();
+        let (bases, old): (Vec<_>, Vec<_>) = old.into_iter().partition(|(_, _, path, _)| {
+            path.file_stem().and_then(|s| s.to_str()).is_some_and(|hex| bases.contains(hex))
+        });
+        for (_, _, path, _) in old {
             for file in [path.with_extension("idx"), path] {
                 let _ = fs::remove_file(file);
             }
         }
+        kept.extend(bases);
         let named: BTreeSet<&str> = kept
             .iter()
-            .flat_map(|k| k.3.values())
-            .flat_map(|s| std::iter::once(s.segment.as_str()).chain(s.kev.as_deref()))
+            .flat_map(|k| k.3.sources.values())
+            .flat_map(|s| [&s.segment].into_iter().chain(&s.added).chain(&s.kev))
+            .map(String::as_str)
             .collect();
         for path in list(&self.folder.join("sources"))? {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
@@ -472,11 +550,8 @@ pub(crate) fn index_of(
     let Collected { report, kev } = collector.finish(&segment, now)?;
     let source = BuildSource {
         name: "records".to_owned(),
-        segment,
-        coverage: covered(statement, &report, BTreeMap::new())
-            .into_iter()
-            .map(|(e, c)| (e, (c.coverage, c.data_date)))
-            .collect(),
+        segments: vec![segment],
+        coverage: covered(statement, &report, BTreeMap::new()),
     };
     let (path, _) = build(&[source], &kev, work)?;
     Index::from_bytes(fs::read(&path).map_err(AdvisoryError::file(&path))?)

@@ -151,6 +151,8 @@ impl Collector {
         let modified = record.modified.map_or(i64::MIN, Timestamp::as_microsecond);
         let age = u64::MAX - (modified as u64 ^ (1 << 63));
         key.extend_from_slice(&age.to_be_bytes());
+        // Of equally new ones the one that came last.
+        key.extend_from_slice(&(u64::MAX - self.taken).to_be_bytes());
         let json = serde_json::to_vec(record).map_err(|e| AdvisoryError::input(&record.id, e))?;
         self.sorter.push(key, json)
     }
@@ -175,7 +177,7 @@ impl Collector {
         let mut last: Option<Vec<u8>> = None;
         for item in sorter.finish()? {
             let (mut key, json) = item?;
-            key.truncate(key.len().saturating_sub(9));
+            key.truncate(key.len().saturating_sub(17));
             if last.as_ref() == Some(&key) {
                 report.duplicates += 1;
                 continue;

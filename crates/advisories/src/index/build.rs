@@ -2,15 +2,15 @@
 //! sorting run; everything else streams through temporary files. The same sources give the same
 //! bytes.
 
+use super::stored::StoredRecord;
 use super::table::TableWriter;
 use super::{FORMAT, HEADER, MAGIC, Meta, SECTIONS};
 use crate::codec::Writer;
-use crate::ecosystem::is_distribution;
 use crate::error::{AdvisoryError, Result};
-use crate::groups::{GroupData, Groups, Ids};
+use crate::groups::{GroupData, Groups, Ids, encode_group};
 use crate::range;
 use crate::record::{Affected, Record};
-use crate::segment::{Identified, RecordIds, SegmentReader, Union};
+use crate::segment::{Found, Identified, RecordIds, SegmentReader, Union};
 use crate::severity::preferred;
 use crate::sorter::Sorter;
 use crate::version::Order;
@@ -26,16 +26,16 @@ use std::path::{Path, PathBuf};
 /// One source of records.
 pub(crate) struct BuildSource {
     pub(crate) name: String,
-    /// Where its records are; they are read twice.
-    pub(crate) segment: PathBuf,
-    /// Coverage and data date per ecosystem, as far as stated.
-    pub(crate) coverage: BTreeMap<String, (Coverage, Option<Timestamp>)>,
+    /// Where its records are, the latest addition first; they are read twice.
+    pub(crate) segments: Vec<PathBuf>,
+    /// What it covers, as far as stated.
+    pub(crate) coverage: BTreeMap<String, EcosystemCoverage>,
 }
 
 /// Sixteen bytes that change when what they stand for changes.
-type Mark = [u8; 16];
+pub(super) type Mark = [u8; 16];
 
-fn mark(parts: &[&[u8]]) -> Mark {
+pub(super) fn mark(parts: &[&[u8]]) -> Mark {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
@@ -54,7 +54,7 @@ pub(crate) fn build(
 ) -> Result<(PathBuf, Digest)> {
     let mut ids = Ids::default();
     for item in union::<RecordIds>(sources)? {
-        ids.join(&item?.0);
+        ids.join(&item?.record);
     }
     let groups = ids.into_groups();
     let mut builder = Builder {
@@ -67,9 +67,10 @@ pub(crate) fn build(
         by_source: sources.iter().map(|s| (s.name.clone(), 0)).collect(),
     };
     for item in union::<Record>(sources)? {
-        let (record, source) = item?;
-        builder.record(&record)?;
-        if let Some(count) = builder.by_source.get_mut(&sources[source].name) {
+        let Found { record, source, holders } = item?;
+        let source = sources[source].name.as_str();
+        builder.record(&record, source, holders)?;
+        if let Some(count) = builder.by_source.get_mut(source) {
             *count += 1;
         }
     }
@@ -81,13 +82,20 @@ pub(crate) fn build(
         ecosystems: ecosystems(sources, &counts),
         sources: by_source,
         records: marks.len() as u64,
+        base: None,
+        free: (marks.len() as u32, groups.len() as u32),
     };
-    let meta = serde_json::to_vec(&meta).map_err(|e| AdvisoryError::input("index", e))?;
     assemble(&meta, [records, group_table, keys, id_table], folder)
 }
 
 fn union<T: Identified>(sources: &[BuildSource]) -> Result<Union<T>> {
-    Union::new(sources.iter().map(|s| SegmentReader::open(&s.segment)).collect::<Result<_>>()?)
+    let mut segments = Vec::new();
+    for (source, from) in sources.iter().enumerate() {
+        for segment in &from.segments {
+            segments.push((SegmentReader::open(segment)?, source));
+        }
+    }
+    Union::new(segments)
 }
 
 struct Builder<'a> {
@@ -104,29 +112,18 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn record(&mut self, record: &Record) -> Result<()> {
+    fn record(&mut self, record: &Record, source: &str, holders: u64) -> Result<()> {
         let number = self.marks.len() as u32;
         let groups = self.groups.of_record(record);
-        let mut out = Writer::default();
-        out.text(&record.id);
-        out.time(record.published);
-        out.time(record.withdrawn);
-        out.text(&record.summary);
-        out.number(groups.len() as u64);
-        for group in &groups {
-            out.number(u64::from(*group));
+        let stored = StoredRecord { groups, ..StoredRecord::new(record, source, holders) };
+        self.records.push(&stored.encode())?;
+        if let Some(group) = stored.tells() {
+            let mut key = group.to_be_bytes().to_vec();
+            key.extend_from_slice(&number.to_be_bytes());
+            self.facts.push(key, GroupData::of(&stored).encode(&record.id))?;
         }
-        self.records.push(&out.bytes)?;
-        let head = [record.published, record.withdrawn].map(|t| t.map(|t| t.as_microsecond()));
-        let head = format!("{head:?}");
-        let text = [record.id.as_bytes(), head.as_bytes(), record.summary.as_bytes()];
-        self.marks.push((mark(&text), groups.clone()));
-        self.tell_groups(record, number, &groups)?;
-        let mut named: Vec<&str> = Vec::new();
+        self.marks.push((stored.mark(), stored.groups));
         for affected in &record.affected {
-            if !named.contains(&affected.ecosystem.as_str()) {
-                named.push(&affected.ecosystem);
-            }
             let mut key = Writer::default();
             key.bytes.extend_from_slice(affected.ecosystem.as_bytes());
             key.byte(0);
@@ -135,40 +132,16 @@ impl Builder<'_> {
             key.bytes.extend_from_slice(&number.to_be_bytes());
             self.postings.push(key.bytes, encode(affected, record))?;
         }
-        for ecosystem in named {
+        for ecosystem in record.ecosystems() {
             *self.counts.entry(ecosystem.to_owned()).or_default() += 1;
         }
         Ok(())
-    }
-
-    /// What the record tells of its groups: a record about several vulnerabilities tells nothing of
-    /// each, and a distribution's own word holds for its packages only.
-    fn tell_groups(&mut self, record: &Record, number: u32, groups: &[u32]) -> Result<()> {
-        let [group] = groups else { return Ok(()) };
-        if record.withdrawn.is_some() {
-            return Ok(());
-        }
-        let own = record.upstream.is_empty();
-        let distribution = record.affected.iter().any(|a| is_distribution(&a.ecosystem));
-        let statements = record
-            .severity
-            .iter()
-            .chain(record.affected.iter().flat_map(|a| &a.severity))
-            .filter(|a| !distribution || a.is_scored());
-        let data = GroupData {
-            published: record.published,
-            assessment: preferred(statements).cloned(),
-            summary: if own && !distribution { &record.summary } else { "" },
-        };
-        let mut key = group.to_be_bytes().to_vec();
-        key.extend_from_slice(&number.to_be_bytes());
-        self.facts.push(key, data.encode(&record.id))
     }
 }
 
 /// One entry as the matcher reads it: status, assessment, ranges, listed versions. Each part can be
 /// passed over without being read.
-fn encode(affected: &Affected, record: &Record) -> Vec<u8> {
+pub(super) fn encode(affected: &Affected, record: &Record) -> Vec<u8> {
     let order = Order::of_ecosystem(&affected.ecosystem);
     let mut out = Writer::default();
     out.byte(affected.status.to_byte());
@@ -220,15 +193,15 @@ fn write_groups(
         }) {
             told.push(item?.1);
         }
-        let entry = groups.encode(number, &told, kev);
+        let entry = encode_group(groups.members(number), &told, kev);
         marks.push(mark(&[&entry]));
         table.push(&entry)?;
     }
     Ok((table, marks))
 }
 
-/// Collects the entries of one package.
-struct OpenKey {
+/// Collects the entries of one package, which come sorted by the record's id.
+pub(super) struct OpenKey {
     key: Vec<u8>,
     entries: Vec<u8>,
     count: u64,
@@ -236,13 +209,37 @@ struct OpenKey {
 }
 
 impl OpenKey {
-    fn close(self, table: &mut TableWriter) -> Result<()> {
+    pub(super) fn new(key: Vec<u8>) -> Self {
+        Self { key, entries: Vec::new(), count: 0, hash: Sha256::new() }
+    }
+
+    /// An entry of a record, with the marks of the record and of its groups.
+    pub(super) fn add<'m>(
+        &mut self,
+        number: u32,
+        entry: &[u8],
+        record: &Mark,
+        groups: impl Iterator<Item = &'m Mark>,
+    ) {
+        let mut out = Writer::default();
+        out.number(u64::from(number));
+        out.blob(entry);
+        self.entries.extend_from_slice(&out.bytes);
+        self.count += 1;
+        self.hash.update(mark(&[entry, record]));
+        // Which numbers groups have, and so their order, is of no meaning.
+        let mut groups: Vec<&Mark> = groups.collect();
+        groups.sort_unstable();
+        groups.into_iter().for_each(|group| self.hash.update(group));
+    }
+
+    pub(super) fn close(self) -> Vec<u8> {
         let mut out = Writer::default();
         out.blob(&self.key);
         out.bytes.extend_from_slice(&self.hash.finalize()[..16]);
         out.number(self.count);
         out.bytes.extend_from_slice(&self.entries);
-        table.push(&out.bytes)
+        out.bytes
     }
 }
 
@@ -260,25 +257,16 @@ fn write_keys(
         let tail = key.split_off(key.len().saturating_sub(5));
         let number = tail.get(1..).and_then(|t| t.try_into().ok()).map_or(0, u32::from_be_bytes);
         if open.as_ref().is_none_or(|o| o.key != key) {
-            let fresh = OpenKey { key, entries: Vec::new(), count: 0, hash: Sha256::new() };
-            if let Some(done) = open.replace(fresh) {
-                done.close(&mut table)?;
+            if let Some(done) = open.replace(OpenKey::new(key)) {
+                table.push(&done.close())?;
             }
         }
         let Some(current) = &mut open else { continue };
-        let mut out = Writer::default();
-        out.number(u64::from(number));
-        out.blob(&entry);
-        current.entries.extend_from_slice(&out.bytes);
-        current.count += 1;
-        let (record_mark, record_groups) = &records[number as usize];
-        current.hash.update(mark(&[&entry, record_mark]));
-        for group in record_groups {
-            current.hash.update(group_marks[*group as usize]);
-        }
+        let (record, groups) = &records[number as usize];
+        current.add(number, &entry, record, groups.iter().map(|g| &group_marks[*g as usize]));
     }
     if let Some(done) = open {
-        done.close(&mut table)?;
+        table.push(&done.close())?;
     }
     Ok(table)
 }
@@ -286,35 +274,40 @@ fn write_keys(
 fn write_ids(groups: &Groups, folder: &Path) -> Result<TableWriter> {
     let mut table = TableWriter::new(folder)?;
     for (id, numbers) in groups.ids() {
-        let mut out = Writer::default();
-        out.text(id);
-        out.number(numbers.len() as u64);
-        for number in numbers {
-            out.number(u64::from(*number));
-        }
-        table.push(&out.bytes)?;
+        table.push(&encode_id(id, numbers))?;
     }
     Ok(table)
 }
 
-/// Joins what the sources state: the best coverage counts, with the newest date among those who
-/// give it. Where no order is known ranges cannot be evaluated, so coverage is never full.
-fn ecosystems(
+pub(super) fn encode_id(id: &str, groups: &[u32]) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.text(id);
+    out.number(groups.len() as u64);
+    for group in groups {
+        out.number(u64::from(*group));
+    }
+    out.bytes
+}
+
+/// Joins what the sources state: the best coverage counts, with the date of the largest source that
+/// gives it, for one fresh record says nothing of the age of the others. Where no order is known
+/// ranges cannot be evaluated, so coverage is never full.
+pub(super) fn ecosystems(
     sources: &[BuildSource],
     counts: &BTreeMap<String, u64>,
 ) -> BTreeMap<String, EcosystemCoverage> {
-    let mut stated: HashMap<&str, (Coverage, Option<Timestamp>)> = HashMap::new();
+    let mut stated: HashMap<&str, (Coverage, u64, Option<Timestamp>)> = HashMap::new();
     for source in sources {
-        for (ecosystem, (coverage, date)) in &source.coverage {
+        for (ecosystem, of) in &source.coverage {
             let known = Order::of_ecosystem(ecosystem).is_some();
-            let coverage = if known { *coverage } else { (*coverage).min(Coverage::Partial) };
-            let slot = stated.entry(ecosystem).or_insert((Coverage::None, None));
-            *slot = (*slot).max((coverage, *date));
+            let coverage = if known { of.coverage } else { of.coverage.min(Coverage::Partial) };
+            let slot = stated.entry(ecosystem).or_insert((Coverage::None, 0, None));
+            *slot = (*slot).max((coverage, of.records, of.data_date));
         }
     }
     stated
         .into_iter()
-        .map(|(ecosystem, (coverage, data_date))| {
+        .map(|(ecosystem, (coverage, _, data_date))| {
             let records = counts.get(ecosystem).copied().unwrap_or(0);
             (ecosystem.to_owned(), EcosystemCoverage { coverage, data_date, records })
         })
@@ -339,7 +332,13 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-fn assemble(meta: &[u8], tables: [TableWriter; 4], folder: &Path) -> Result<(PathBuf, Digest)> {
+/// Writes a file from its parts, under a temporary name; gives its path and digest.
+pub(super) fn assemble(
+    meta: &Meta,
+    tables: [TableWriter; 4],
+    folder: &Path,
+) -> Result<(PathBuf, Digest)> {
+    let meta = serde_json::to_vec(meta).map_err(|e| AdvisoryError::input("index", e))?;
     let path = folder.join("building.idx");
     let write = || -> io::Result<Digest> {
         let mut out = Hashing { inner: BufWriter::new(File::create(&path)?), hash: Sha256::new() };
@@ -357,7 +356,7 @@ fn assemble(meta: &[u8], tables: [TableWriter; 4], folder: &Path) -> Result<(Pat
             out.write_all(&length.to_le_bytes())?;
             offset += length;
         }
-        out.write_all(meta)?;
+        out.write_all(&meta)?;
         for table in tables {
             table.write_to(&mut out)?;
         }

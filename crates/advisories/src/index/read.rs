@@ -1,33 +1,25 @@
-use super::table::Table;
-use super::{FORMAT, GROUPS, HEADER, IDS, KEYS, MAGIC, META, Meta, RECORDS, SECTIONS, TRAILER};
+use super::part::{Part, position, search, split_number};
+use super::stored::{RecordBlob, StoredRecord};
+use super::{GROUPS, IDS, KEYS, Meta, RECORDS};
 use crate::codec::{Corrupt, Read, Reader};
 use crate::error::{AdvisoryError, Result};
 use crate::severity::Assessment;
 use jiff::Timestamp;
-use memmap2::Mmap;
 use sealock_facts::{AdvisorySnapshot, Coverage, Kev};
-use sealock_oci::{Algorithm, Digest};
-use sha2::{Digest as _, Sha256};
-use std::cmp::Ordering;
-use std::fs::File;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-
-/// Where the bytes are.
-enum Bytes {
-    Mapped(Mmap),
-    /// For tests and fuzzing.
-    Held(Vec<u8>),
-}
+use sealock_oci::Digest;
+use std::path::Path;
+use std::sync::Arc;
 
 /// An opened index. Opening maps the file and checks its digest; nothing is parsed but a short
 /// description. Every read is checked against the file's bounds.
+///
+/// A small import does not write everything anew: its file holds what has changed, and names by
+/// digest the index that holds the rest.
 pub struct Index {
-    path: PathBuf,
-    bytes: Bytes,
-    sections: [Range<usize>; SECTIONS],
-    meta: Meta,
-    digest: Digest,
+    /// Everything, or all that has not changed.
+    base: Arc<Part>,
+    /// What has changed since.
+    changes: Option<Part>,
     built_at: Option<Timestamp>,
 }
 
@@ -41,13 +33,14 @@ pub(crate) struct KeyBlob<'a> {
     pub(crate) entries: Reader<'a>,
 }
 
-/// One record.
-pub(crate) struct RecordBlob<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) published: Option<Timestamp>,
-    pub(crate) withdrawn: Option<Timestamp>,
-    pub(crate) summary: &'a str,
-    pub(crate) groups: Vec<u32>,
+/// Whose record of an id counts.
+pub(crate) struct Holding {
+    pub(crate) source: String,
+    /// How many sources have one.
+    pub(crate) holders: u64,
+    pub(crate) modified: Option<Timestamp>,
+    /// Ecosystems that it names, sorted.
+    pub(crate) ecosystems: Vec<String>,
 }
 
 /// One vulnerability as the index knows it: an alias group.
@@ -67,79 +60,77 @@ pub struct Vulnerability {
 }
 
 impl Index {
-    /// Opens an index file. Fails when the file is not an index or its content is damaged; when the
-    /// file is named by its digest, that must be right as well.
+    /// Opens an index file, with the one that it holds changes to, which lies beside it. Fails when
+    /// a file is not an index or its content is damaged; when a file is named by its digest, that
+    /// must be right as well.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(AdvisoryError::file(path))?;
-        #[expect(unsafe_code, reason = "mapping is what makes opening free of parsing")]
-        // SAFETY: index files are written once, under a temporary name, and never changed in place
-        // afterwards; only this product writes to the folder that holds them.
-        let map = unsafe { Mmap::map(&file) }.map_err(AdvisoryError::file(path))?;
-        let mut index = Self::check(path.to_owned(), Bytes::Mapped(map))?;
-        let named = path.file_stem().and_then(|s| s.to_str()).filter(|s| s.len() == 64);
-        if named.is_some_and(|hex| hex != index.digest.hex()) {
-            return Err(index.corrupt("its content does not have the digest in its name"));
-        }
+        Self::open_beside(path, path, None)
+    }
+
+    /// As [`Index::open`], with `home` as the place beside which the base lies, and without reading
+    /// the base again where `known` has it open.
+    pub(crate) fn open_beside(path: &Path, home: &Path, known: Option<&Self>) -> Result<Self> {
+        let part = Part::open(path)?;
+        let Some(wanted) = part.meta.base.clone() else {
+            let built_at = crate::store::built_at(path);
+            return Ok(Self { base: Arc::new(part), changes: None, built_at });
+        };
+        let named: Digest = wanted.parse().map_err(|_| part.corrupt("it names no base"))?;
+        let base = match known.filter(|known| known.base.digest == named) {
+            Some(known) => known.base.clone(),
+            None => Arc::new(Part::open(&home.with_file_name(format!("{}.idx", named.hex())))?),
+        };
+        let mut index = Self::join(base, part)?;
         index.built_at = crate::store::built_at(path);
         Ok(index)
     }
 
-    /// Opens an index that is already in memory.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
-        Self::check(PathBuf::from("(memory)"), Bytes::Held(bytes))
+    fn join(base: Arc<Part>, changes: Part) -> Result<Self> {
+        if base.meta.base.is_some() || changes.meta.base != Some(base.digest.to_string()) {
+            return Err(changes.corrupt("it does not fit to its base"));
+        }
+        Ok(Self { base, changes: Some(changes), built_at: None })
     }
 
-    fn check(path: PathBuf, bytes: Bytes) -> Result<Self> {
-        let error = |reason: &str| AdvisoryError::CorruptIndex {
-            path: path.clone(),
-            reason: reason.to_owned(),
-        };
-        let content = match &bytes {
-            Bytes::Mapped(map) => &map[..],
-            Bytes::Held(held) => held,
-        };
-        let Some((body, trailer)) =
-            content.len().checked_sub(TRAILER).map(|at| content.split_at(at))
-        else {
-            return Err(error("it is too short"));
-        };
-        let sections = header(body, content.len()).map_err(error)?;
-        let mut hash = Sha256::new();
-        hash.update(body);
-        if hash.clone().finalize().as_slice() != trailer {
-            return Err(error("its content does not match its checksum"));
+    /// Opens an index that is already in memory.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        let part = Part::from_bytes(bytes)?;
+        if part.meta.base.is_some() {
+            return Err(part.corrupt("it holds the changes to another index only"));
         }
-        hash.update(trailer);
-        let digest = Digest::from_hash(Algorithm::Sha256, &hash.finalize())
-            .ok_or_else(|| error("it has no digest"))?;
-        let meta = body.get(sections[META].clone()).unwrap_or_default();
-        let meta = serde_json::from_slice(meta)
-            .map_err(|e| error(&format!("its description cannot be read: {e}")))?;
-        let index = Self { bytes, sections, meta, digest, built_at: None, path: path.clone() };
-        for section in [RECORDS, GROUPS, KEYS, IDS] {
-            index.table(section).map_err(|Corrupt| error("a table does not fit"))?;
-        }
-        Ok(index)
+        Ok(Self { base: Arc::new(part), changes: None, built_at: None })
+    }
+
+    /// Hostile bytes read as an index and as the changes to it: for fuzzing.
+    pub(crate) fn over_itself(bytes: Vec<u8>) -> Result<Self> {
+        let base = Arc::new(Part::from_bytes(bytes.clone())?);
+        Ok(Self { base, changes: Some(Part::from_bytes(bytes)?), built_at: None })
     }
 
     #[cfg(test)]
     pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.content().to_vec()
+        self.top().content().to_vec()
     }
 
-    fn content(&self) -> &[u8] {
-        match &self.bytes {
-            Bytes::Mapped(map) => map,
-            Bytes::Held(held) => held,
-        }
+    /// The file that names and describes the whole.
+    fn top(&self) -> &Part {
+        self.changes.as_ref().unwrap_or(&self.base)
     }
 
-    fn table(&self, section: usize) -> Read<Table<'_>> {
-        Table::new(self.content().get(self.sections[section].clone()).ok_or(Corrupt)?)
+    pub(super) fn base(&self) -> &Part {
+        &self.base
+    }
+
+    pub(super) const fn changes(&self) -> Option<&Part> {
+        self.changes.as_ref()
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.top().meta
     }
 
     pub(crate) fn corrupt(&self, reason: &str) -> AdvisoryError {
-        AdvisoryError::CorruptIndex { path: self.path.clone(), reason: reason.to_owned() }
+        self.top().corrupt(reason)
     }
 
     pub(crate) fn sound<T>(&self, read: Read<T>) -> Result<T> {
@@ -147,54 +138,76 @@ impl Index {
     }
 
     /// Digest of the file; its name.
-    pub const fn digest(&self) -> &Digest {
-        &self.digest
+    pub fn digest(&self) -> &Digest {
+        &self.top().digest
+    }
+
+    /// Digest of the index that this one holds changes to, if it does not hold everything itself.
+    pub(crate) fn base_digest(&self) -> Option<&Digest> {
+        self.changes.is_some().then_some(&self.base.digest)
     }
 
     /// What findings made from it rest on.
     pub fn snapshot(&self) -> AdvisorySnapshot {
-        let newest = self.meta.ecosystems.values().filter_map(|e| e.data_date).max();
+        let newest = self.meta().ecosystems.values().filter_map(|e| e.data_date).max();
         AdvisorySnapshot {
-            digest: self.digest.to_string(),
+            digest: self.digest().to_string(),
             built_at: self.built_at.or(newest).unwrap_or(Timestamp::UNIX_EPOCH),
-            ecosystems: self.meta.ecosystems.clone(),
+            ecosystems: self.meta().ecosystems.clone(),
         }
     }
 
     /// How much of an ecosystem's advisories it holds; `Debian:12` and `Debian:13` are apart.
     pub fn coverage(&self, ecosystem: &str) -> Coverage {
-        self.meta.ecosystems.get(ecosystem).map_or(Coverage::None, |e| e.coverage)
+        self.meta().ecosystems.get(ecosystem).map_or(Coverage::None, |e| e.coverage)
     }
 
     /// Number of records.
-    pub const fn records(&self) -> u64 {
-        self.meta.records
+    pub fn records(&self) -> u64 {
+        self.meta().records
     }
 
     /// The sources that it was built from, with the number of records that each gave.
     pub fn sources(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.meta.sources.iter().map(|(name, count)| (name.as_str(), *count))
+        self.meta().sources.iter().map(|(name, count)| (name.as_str(), *count))
     }
 
     /// The vulnerabilities that an id stands for: one for most ids, several for a distribution's
-    /// advisory about several, none for an unknown id.
+    /// advisory about several, none for an unknown id. Sorted by id.
     pub fn lookup(&self, id: &str) -> Result<Vec<Vulnerability>> {
         let groups = self.sound(self.groups_of(id))?;
-        groups.into_iter().map(|g| self.sound(self.group(g))).collect()
+        let mut found: Vec<Vulnerability> =
+            groups.into_iter().map(|g| self.sound(self.group(g))).collect::<Result<_>>()?;
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
     }
 
     fn groups_of(&self, id: &str) -> Read<Vec<u32>> {
-        let table = self.table(IDS)?;
-        let found =
-            search(&table, |blob| Ok(Reader::new(blob).text()?.as_bytes().cmp(id.as_bytes())))?;
-        let Some(blob) = found else { return Ok(Vec::new()) };
-        let mut reader = Reader::new(blob);
-        reader.text()?;
-        numbers(&mut reader)
+        let find = |part: &Part| {
+            let compare = |blob: &[u8]| Ok(Reader::new(blob).text()?.as_bytes().cmp(id.as_bytes()));
+            let Some(blob) = search(&part.table(IDS)?, compare)? else { return Ok(None) };
+            let mut reader = Reader::new(blob);
+            reader.text()?;
+            reader.short_numbers().map(Some)
+        };
+        if let Some(changed) = self.changes.as_ref().map(find).transpose()?.flatten() {
+            return Ok(changed);
+        }
+        Ok(find(&self.base)?.unwrap_or_default())
+    }
+
+    /// The bytes that a number stands for in a numbered table.
+    pub(super) fn numbered(&self, section: usize, number: u32) -> Read<&[u8]> {
+        if let Some(changes) = &self.changes
+            && let Some(bytes) = changes.numbered(section, number)?
+        {
+            return Ok(bytes);
+        }
+        self.base.table(section)?.get(number as usize)
     }
 
     pub(crate) fn group(&self, number: u32) -> Read<Vulnerability> {
-        let mut reader = Reader::new(self.table(GROUPS)?.get(number as usize)?);
+        let mut reader = Reader::new(self.numbered(GROUPS, number)?);
         let id = reader.text()?.to_owned();
         let mut aliases = Vec::new();
         for _ in 0..reader.count()? {
@@ -210,81 +223,164 @@ impl Index {
     }
 
     pub(crate) fn record(&self, number: u64) -> Read<RecordBlob<'_>> {
-        let number = usize::try_from(number).map_err(|_| Corrupt)?;
-        let mut reader = Reader::new(self.table(RECORDS)?.get(number)?);
-        Ok(RecordBlob {
-            id: reader.text()?,
-            published: reader.time()?,
-            withdrawn: reader.time()?,
-            summary: reader.text()?,
-            groups: numbers(&mut reader)?,
-        })
+        let number = u32::try_from(number).map_err(|_| Corrupt)?;
+        RecordBlob::read(self.numbered(RECORDS, number)?)
+    }
+
+    /// A record with all that is kept of it; none where it was removed.
+    pub(super) fn stored(&self, number: u32) -> Read<Option<StoredRecord>> {
+        let bytes = self.numbered(RECORDS, number)?;
+        (!bytes.is_empty()).then(|| StoredRecord::decode(bytes)).transpose()
+    }
+
+    /// The number of a record that is there.
+    pub(super) fn number_of(&self, id: &str) -> Read<Option<u32>> {
+        let table = self.base.table(RECORDS)?;
+        let at =
+            position(&table, |blob| Ok(Reader::new(blob).text()?.as_bytes().cmp(id.as_bytes())))?;
+        if let Some(number) = at.and_then(|at| u32::try_from(at).ok())
+            && !self.numbered(RECORDS, number)?.is_empty()
+        {
+            return Ok(Some(number));
+        }
+        let Some(changes) = &self.changes else { return Ok(None) };
+        let table = changes.table(RECORDS)?;
+        for at in 0..table.len() {
+            let (number, bytes) = split_number(table.get(at)?)?;
+            if !bytes.is_empty() && Reader::new(bytes).text()? == id {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     /// What names a package.
     pub(crate) fn package(&self, ecosystem: &str, name: &str) -> Read<Option<KeyBlob<'_>>> {
-        let table = self.table(KEYS)?;
-        let wanted = (ecosystem.as_bytes(), name.as_bytes());
-        let found = search(&table, |blob| {
-            let key = split_key(Reader::new(blob).blob()?)?;
-            Ok((key.0.as_bytes(), key.1.as_bytes()).cmp(&wanted))
-        })?;
-        found.map(key_blob).transpose()
+        if let Some(changes) = &self.changes
+            && let Some(changed) = package_in(changes, ecosystem, name)?
+        {
+            return Ok(Some(changed).filter(|package| package.count > 0));
+        }
+        package_in(&self.base, ecosystem, name)
     }
 
-    pub(crate) fn packages(&self) -> Read<usize> {
-        Ok(self.table(KEYS)?.len())
+    /// Every package that anything names, sorted.
+    pub(crate) fn packages(&self) -> Read<Packages<'_>> {
+        let changed = match &self.changes {
+            Some(changes) => Keys::of(changes)?,
+            None => Keys { table: None, at: 0 },
+        };
+        Ok(Packages { base: Keys::of(&self.base)?, changed, heads: None })
     }
 
-    pub(crate) fn package_at(&self, at: usize) -> Read<KeyBlob<'_>> {
-        key_blob(self.table(KEYS)?.get(at)?)
+    /// Packages that are other than in the base, or no more.
+    pub(crate) fn changed_keys(&self) -> Read<Vec<(&str, &str)>> {
+        let Some(changes) = &self.changes else { return Ok(Vec::new()) };
+        let table = changes.table(KEYS)?;
+        (0..table.len()).map(|at| split_key(Reader::new(table.get(at)?).blob()?)).collect()
+    }
+
+    /// Bytes of the changes to the base.
+    pub(crate) fn changes_length(&self) -> u64 {
+        self.changes.as_ref().map_or(0, |changes| changes.content().len() as u64)
+    }
+
+    /// Whether the descriptions of both are the same, whichever files they are in.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let (a, b) = (self.meta(), other.meta());
+        (&a.ecosystems, &a.sources, a.records) == (&b.ecosystems, &b.sources, b.records)
+    }
+
+    /// Whose record of an id counts now.
+    pub(crate) fn holding(&self, id: &str) -> Result<Option<Holding>> {
+        let find = || match self.number_of(id)? {
+            Some(number) => self.stored(number),
+            None => Ok(None),
+        };
+        Ok(self.sound(find())?.map(|record| Holding {
+            source: record.source,
+            holders: record.holders,
+            modified: record.modified,
+            ecosystems: record.ecosystems,
+        }))
+    }
+
+    /// Whether both stand on the same base.
+    pub(crate) fn shares_base(&self, other: &Self) -> bool {
+        self.base.digest == other.base.digest
     }
 }
 
-fn header(
-    body: &[u8],
-    total: usize,
-) -> std::result::Result<[Range<usize>; SECTIONS], &'static str> {
-    const SHORT: &str = "it is too short";
-    let word = |at: usize| -> std::result::Result<u64, &'static str> {
-        let bytes = body.get(at..at + 8).ok_or(SHORT)?;
-        Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| SHORT)?))
+/// The packages of one file.
+struct Keys<'a> {
+    table: Option<super::table::Table<'a>>,
+    at: usize,
+}
+
+impl<'a> Keys<'a> {
+    fn of(part: &'a Part) -> Read<Self> {
+        Ok(Self { table: Some(part.table(KEYS)?), at: 0 })
+    }
+
+    fn next(&mut self) -> Read<Option<KeyBlob<'a>>> {
+        let Some(table) = self.table.filter(|table| self.at < table.len()) else {
+            return Ok(None);
+        };
+        self.at += 1;
+        key_blob(table.get(self.at - 1)?).map(Some)
+    }
+}
+
+type Heads<'a> = (Option<KeyBlob<'a>>, Option<KeyBlob<'a>>);
+
+/// The packages of an index and of the changes to it, as one sequence.
+pub(crate) struct Packages<'a> {
+    base: Keys<'a>,
+    changed: Keys<'a>,
+    heads: Option<Heads<'a>>,
+}
+
+impl<'a> Packages<'a> {
+    pub(crate) fn next(&mut self) -> Read<Option<KeyBlob<'a>>> {
+        loop {
+            let (base, changed) = match self.heads.take() {
+                Some(heads) => heads,
+                None => (self.base.next()?, self.changed.next()?),
+            };
+            let place = |key: &KeyBlob<'a>| (key.ecosystem, key.name);
+            let order = match (&base, &changed) {
+                (None, None) => return Ok(None),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(a), Some(b)) => place(a).cmp(&place(b)),
+            };
+            if order.is_lt() {
+                self.heads = Some((self.base.next()?, changed));
+                return Ok(base);
+            }
+            let next = if order.is_eq() { self.base.next()? } else { base };
+            self.heads = Some((next, self.changed.next()?));
+            if changed.as_ref().is_some_and(|key| key.count > 0) {
+                return Ok(changed);
+            }
+        }
+    }
+}
+
+fn package_in<'a>(part: &'a Part, ecosystem: &str, name: &str) -> Read<Option<KeyBlob<'a>>> {
+    let wanted = (ecosystem.as_bytes(), name.as_bytes());
+    let compare = |blob: &[u8]| {
+        let key = split_key(Reader::new(blob).blob()?)?;
+        Ok((key.0.as_bytes(), key.1.as_bytes()).cmp(&wanted))
     };
-    if body.get(..8) != Some(&MAGIC) {
-        return Err("it is not an advisory index");
-    }
-    let versions = word(8)?;
-    if versions != u64::from(FORMAT) | (SECTIONS as u64) << 32 {
-        return Err("it was written in another format version");
-    }
-    if word(16)? != total as u64 {
-        return Err("it is cut or has grown");
-    }
-    let mut sections = [const { 0..0 }; SECTIONS];
-    for (at, section) in sections.iter_mut().enumerate() {
-        let place = |n: u64| usize::try_from(n).map_err(|_| SHORT);
-        let start = place(word(24 + at * 16)?)?;
-        let length = place(word(32 + at * 16)?)?;
-        let end = start.checked_add(length).filter(|end| *end <= body.len() && start >= HEADER);
-        *section = start..end.ok_or("a section lies outside it")?;
-    }
-    Ok(sections)
-}
-
-fn numbers(reader: &mut Reader<'_>) -> Read<Vec<u32>> {
-    let count = reader.count()?;
-    let mut list = Vec::with_capacity(count);
-    for _ in 0..count {
-        list.push(u32::try_from(reader.number()?).map_err(|_| Corrupt)?);
-    }
-    Ok(list)
+    search(&part.table(KEYS)?, compare)?.map(key_blob).transpose()
 }
 
 fn split_key(key: &[u8]) -> Read<(&str, &str)> {
     std::str::from_utf8(key).map_err(|_| Corrupt)?.split_once('\0').ok_or(Corrupt)
 }
 
-fn key_blob(blob: &[u8]) -> Read<KeyBlob<'_>> {
+pub(super) fn key_blob(blob: &[u8]) -> Read<KeyBlob<'_>> {
     let mut entries = Reader::new(blob);
     let (ecosystem, name) = split_key(entries.blob()?)?;
     let mark = entries.bytes(16)?;
@@ -292,26 +388,9 @@ fn key_blob(blob: &[u8]) -> Read<KeyBlob<'_>> {
     Ok(KeyBlob { ecosystem, name, mark, count, entries })
 }
 
-/// Binary search in a sorted table.
-fn search<'a>(
-    table: &Table<'a>,
-    mut compare: impl FnMut(&[u8]) -> Read<Ordering>,
-) -> Read<Option<&'a [u8]>> {
-    let (mut low, mut high) = (0, table.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let blob = table.get(middle)?;
-        match compare(blob)? {
-            Ordering::Less => low = middle + 1,
-            Ordering::Greater => high = middle,
-            Ordering::Equal => return Ok(Some(blob)),
-        }
-    }
-    Ok(None)
-}
-
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Index").field("path", &self.path).field("digest", &self.digest).finish()
+        let base = self.base_digest();
+        f.debug_struct("Index").field("digest", self.digest()).field("base", &base).finish()
     }
 }

@@ -72,7 +72,8 @@ fn sources_stand_beside_one_another() {
     assert_eq!(bench.records(), 20);
     // Adding keeps, replacing does not.
     let add = ImportRequest { mode: ImportMode::Add, ..request("a", &more) };
-    assert_eq!(bench.store.import(&add, at(2)).unwrap().report.records, 12);
+    assert_eq!(bench.store.import(&add, at(2)).unwrap().report.records, 2);
+    assert_eq!(bench.store.sources().unwrap()["a"].records, 12);
     assert_eq!(bench.records(), 22);
     bench.store.import(&request("a", &a), at(3)).unwrap();
     assert_eq!(bench.records(), 20);
