@@ -3,6 +3,7 @@
 
 use crate::severity::Assessment;
 use sealock_facts::{Severity, SeveritySource};
+use std::cmp::Reverse;
 
 /// The bytes are not what was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn assessment(&mut self) -> Read<Option<Assessment>> {
+        Ok(self.assessed()?.map(Assessed::owned))
+    }
+
+    /// An assessment in place.
+    pub(crate) fn assessed(&mut self) -> Read<Option<Assessed<'a>>> {
         let rank = match self.byte()? {
             0 => return Ok(None),
             rank => rank - 1,
@@ -96,15 +102,41 @@ impl<'a> Reader<'a> {
             5 => Severity::Critical,
             _ => return Err(Corrupt),
         };
-        let source = match self.text()? {
+        let vector = self.text()?;
+        let score_tenths = match vector {
+            "" => 0,
+            _ => u32::try_from(self.number()?).map_err(|_| Corrupt)?,
+        };
+        Ok(Some(Assessed { rank, severity: Reverse(severity), vector, score_tenths }))
+    }
+}
+
+/// An [`Assessment`] as it lies in the index; the smallest is the one that is preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Assessed<'a> {
+    rank: u8,
+    severity: Reverse<Severity>,
+    /// Empty for a publisher's word.
+    vector: &'a str,
+    score_tenths: u32,
+}
+
+impl Assessed<'_> {
+    pub(crate) const fn severity(self) -> Severity {
+        self.severity.0
+    }
+
+    pub(crate) fn source(self) -> SeveritySource {
+        match self.vector {
             "" => SeveritySource::Vendor,
             vector => {
-                let vector = vector.to_owned();
-                let score_tenths = u32::try_from(self.number()?).map_err(|_| Corrupt)?;
-                SeveritySource::Cvss { vector, score_tenths }
+                SeveritySource::Cvss { vector: vector.to_owned(), score_tenths: self.score_tenths }
             }
-        };
-        Ok(Some(Assessment { rank, severity, source }))
+        }
+    }
+
+    fn owned(self) -> Assessment {
+        Assessment { rank: self.rank, severity: self.severity(), source: self.source() }
     }
 }
 

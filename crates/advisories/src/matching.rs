@@ -1,13 +1,12 @@
 //! Components × index → findings.
 
-use crate::codec::{Corrupt, Read, Reader};
+use crate::codec::{Assessed, Corrupt, Read, Reader};
 use crate::ecosystem::{is_distribution, normalise_name};
 use crate::error::Result;
 use crate::groups::preferred_id;
 use crate::index::{Index, RecordBlob};
 use crate::range::{Answer, Walk};
 use crate::record::{EventKind, Status};
-use crate::severity::{Assessment, preferred};
 use crate::version::Order;
 use jiff::Timestamp;
 use sealock_facts::{Component, Finding, FixState, MatchKey, Severity};
@@ -163,38 +162,43 @@ impl Index {
         let order = Order::of_ecosystem(&key.ecosystem);
         for hits in found.hits.chunk_by(|a, b| a.group == b.group) {
             let Some(first) = hits.first() else { continue };
-            let group = self.group(first.group)?;
-            let assessment = preferred(hits.iter().filter_map(|h| h.assessment.as_ref()))
-                .or(group.assessment.as_ref());
-            let records: BTreeSet<&str> = hits.iter().map(|h| h.record).collect();
-            let mut ids: BTreeSet<&str> = group.aliases.iter().map(String::as_str).collect();
-            ids.insert(&group.id);
+            let group = self.group_blob(first.group)?;
+            let assessed = hits.iter().filter_map(|h| h.assessed).min().or(group.assessed);
+            // Hits on one group are sorted by record.
+            let mut records: Vec<&str> = hits.iter().map(|h| h.record).collect();
+            records.dedup();
+            let mut ids = group.aliases;
+            ids.push(group.id);
             ids.extend(&records);
-            let shown = preferred_id(ids.iter().copied()).unwrap_or_default().to_owned();
-            ids.remove(shown.as_str());
+            ids.sort_unstable();
+            ids.dedup();
+            let shown = preferred_id(ids.iter().copied()).unwrap_or_default();
             let own = hits.iter().map(|h| h.summary).find(|s| !s.is_empty());
             let published = hits.iter().filter_map(|h| h.published).min();
             out.push(Finding {
-                aliases: ids.into_iter().map(str::to_owned).collect(),
+                aliases: owned(ids.into_iter().filter(|id| *id != shown)),
                 purl: component.purl.clone(),
                 version: key.version.clone(),
-                severity: assessment.map_or(Severity::Unknown, |a| a.severity),
-                severity_source: assessment.map(|a| a.source.clone()),
+                severity: assessed.map_or(Severity::Unknown, Assessed::severity),
+                severity_source: assessed.map(Assessed::source),
                 fix: fix_of(order, hits),
                 published: group.published.or(published),
-                kev: group.kev.clone(),
-                summary: if group.summary.is_empty() {
-                    own.unwrap_or_default().to_owned()
-                } else {
-                    group.summary.clone()
+                kev: group.kev,
+                summary: match group.summary {
+                    "" => own.unwrap_or_default().to_owned(),
+                    summary => summary.to_owned(),
                 },
-                records: records.into_iter().map(str::to_owned).collect(),
+                records: owned(records.into_iter()),
                 scanner: SCANNER.to_owned(),
-                vulnerability: shown,
+                vulnerability: shown.to_owned(),
             });
         }
         Ok(())
     }
+}
+
+fn owned<'a>(list: impl Iterator<Item = &'a str>) -> Vec<String> {
+    list.map(str::to_owned).collect()
 }
 
 /// `1.2-3+b4` is a rebuild of `1.2-3` without a change of source.
@@ -246,7 +250,7 @@ struct Hit<'a> {
     record: &'a str,
     fix: Option<&'a str>,
     status: Status,
-    assessment: Option<Assessment>,
+    assessed: Option<Assessed<'a>>,
     published: Option<Timestamp>,
     summary: &'a str,
 }
@@ -258,13 +262,13 @@ impl<'a> Hit<'a> {
         entry: &Entry<'a>,
         answer: Answer<'a>,
     ) -> Read<Self> {
-        let mut assessment = entry.assessment;
+        let mut assessed = entry.assessed;
         Ok(Self {
             group,
             record: record.id,
             fix: answer.fix,
             status: entry.status,
-            assessment: assessment.assessment()?,
+            assessed: assessed.assessed()?,
             published: record.published,
             summary: record.summary,
         })
@@ -274,7 +278,7 @@ impl<'a> Hit<'a> {
 /// One affected entry of one record, as it lies in the index; its parts are read when asked for.
 struct Entry<'a> {
     status: Status,
-    assessment: Reader<'a>,
+    assessed: Reader<'a>,
     ranges: Reader<'a>,
     /// The last of the listed versions, which are sorted, then all of them.
     versions: Reader<'a>,
@@ -285,7 +289,7 @@ impl<'a> Entry<'a> {
         let mut reader = Reader::new(bytes);
         Ok(Self {
             status: Status::from_byte(reader.byte()?).ok_or(Corrupt)?,
-            assessment: Reader::new(reader.blob()?),
+            assessed: Reader::new(reader.blob()?),
             ranges: Reader::new(reader.blob()?),
             versions: reader,
         })

@@ -10,7 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header;
-use sealock_facts::{AdvisorySnapshot, AttestationFact, Completeness, Severity, SignatureFact};
+use sealock_facts::{
+    AdvisorySnapshot, AttestationFact, Completeness, Coverage, Severity, SignatureFact,
+};
 use sealock_http::{HttpError, Result};
 use sealock_oci::{Digest, RepositoryName};
 use sealock_registry::{
@@ -66,6 +68,10 @@ struct Facts {
     /// Each image of it.
     images: Vec<ContentsSummary>,
     findings: BTreeMap<Severity, u64>,
+    /// How much is known about each ecosystem that its components are of.
+    coverage: BTreeMap<String, Coverage>,
+    /// Components that are not matched, because no ecosystem is known for them.
+    unmatched: u64,
     advisories: Option<AdvisorySnapshot>,
     signatures: Vec<SignatureFact>,
     attestations: Vec<AttestationFact>,
@@ -132,8 +138,15 @@ impl Contents {
 impl From<Artifact> for Detail {
     fn from(artifact: Artifact) -> Self {
         let Artifact { repository, summary, contents, findings, .. } = artifact;
+        let known = |ecosystem: &String| {
+            let snapshot = artifact.advisories.as_ref();
+            let of = snapshot.and_then(|snapshot| snapshot.ecosystems.get(ecosystem));
+            (ecosystem.clone(), of.map_or(Coverage::None, |of| of.coverage))
+        };
         let facts = Facts {
             contents: Contents::of(&contents),
+            coverage: contents.iter().flat_map(|image| &image.ecosystems).map(known).collect(),
+            unmatched: contents.iter().map(|image| image.unmatched).sum(),
             images: contents,
             findings,
             advisories: artifact.advisories,

@@ -88,6 +88,10 @@ pub struct ContentsSummary {
     pub components: u64,
     /// Components by kind of package.
     pub kinds: BTreeMap<String, u64>,
+    /// OSV ecosystems under which its components are matched.
+    pub ecosystems: BTreeSet<String>,
+    /// Components that no ecosystem is known for: they are not matched.
+    pub unmatched: u64,
     /// Whether everything was read.
     pub completeness: Option<Completeness>,
     /// Version of the inspector.
@@ -340,6 +344,8 @@ impl Registry {
             distro: None,
             components: 0,
             kinds: BTreeMap::new(),
+            ecosystems: BTreeSet::new(),
+            unmatched: 0,
             completeness: None,
             inspector: None,
         };
@@ -351,6 +357,13 @@ impl Registry {
             let kind = serde_json::to_value(component.kind).map_err(Error::internal)?;
             let kind = kind.as_str().unwrap_or_default().to_owned();
             *summary.kinds.entry(kind).or_insert(0) += 1;
+            match &component.match_key {
+                Some(key) if summary.ecosystems.contains(&key.ecosystem) => {}
+                Some(key) => {
+                    summary.ecosystems.insert(key.ecosystem.clone());
+                }
+                None => summary.unmatched += 1,
+            }
         }
         summary.distro = contents.distro;
         summary.completeness = Some(contents.completeness);

@@ -8,7 +8,7 @@ use sealock_sbom::{
     ImageSelection, InspectError, Limits, code, inspect_oci_layout, inspect_root_filesystem, merge,
 };
 use serde_json::{Value, json};
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, io::Write as _, os::unix::fs::symlink, path::Path};
 use support::*;
 
 fn write(root: &Path, path: &str, content: impl AsRef<[u8]>) {
@@ -238,4 +238,24 @@ fn docker_archives() {
     assert_eq!(inspect(file.path(), &select(None, None)).unwrap(), ["one@1", "two@1"]);
     assert_eq!(inspect(file.path(), &select(Some("app:1"), None)).unwrap().len(), 2);
     assert!(inspect(file.path(), &select(Some("app:2"), None)).is_err());
+    // As `docker save | gzip` and `| zstd` write it.
+    let plain = fs::read(file.path()).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+    for packed in [&gzip, &zstd] {
+        fs::write(file.path(), packed).unwrap();
+        assert_eq!(inspect(file.path(), &select(None, None)).unwrap(), ["one@1", "two@1"]);
+        fs::write(file.path(), &packed[..packed.len() / 2]).unwrap();
+        let error = inspect(file.path(), &select(None, None)).unwrap_err().to_string();
+        assert!(error.contains("ends before its end"), "{error}");
+    }
+    let limits = Limits { max_expanded_bytes: 1024, ..Limits::default() };
+    fs::write(file.path(), &gzip).unwrap();
+    let error = inspect_oci_layout(file.path(), &select(None, None), &limits).unwrap_err();
+    assert!(error.to_string().contains("more than 1024 bytes"), "{error}");
+    fs::write(file.path(), b"BZh91AY&SY").unwrap();
+    let error = inspect(file.path(), &select(None, None)).unwrap_err().to_string();
+    assert!(error.contains("give a plain, gzip or zstd archive"), "{error}");
 }

@@ -8,7 +8,7 @@ use crate::output::Format;
 use clap::{Args, Parser, Subcommand};
 
 const AFTER_HELP: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused by policy, or findings at \
-or above --fail-on; 4 not found; 5 not logged in or not allowed.\n\nA server is named by --url or SEALOCK_URL. \
+or above --fail-on; 4 not found; 5 not logged in or not allowed; 6 a scan that cannot know.\n\nA server is named by --url or SEALOCK_URL. \
 Who you are comes from SEALOCK_USER and SEALOCK_PASSWORD, else from what `docker login` or `podman login` stored.";
 
 /// One gate for container images: registry, scanner, signature verifier, promotion and admission.

@@ -26,6 +26,11 @@ impl Failure {
         Self { exit_code: 5, message: message.into() }.into()
     }
 
+    /// The answer would rest on less than everything.
+    pub(crate) fn not_known(message: impl Into<String>) -> anyhow::Error {
+        Self { exit_code: 6, message: message.into() }.into()
+    }
+
     /// What was named is not there.
     pub(crate) fn not_found(message: impl Into<String>) -> anyhow::Error {
         Self { exit_code: 4, message: message.into() }.into()

@@ -99,6 +99,17 @@ pub(crate) fn line(format: Format, text: &str) -> Result<()> {
     }
 }
 
+/// Says something beside the result: below a table, on standard error beside JSON.
+pub(crate) fn remark(format: Format, text: &str) -> Result<()> {
+    match format {
+        Format::Table => line(format, text),
+        Format::Json => {
+            note(text);
+            Ok(())
+        }
+    }
+}
+
 /// Prints text as it is (a policy, a manifest, a script).
 pub(crate) fn text(text: &str) -> Result<()> {
     print(text)?;

@@ -142,3 +142,68 @@ fn a_policy_is_checked_without_a_server() {
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
     assert!(schema["properties"]["rules"].is_object(), "{schema}");
 }
+
+/// A root filesystem with one Debian package and, if named, one of Python's.
+fn root(version_id: &str, python: Option<(&str, &str)>, status: &str) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("etc/os-release", &format!("ID=debian\nVERSION_ID={version_id}\n"));
+    write("var/lib/dpkg/status", status);
+    if let Some((name, version)) = python {
+        let place = format!("opt/{name}-{version}.dist-info/METADATA");
+        write(&place, &format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"));
+    }
+    root
+}
+
+const HELLO: &str = "Package: hello\nStatus: install ok installed\nVersion: 1\n";
+
+/// The exit code of a scan with the starter set, and what it says.
+fn scan(root: &tempfile::TempDir, arguments: &[&str]) -> (Option<i32>, String) {
+    let none = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sealock"))
+        .args([&["scan", root.path().to_str().unwrap()], arguments].concat())
+        .env_remove("SEALOCK_ADVISORIES_DIR")
+        .env("XDG_DATA_HOME", none.path())
+        .output()
+        .unwrap();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn a_scan_tells_findings_from_a_want_of_knowledge() {
+    let clean = root("12", None, HELLO);
+    let (code, said) = scan(&clean, &["--fail-on", "high"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Debian:12: the vulnerability data is a part only"), "{said}");
+    let (code, said) = scan(&clean, &["--fail-on", "high", "--strict"]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("not everything is known"), "{said}");
+
+    let vulnerable = root("12", Some(("PyYAML", "5.3.1")), HELLO);
+    assert_eq!(scan(&vulnerable, &["--fail-on", "high"]).0, Some(3));
+    assert_eq!(scan(&vulnerable, &[]).0, Some(0));
+
+    let (code, said) = scan(&root("4", None, HELLO), &["--fail-on", "high"]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("Debian:4: there is no vulnerability data"), "{said}");
+    let (code, said) = scan(&root("", None, HELLO), &["--fail-on", "high"]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("1 packages are of no known release"), "{said}");
+    let broken = HELLO.replace("Version: 1", "Version: 1 2");
+    let (code, said) = scan(&root("12", None, &broken), &["--fail-on", "high"]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("not read whole"), "{said}");
+
+    // Beside JSON the remarks do not spoil the document.
+    let output = Command::new(env!("CARGO_BIN_EXE_sealock"))
+        .args(["scan", "--output", "json", clean.path().to_str().unwrap()])
+        .output()
+        .unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(list.is_array() && text(&output.stderr).contains("Debian:12"), "{list}");
+}

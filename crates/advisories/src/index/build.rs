@@ -256,10 +256,10 @@ fn write_keys(
         // The record's number stands at the end, after a zero.
         let tail = key.split_off(key.len().saturating_sub(5));
         let number = tail.get(1..).and_then(|t| t.try_into().ok()).map_or(0, u32::from_be_bytes);
-        if open.as_ref().is_none_or(|o| o.key != key) {
-            if let Some(done) = open.replace(OpenKey::new(key)) {
-                table.push(&done.close())?;
-            }
+        if open.as_ref().is_none_or(|o| o.key != key)
+            && let Some(done) = open.replace(OpenKey::new(key))
+        {
+            table.push(&done.close())?;
         }
         let Some(current) = &mut open else { continue };
         let (record, groups) = &records[number as usize];

@@ -145,7 +145,7 @@ pub(super) fn search<'a>(
     table: &Table<'a>,
     mut compare: impl FnMut(&[u8]) -> Read<Ordering>,
 ) -> Read<Option<&'a [u8]>> {
-    Ok(position(table, &mut compare)?.map(|at| table.get(at)).transpose()?)
+    position(table, &mut compare)?.map(|at| table.get(at)).transpose()
 }
 
 /// Where in a sorted table an entry stands.

@@ -1,9 +1,8 @@
 use super::part::{Part, position, search, split_number};
 use super::stored::{RecordBlob, StoredRecord};
 use super::{GROUPS, IDS, KEYS, Meta, RECORDS};
-use crate::codec::{Corrupt, Read, Reader};
+use crate::codec::{Assessed, Corrupt, Read, Reader};
 use crate::error::{AdvisoryError, Result};
-use crate::severity::Assessment;
 use jiff::Timestamp;
 use sealock_facts::{AdvisorySnapshot, Coverage, Kev};
 use sealock_oci::Digest;
@@ -33,6 +32,16 @@ pub(crate) struct KeyBlob<'a> {
     pub(crate) entries: Reader<'a>,
 }
 
+/// A [`Vulnerability`] as it lies in the index.
+pub(crate) struct GroupBlob<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) aliases: Vec<&'a str>,
+    pub(crate) published: Option<Timestamp>,
+    pub(crate) kev: Option<Kev>,
+    pub(crate) assessed: Option<Assessed<'a>>,
+    pub(crate) summary: &'a str,
+}
+
 /// Whose record of an id counts.
 pub(crate) struct Holding {
     pub(crate) source: String,
@@ -54,7 +63,6 @@ pub struct Vulnerability {
     pub published: Option<Timestamp>,
     /// Known exploited.
     pub kev: Option<Kev>,
-    pub(crate) assessment: Option<Assessment>,
     /// One line about it.
     pub summary: String,
 }
@@ -206,20 +214,32 @@ impl Index {
         self.base.table(section)?.get(number as usize)
     }
 
-    pub(crate) fn group(&self, number: u32) -> Read<Vulnerability> {
+    /// A group in place.
+    pub(crate) fn group_blob(&self, number: u32) -> Read<GroupBlob<'_>> {
         let mut reader = Reader::new(self.numbered(GROUPS, number)?);
-        let id = reader.text()?.to_owned();
-        let mut aliases = Vec::new();
-        for _ in 0..reader.count()? {
-            aliases.push(reader.text()?.to_owned());
+        let id = reader.text()?;
+        let count = reader.count()?;
+        let mut aliases = Vec::with_capacity(count + 2);
+        for _ in 0..count {
+            aliases.push(reader.text()?);
         }
         let published = reader.time()?;
         let date_added = reader.time()?;
         let ransomware = reader.byte()? != 0;
         let kev = date_added.map(|date_added| Kev { date_added, ransomware });
-        let assessment = reader.assessment()?;
-        let summary = reader.text()?.to_owned();
-        Ok(Vulnerability { id, aliases, published, kev, assessment, summary })
+        let assessed = reader.assessed()?;
+        Ok(GroupBlob { id, aliases, published, kev, assessed, summary: reader.text()? })
+    }
+
+    fn group(&self, number: u32) -> Read<Vulnerability> {
+        let group = self.group_blob(number)?;
+        Ok(Vulnerability {
+            id: group.id.to_owned(),
+            aliases: group.aliases.into_iter().map(str::to_owned).collect(),
+            published: group.published,
+            kev: group.kev,
+            summary: group.summary.to_owned(),
+        })
     }
 
     pub(crate) fn record(&self, number: u64) -> Read<RecordBlob<'_>> {
@@ -368,11 +388,9 @@ impl<'a> Packages<'a> {
 }
 
 fn package_in<'a>(part: &'a Part, ecosystem: &str, name: &str) -> Read<Option<KeyBlob<'a>>> {
-    let wanted = (ecosystem.as_bytes(), name.as_bytes());
-    let compare = |blob: &[u8]| {
-        let key = split_key(Reader::new(blob).blob()?)?;
-        Ok((key.0.as_bytes(), key.1.as_bytes()).cmp(&wanted))
-    };
+    // The zero between both sorts before every other byte, so the whole compares as the parts do.
+    let wanted = [ecosystem, "\0", name].concat();
+    let compare = |blob: &[u8]| Ok(Reader::new(blob).blob()?.cmp(wanted.as_bytes()));
     search(&part.table(KEYS)?, compare)?.map(key_blob).transpose()
 }
 

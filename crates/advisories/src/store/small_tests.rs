@@ -133,7 +133,8 @@ fn compare(small: &Index, whole: &Index) {
     for (ecosystem, name) in PACKAGES {
         for version in ["0.5.0", "1.5.0", "2.5.0"] {
             let component = crate::matching::tests::component(ecosystem, name, version);
-            let found = |index: &Index| index.findings(&[component.clone()], now()).unwrap();
+            let found =
+                |index: &Index| index.findings(std::slice::from_ref(&component), now()).unwrap();
             assert_eq!(found(small), found(whole), "{ecosystem} {name} {version}");
         }
     }

@@ -53,6 +53,11 @@ pub(crate) struct ArtifactFacts {
     images: Vec<serde_json::Value>,
     /// Findings by severity.
     findings: BTreeMap<String, u64>,
+    /// By ecosystem of its components: `full`, `partial`, or `none` where there is no data and the
+    /// absence of a finding says nothing.
+    coverage: BTreeMap<String, String>,
+    /// Components that are not matched, because no ecosystem is known for them.
+    unmatched: u64,
     advisories: Option<AdvisorySnapshot>,
     signatures: Vec<SignatureFact>,
     attestations: Vec<AttestationFact>,

@@ -44,8 +44,11 @@ impl<'de> Visitor<'de> for Fields {
     }
 }
 
-/// Reads a package.json. Without name and version it describes no package. Outside `node_modules`
-/// a private one is an application's own and not from npm.
+/// Where packages are installed: npm's place, and those of Debian's packages.
+const INSTALLED: [&str; 3] = ["node_modules/", "usr/share/nodejs/", "usr/lib/nodejs/"];
+
+/// Reads a package.json. Without name and version it describes no package. Outside the places where
+/// packages are installed a private one is an application's own and not from npm.
 pub(crate) fn package(path: &str, bytes: &[u8]) -> Parsed {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -62,7 +65,9 @@ pub(crate) fn package(path: &str, bytes: &[u8]) -> Parsed {
         return Parsed::nothing();
     };
     let (name, version) = (name.trim(), version.trim());
-    let installed = path.starts_with("node_modules/") || path.contains("/node_modules/");
+    let installed = INSTALLED
+        .iter()
+        .any(|place| path.match_indices(place).any(|(at, _)| at == 0 || path[..at].ends_with('/')));
     if !is_name(name) || !is_word(version) || (package.private && !installed) {
         return Parsed::nothing();
     }
@@ -159,6 +164,9 @@ mod tests {
         assert!(read(PATH, text).is_some());
         assert!(read("app/package.json", text).is_none());
         assert!(read("app/package.json", &text.replace("true", "false")).is_some());
+        // Debian's lodash says that it is private.
+        assert!(read("usr/share/nodejs/lodash/package.json", text).is_some());
+        assert!(read("xusr/share/nodejs/lodash/package.json", text).is_none());
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub fn inspect_oci_layout(
     selection: &ImageSelection,
     limits: &Limits,
 ) -> Result<ImageInspection, InspectError> {
-    let layout = Layout { path, store: Store::open(path)? };
+    let layout = Layout { path, store: Store::open(path, limits)? };
     let index = match layout.store.small("index.json", MAX_MANIFEST_BYTES as u64) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {

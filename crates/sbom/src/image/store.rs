@@ -1,9 +1,15 @@
 use super::InspectError;
+use crate::{
+    Compression, Limits,
+    compression::{Expanded, StreamFault},
+};
 use std::{
     collections::HashMap,
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Most members of an image archive.
@@ -14,7 +20,7 @@ const MAX_LINKS: usize = 8;
 /// Where a layout's files are.
 pub(super) enum Store {
     Folder(PathBuf),
-    Archive { path: PathBuf, members: HashMap<String, Member> },
+    Archive { file: Arc<File>, members: HashMap<String, Member> },
 }
 
 #[derive(Debug, Clone)]
@@ -24,32 +30,45 @@ pub(super) enum Member {
 }
 
 impl Store {
-    pub(super) fn open(path: &Path) -> Result<Self, InspectError> {
+    /// Opens a folder or a tar archive. One that is compressed (`docker save | gzip`) is expanded
+    /// into a temporary file without a name, for its members lie in any order.
+    pub(super) fn open(path: &Path, limits: &Limits) -> Result<Self, InspectError> {
         let unreadable = |source| InspectError::Unreadable { path: path.to_owned(), source };
+        let wrong = |detail| InspectError::NotALayout { path: path.to_owned(), detail };
         if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
-        let members = members(File::open(path).map_err(unreadable)?).map_err(|e| {
-            InspectError::NotALayout {
-                path: path.to_owned(),
-                detail: format!("it is no folder and no plain tar archive ({e})"),
+        let mut file = File::open(path).map_err(unreadable)?;
+        let expanded = Expanded::new(&file, limits).map_err(|fault| wrong(fault.detail))?;
+        match expanded.compression() {
+            Compression::None => {}
+            Compression::Unsupported => {
+                let what = "its compression is not read; give a plain, gzip or zstd archive";
+                return Err(wrong(what.to_owned()));
             }
+            Compression::Gzip | Compression::Zstd => {
+                let plain = tempfile::tempfile().map_err(unreadable)?;
+                file = expand(expanded, plain).map_err(|fault| wrong(fault.detail))?;
+            }
+        }
+        file.rewind().map_err(unreadable)?;
+        let members = members(&file).map_err(|e| {
+            wrong(format!("it is no folder and no tar archive, plain or compressed ({e})"))
         })?;
-        Ok(Self::Archive { path: path.to_owned(), members })
+        Ok(Self::Archive { file: Arc::new(file), members })
     }
 
     /// Opens a file of the layout by its path in it.
     pub(super) fn file(&self, name: &str) -> io::Result<Box<dyn Read>> {
         match self {
             Self::Folder(root) => Ok(Box::new(File::open(root.join(name))?)),
-            Self::Archive { path, members } => {
+            Self::Archive { file, members } => {
                 let mut name = crate::path::normalise("", name.as_bytes()).path;
                 for _ in 0..MAX_LINKS {
                     match members.get(&name) {
                         Some(Member::File { offset, size }) => {
-                            let mut file = File::open(path)?;
-                            file.seek(SeekFrom::Start(*offset))?;
-                            return Ok(Box::new(file.take(*size)));
+                            let (file, at) = (file.clone(), *offset);
+                            return Ok(Box::new(MemberReader { file, at, left: *size }));
                         }
                         Some(Member::Link(target)) => name.clone_from(target),
                         None => break,
@@ -71,7 +90,39 @@ impl Store {
     }
 }
 
-fn members(file: File) -> io::Result<HashMap<String, Member>> {
+/// The bytes of one member.
+struct MemberReader {
+    file: Arc<File>,
+    at: u64,
+    left: u64,
+}
+
+impl Read for MemberReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let count = self.file.read_at(&mut buffer[..most], self.at)?;
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Writes the expanded archive, within the limits of a layer.
+fn expand(mut from: Expanded<&File>, mut to: File) -> Result<File, StreamFault> {
+    let mut block = vec![0; 256 << 10];
+    loop {
+        let count = from.read(&mut block)?;
+        if count == 0 {
+            return Ok(to);
+        }
+        to.write_all(&block[..count]).map_err(|e| StreamFault {
+            code: crate::code::READ_ERROR,
+            detail: format!("it cannot be expanded into a temporary file: {e}"),
+        })?;
+    }
+}
+
+fn members(file: &File) -> io::Result<HashMap<String, Member>> {
     use crate::path::{normalise, split};
     let mut archive = tar::Archive::new(file);
     let mut members = HashMap::new();

@@ -5,15 +5,16 @@ use sealock_facts::{Completeness, Coverage, Finding, ImageContents, Severity};
 use sealock_metadata::{Clock as _, SystemClock};
 use sealock_sbom::SbomSubject;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Find vulnerable components.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A TARGET that exists here as a folder or file is read here, without a server: an OCI layout \
 (oci:DIR[:REF]), an image archive, or a root filesystem (dir:DIR). Anything else is an image on the \
-server: project/repository[:tag][@digest].\n\nExit code 3: a finding at or above --fail-on, or contents that \
-could not be read whole."
+server: project/repository[:tag][@digest].\n\nWith --fail-on, exit code 3: a finding has this severity or a \
+worse one; 6: none has, but contents could not be read whole or there is no vulnerability data for some of them \
+(with --strict: or it is a part only); 0: none has."
 )]
 pub(crate) struct Scan {
     #[command(flatten)]
@@ -30,6 +31,9 @@ pub(crate) struct Scan {
     /// End with exit code 3 if a finding has this severity or a worse one.
     #[arg(long)]
     fail_on: Option<Severity>,
+    /// With --fail-on: end with exit code 6 also where the vulnerability data is a part only.
+    #[arg(long, requires = "fail_on")]
+    strict: bool,
     /// Vulnerability data for a scan without a server (default: the local store, else the starter
     /// set).
     #[arg(long, value_name = "DIR", env = "SEALOCK_ADVISORIES_DIR")]
@@ -66,7 +70,7 @@ const COLUMNS: &[output::Column] = &[
 
 pub(crate) async fn scan(global: &Global, args: Scan) -> Result<()> {
     let format = global.output;
-    let (items, remarks) = match target::local(&args.target, global.quiet).await? {
+    let (items, gaps) = match target::local(&args.target, global.quiet).await? {
         Some(found) if args.print_components => {
             return output::json(&serde_json::to_value(&found.contents.components)?);
         }
@@ -80,16 +84,17 @@ pub(crate) async fn scan(global: &Global, args: Scan) -> Result<()> {
         .cloned()
         .collect();
     output::list(format, &shown, COLUMNS)?;
-    for remark in &remarks {
-        output::line(format, remark)?;
+    for remark in gaps.remarks() {
+        output::remark(format, &remark)?;
     }
     let Some(threshold) = args.fail_on else { return Ok(()) };
     let count = items.iter().filter(|item| severity(item) >= threshold).count();
     if count > 0 {
         return Err(Failure::refused(format!("{count} finding(s) at or above {threshold}")));
     }
-    if !remarks.is_empty() {
-        return Err(Failure::refused("no finding at or above the threshold, but not all is known"));
+    if gaps.hide_findings(args.strict) {
+        let text = format!("no finding at or above {threshold}, but not everything is known");
+        return Err(Failure::not_known(text));
     }
     Ok(())
 }
@@ -125,63 +130,87 @@ async fn image_of(client: &Client, target: &Target) -> Result<String> {
     }
 }
 
-async fn server_findings(global: &Global, target: &Target) -> Result<(Vec<Value>, Vec<String>)> {
+async fn server_findings(global: &Global, target: &Target) -> Result<(Vec<Value>, Gaps)> {
     let context = Context { client: Client::new(global)?, format: global.output };
     let image = &image_of(&context.client, target).await?;
     let items = context.client.list("artifact/findings", &[("image", image)]).await?;
     let artifact = context.client.get("artifact", &[("image", image)]).await?;
-    let remarks = artifact
-        .pointer("/facts/contents/remarks")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|remark| remark.as_str().map(str::to_owned))
-        .collect();
-    Ok((items, remarks))
+    let read = |pointer| artifact.pointer(pointer).cloned().unwrap_or_default();
+    let gaps = Gaps {
+        contents: serde_json::from_value(read("/facts/contents/remarks"))?,
+        coverage: serde_json::from_value(read("/facts/coverage"))?,
+        unmatched: serde_json::from_value(read("/facts/unmatched"))?,
+    };
+    Ok((items, gaps))
 }
 
 fn local_findings(
     found: &target::Local,
     store: Option<&std::path::Path>,
-) -> Result<(Vec<Value>, Vec<String>)> {
+) -> Result<(Vec<Value>, Gaps)> {
     let index = advisory_store::for_scans(store)?;
     let contents = &found.contents;
     let findings = index.findings(&contents.components, SystemClock.now())?;
     let items = findings.iter().map(|finding| row(finding, contents)).collect();
-    let mut remarks = Vec::new();
+    let mut gaps = Gaps { contents: Vec::new(), coverage: BTreeMap::new(), unmatched: 0 };
     if let Completeness::Partial { reasons } = &contents.completeness {
-        remarks.extend(
+        gaps.contents.extend(
             reasons
                 .iter()
                 .map(|reason| format!("not read whole: {}: {}", reason.code, reason.detail)),
         );
     }
-    remarks.extend(coverage_remarks(&index, contents));
-    Ok((items, remarks))
+    for component in &contents.components {
+        match &component.match_key {
+            Some(key) if gaps.coverage.contains_key(&key.ecosystem) => {}
+            Some(key) => {
+                gaps.coverage.insert(key.ecosystem.clone(), index.coverage(&key.ecosystem));
+            }
+            None => gaps.unmatched += 1,
+        }
+    }
+    Ok((items, gaps))
 }
 
-/// "No finding" and "no data" are never the same words.
-fn coverage_remarks(index: &sealock_advisories::Index, contents: &ImageContents) -> Vec<String> {
-    let mut ecosystems: Vec<Option<&str>> = contents
-        .components
-        .iter()
-        .map(|component| component.match_key.as_ref().map(|key| key.ecosystem.as_str()))
-        .collect();
-    ecosystems.sort_unstable();
-    ecosystems.dedup();
-    ecosystems
-        .into_iter()
-        .filter_map(|ecosystem| match ecosystem {
-            None => Some("no release known for some packages: they were not matched".to_owned()),
-            Some(name) => match index.coverage(name) {
-                Coverage::Full => None,
-                Coverage::Partial => Some(format!(
-                    "{name}: the vulnerability data is a part only; no finding is no statement"
+/// What is not known: "no finding" and "no data" are never the same words.
+struct Gaps {
+    /// Of the contents, in words.
+    contents: Vec<String>,
+    /// How much vulnerability data there is for each ecosystem in the image.
+    coverage: BTreeMap<String, Coverage>,
+    /// Components that belong to no known release.
+    unmatched: u64,
+}
+
+impl Gaps {
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks = self.contents.clone();
+        for (ecosystem, coverage) in &self.coverage {
+            match coverage {
+                Coverage::Full => {}
+                Coverage::Partial => remarks.push(format!(
+                    "{ecosystem}: the vulnerability data is a part only; no finding is no statement"
                 )),
-                Coverage::None => Some(format!("{name}: there is no vulnerability data")),
-            },
-        })
-        .collect()
+                Coverage::None => {
+                    remarks.push(format!("{ecosystem}: there is no vulnerability data"));
+                }
+            }
+        }
+        if self.unmatched > 0 {
+            let count = self.unmatched;
+            remarks
+                .push(format!("{count} packages are of no known release: they were not matched"));
+        }
+        remarks
+    }
+
+    /// Whether "no finding" would say more than is known.
+    fn hide_findings(&self, strict: bool) -> bool {
+        let least = if strict { Coverage::Full } else { Coverage::Partial };
+        !self.contents.is_empty()
+            || self.unmatched > 0
+            || self.coverage.values().any(|coverage| *coverage < least)
+    }
 }
 
 fn row(finding: &Finding, contents: &ImageContents) -> Value {
