@@ -31,7 +31,9 @@ mod view;
 
 pub use compression::Compression;
 pub use cyclonedx::{SbomSubject, cyclonedx};
-pub use image::{ImageInspection, ImageSelection, InspectError, inspect_oci_layout};
+pub use image::{
+    ImageInspection, ImageSelection, InspectError, inspect_oci_layout, is_image_folder,
+};
 pub use inspect::{fuzz_layer, inspect_layer};
 pub use layer::LayerContents;
 pub use limits::Limits;

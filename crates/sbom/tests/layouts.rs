@@ -5,7 +5,8 @@ mod support;
 
 use sealock_oci::Digest;
 use sealock_sbom::{
-    ImageSelection, InspectError, Limits, code, inspect_oci_layout, inspect_root_filesystem, merge,
+    ImageSelection, InspectError, Limits, code, inspect_oci_layout, inspect_root_filesystem,
+    is_image_folder, merge,
 };
 use serde_json::{Value, json};
 use std::{fs, io::Write as _, os::unix::fs::symlink, path::Path};
@@ -258,4 +259,28 @@ fn docker_archives() {
     fs::write(file.path(), b"BZh91AY&SY").unwrap();
     let error = inspect(file.path(), &select(None, None)).unwrap_err().to_string();
     assert!(error.contains("give a plain, gzip or zstd archive"), "{error}");
+}
+
+#[test]
+fn folders_as_skopeo_copies_them() {
+    let one = npm("one").tar();
+    let config = json!({
+        "os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [Digest::sha256(&one)]},
+    });
+    let config = serde_json::to_vec(&config).unwrap();
+    let describe = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::sha256(bytes), "size": bytes.len()});
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": describe("application/vnd.oci.image.config.v1+json", &config),
+        "layers": [describe("application/vnd.oci.image.layer.v1.tar", &one)],
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    assert!(!is_image_folder(folder.path()));
+    write("version", b"Directory Transport Version: 1.1\n");
+    write("manifest.json", manifest.to_string().as_bytes());
+    write(&Digest::sha256(&config).hex(), &config);
+    write(&Digest::sha256(&one).hex(), &one);
+    assert!(is_image_folder(folder.path()));
+    assert_eq!(inspect(folder.path(), &select(None, None)).unwrap(), ["one@1"]);
 }

@@ -75,7 +75,7 @@ fn place(text: &str) -> Result<Option<Place>> {
         return Ok(Some(Place::RootFilesystem(path)));
     }
     let path = PathBuf::from(text);
-    if path.is_dir() && !exists(&path.join("oci-layout")) {
+    if path.is_dir() && !sealock_sbom::is_image_folder(&path) {
         return Ok(Some(Place::RootFilesystem(path)));
     }
     Ok(exists(&path).then_some(Place::Layout(path, None)))

@@ -199,6 +199,10 @@ fn a_scan_tells_findings_from_a_want_of_knowledge() {
     assert_eq!(code, Some(6), "{said}");
     assert!(said.contains("not read whole"), "{said}");
 
+    let (code, said) = scan(&tempfile::tempdir().unwrap(), &["--fail-on", "high", "--strict"]);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("no package was recognised"), "{said}");
+
     // Beside JSON the remarks do not spoil the document.
     let output = Command::new(env!("CARGO_BIN_EXE_sealock"))
         .args(["scan", "--output", "json", clean.path().to_str().unwrap()])

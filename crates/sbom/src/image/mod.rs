@@ -5,7 +5,7 @@ mod store;
 use crate::{LayerContents, LayerReason, Limits, inspect_layer, merge, reasons::code};
 use sealock_facts::ImageContents;
 use sealock_oci::{
-    Algorithm, Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, Platform, media_type,
+    Algorithm, Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, ManifestKind, Platform, media_type,
 };
 use serde::Deserialize;
 use sha2::Digest as _;
@@ -117,17 +117,22 @@ pub fn inspect_oci_layout(
     selection: &ImageSelection,
     limits: &Limits,
 ) -> Result<ImageInspection, InspectError> {
-    let layout = Layout { path, store: Store::open(path, limits)? };
-    let index = match layout.store.small("index.json", MAX_MANIFEST_BYTES as u64) {
-        Ok(bytes) => bytes,
+    let mut layout = Layout { path, store: Store::open(path, limits)?, flat: false };
+    let chosen = match layout.store.small("index.json", MAX_MANIFEST_BYTES as u64) {
+        Ok(index) => {
+            let index = Manifest::parse(media_type::OCI_INDEX, &index)
+                .map_err(|e| layout.wrong(format!("index.json: {e}")))?;
+            select::choose(&layout, &index, selection)?
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return docker::inspect(&layout, selection, limits);
+            layout.flat = layout.store.file(FLAT_VERSION).is_ok();
+            if !layout.flat {
+                return docker::inspect(&layout, selection, limits);
+            }
+            flat_manifest(&layout)?
         }
         Err(source) => return Err(InspectError::Unreadable { path: path.to_owned(), source }),
     };
-    let index = Manifest::parse(media_type::OCI_INDEX, &index)
-        .map_err(|e| layout.wrong(format!("index.json: {e}")))?;
-    let chosen = select::choose(&layout, &index, selection)?;
     let config = match &chosen.manifest.config {
         Some(config) if is_image_config(&config.media_type) => {
             let bytes = layout.blob(config, MAX_CONFIG_BYTES)?;
@@ -140,7 +145,9 @@ pub fn inspect_oci_layout(
         .manifest
         .layers
         .iter()
-        .map(|layer| (layer.digest, layout.layer(&blob_path(&layer.digest), &layer.digest, limits)))
+        .map(|layer| {
+            (layer.digest, layout.layer(&layout.blob_path(&layer.digest), &layer.digest, limits))
+        })
         .collect();
     Ok(ImageInspection {
         manifest: chosen.digest,
@@ -155,13 +162,43 @@ fn is_image_config(kind: &str) -> bool {
     matches!(kind, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
 }
 
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+/// Marks a folder as skopeo's `dir:` and podman's `docker-dir` write it: manifest.json is the
+/// image's manifest, and blobs lie beside it, named by their digest.
+const FLAT_VERSION: &str = "version";
+
+/// Whether a folder holds an image in one of the forms that [`inspect_oci_layout`] reads.
+pub fn is_image_folder(folder: &Path) -> bool {
+    let starts = |name: &str, with: &str| {
+        let mut head = String::new();
+        let file = std::fs::File::open(folder.join(name));
+        let read = file.and_then(|file| file.take(64).read_to_string(&mut head));
+        read.is_ok() && head.starts_with(with)
+    };
+    // A Docker archive's manifest.json is a list; other manifest.json files are objects.
+    folder.join("oci-layout").is_file()
+        || starts(FLAT_VERSION, "Directory Transport Version")
+        || starts("manifest.json", "[{\"Config\"")
+}
+
+fn flat_manifest(layout: &Layout<'_>) -> Result<select::Chosen, InspectError> {
+    let bytes = layout
+        .store
+        .small("manifest.json", MAX_MANIFEST_BYTES as u64)
+        .map_err(|e| layout.wrong(format!("manifest.json: {e}")))?;
+    let manifest =
+        Manifest::parse("", &bytes).map_err(|e| layout.wrong(format!("manifest.json: {e}")))?;
+    if manifest.kind == ManifestKind::Index {
+        let what = "manifest.json is an index; copy the image of one platform";
+        return Err(layout.wrong(what.to_owned()));
+    }
+    Ok(select::Chosen { digest: Digest::sha256(&bytes), name: None, manifest })
 }
 
 struct Layout<'a> {
     path: &'a Path,
     store: Store,
+    /// Blobs lie at the top.
+    flat: bool,
 }
 
 impl Layout<'_> {
@@ -169,12 +206,19 @@ impl Layout<'_> {
         InspectError::NotALayout { path: self.path.to_owned(), detail }
     }
 
+    fn blob_path(&self, digest: &Digest) -> String {
+        match self.flat {
+            true => digest.hex(),
+            false => format!("blobs/{}/{}", digest.algorithm().name(), digest.hex()),
+        }
+    }
+
     /// A small blob, checked against its digest.
     fn blob(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, InspectError> {
         let digest = &descriptor.digest;
         let bytes = self
             .store
-            .small(&blob_path(digest), limit)
+            .small(&self.blob_path(digest), limit)
             .map_err(|e| self.wrong(format!("blob {digest}: {e}")))?;
         if Digest::of(digest.algorithm(), &bytes) != *digest {
             return Err(self.wrong(format!("blob {digest} has other content than its digest")));

@@ -140,6 +140,7 @@ async fn server_findings(global: &Global, target: &Target) -> Result<(Vec<Value>
         contents: serde_json::from_value(read("/facts/contents/remarks"))?,
         coverage: serde_json::from_value(read("/facts/coverage"))?,
         unmatched: serde_json::from_value(read("/facts/unmatched"))?,
+        empty: read("/facts/contents/components") == json!(0),
     };
     Ok((items, gaps))
 }
@@ -152,7 +153,12 @@ fn local_findings(
     let contents = &found.contents;
     let findings = index.findings(&contents.components, SystemClock.now())?;
     let items = findings.iter().map(|finding| row(finding, contents)).collect();
-    let mut gaps = Gaps { contents: Vec::new(), coverage: BTreeMap::new(), unmatched: 0 };
+    let mut gaps = Gaps {
+        contents: Vec::new(),
+        coverage: BTreeMap::new(),
+        unmatched: 0,
+        empty: contents.components.is_empty(),
+    };
     if let Completeness::Partial { reasons } = &contents.completeness {
         gaps.contents.extend(
             reasons
@@ -180,6 +186,8 @@ struct Gaps {
     coverage: BTreeMap<String, Coverage>,
     /// Components that belong to no known release.
     unmatched: u64,
+    /// Nothing was recognised: programs that no package manager knows are not looked into.
+    empty: bool,
 }
 
 impl Gaps {
@@ -209,6 +217,7 @@ impl Gaps {
         let least = if strict { Coverage::Full } else { Coverage::Partial };
         !self.contents.is_empty()
             || self.unmatched > 0
+            || (strict && self.empty)
             || self.coverage.values().any(|coverage| *coverage < least)
     }
 }
