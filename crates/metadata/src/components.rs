@@ -80,11 +80,12 @@ pub async fn of_contents(tx: &mut Tx, contents_ids: &[i64]) -> Result<Vec<Placed
     .await
 }
 
-/// The distinct components of these contents that are not matched with the advisories of today.
-pub async fn unmatched(tx: &mut Tx, contents_ids: &[i64]) -> Result<Vec<ComponentRow>> {
+/// The first distinct components of these contents that no match has seen yet.
+pub async fn unmatched(tx: &mut Tx, contents_ids: &[i64], limit: u32) -> Result<Vec<ComponentRow>> {
     let sql = "SELECT * FROM components WHERE matched_at IS NULL AND id IN (\
-               SELECT component_id FROM image_components WHERE contents_id = ANY($1)) ORDER BY id";
-    tx.list(sql, params![contents_ids], read).await
+               SELECT component_id FROM image_components WHERE contents_id = ANY($1)) \
+               ORDER BY id LIMIT $2";
+    tx.list(sql, params![contents_ids, limit], read).await
 }
 
 /// How many components of some contents are matched.

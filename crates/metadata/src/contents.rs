@@ -132,6 +132,12 @@ pub async fn put_image(
     Ok((id, true))
 }
 
+/// Makes the components that are not there yet, in a transaction of its own if there are many: they
+/// belong to no image before [`put_image`], and others can write in between.
+pub async fn make_components(tx: &mut Tx, components: &[Component]) -> Result<()> {
+    ensure_components(tx, components).await.map(|_| ())
+}
+
 /// The numbers of components by identity; new ones are made.
 async fn ensure_components(tx: &mut Tx, components: &[Component]) -> Result<HashMap<String, i64>> {
     // In order of identity, so that two transactions that make the same ones cannot deadlock.

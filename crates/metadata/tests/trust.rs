@@ -100,7 +100,8 @@ async fn contents_are_stored_once_for_the_same_bytes(t: &mut TestDatabase) {
     let stored = contents::images(&mut tx, &[id]).await.unwrap();
     assert_eq!((stored[0].contents.as_slice(), stored[0].components), (&b"{}"[..], 3));
     assert_eq!(components::of_contents(&mut tx, &[id]).await.unwrap().len(), 3);
-    assert_eq!(components::unmatched(&mut tx, &[id]).await.unwrap().len(), 2, "distinct ones");
+    assert_eq!(components::unmatched(&mut tx, &[id], 100).await.unwrap().len(), 2, "distinct ones");
+    assert_eq!(components::unmatched(&mut tx, &[id], 1).await.unwrap().len(), 1);
     assert_eq!(components::waiting(&mut tx, 0, 1).await.unwrap().len(), 1);
     let found = components::by_purl_name(&mut tx, "pkg:deb/debian/zlib", 0, 9).await.unwrap();
     assert_eq!((found.len(), found[0].version.as_str()), (1, "1.2"));
@@ -157,7 +158,7 @@ async fn findings_change_only_what_changed(t: &mut TestDatabase) {
     // The same again: nothing changed. A match without findings is a change only the first time.
     let same = findings::store(&mut tx, "sealock", "sha256:two", &one).await.unwrap();
     assert_eq!(same, findings::Changed::default());
-    let rest = components::unmatched(&mut tx, &[id]).await.unwrap();
+    let rest = components::unmatched(&mut tx, &[id], 100).await.unwrap();
     let none = [(rest[0].id, vec![])];
     assert_eq!(
         findings::store(&mut tx, "sealock", SNAPSHOT, &none).await.unwrap().components,
@@ -174,7 +175,7 @@ async fn findings_change_only_what_changed(t: &mut TestDatabase) {
     let state = components::match_state(&mut tx, &[id]).await.unwrap()[0];
     assert_eq!((state.unmatched, state.pending), (0, 1));
     assert_eq!(findings::of_contents(&mut tx, &[id]).await.unwrap().len(), 2);
-    assert_eq!(components::unmatched(&mut tx, &[id]).await.unwrap()[0].id, openssl);
+    assert_eq!(components::unmatched(&mut tx, &[id], 100).await.unwrap()[0].id, openssl);
     let mut worse = cve.clone();
     worse.severity = Severity::Critical;
     worse.aliases = vec!["GHSA-y".into()];

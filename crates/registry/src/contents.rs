@@ -18,6 +18,9 @@ use std::{collections::HashMap, sync::Arc};
 const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
 /// How often a match is made again because the advisories changed meanwhile.
 const MATCH_ATTEMPTS: usize = 5;
+/// Components written in one transaction. An image with very many must not keep all others from
+/// writing until the last is stored.
+const COMPONENTS_AT_A_TIME: usize = 2_000;
 
 /// The layers of an image with what its configuration says they expand to.
 #[derive(Debug, Clone)]
@@ -126,6 +129,13 @@ impl Registry {
         .await?;
         let complete = matches!(contents.completeness, sealock_facts::Completeness::Complete);
         let components: Vec<Component> = contents.components.iter().map(for_matching).collect();
+        if components.len() > COMPONENTS_AT_A_TIME {
+            for some in components.chunks(COMPONENTS_AT_A_TIME) {
+                let mut tx = self.database().write().await?;
+                metadata::contents::make_components(&mut tx, some).await?;
+                tx.commit().await?;
+            }
+        }
         let mut tx = self.database().write().await?;
         let (id, _) = metadata::contents::put_image(
             &mut tx,
@@ -144,9 +154,11 @@ impl Registry {
     /// Matches the components of some contents that no match has seen yet. The advisories that
     /// count are locked against a swap while the result is stored, so none is missed.
     pub(crate) async fn match_contents(&self, contents_id: i64) -> Result<()> {
-        for _ in 0..MATCH_ATTEMPTS {
+        let mut attempts = 0;
+        while attempts < MATCH_ATTEMPTS {
             let mut tx = self.database().read().await?;
-            let waiting = metadata::components::unmatched(&mut tx, &[contents_id]).await?;
+            let limit = u32::try_from(COMPONENTS_AT_A_TIME).unwrap_or(u32::MAX);
+            let waiting = metadata::components::unmatched(&mut tx, &[contents_id], limit).await?;
             drop(tx);
             if waiting.is_empty() {
                 return Ok(());
@@ -157,12 +169,12 @@ impl Registry {
             let in_force = self.lock_snapshot(&mut tx).await?;
             let snapshot = index.digest().to_string();
             if in_force.as_deref() != Some(&snapshot) {
+                attempts += 1;
                 continue;
             }
             let changed = metadata::findings::store(&mut tx, SCANNER, &snapshot, &results).await?;
             metadata::findings::bump_holders(&mut tx, &changed.components).await?;
             tx.commit().await?;
-            return Ok(());
         }
         Err(Error::internal("the advisories changed faster than an image could be matched"))
     }

@@ -43,4 +43,4 @@ pub use rootfs::inspect_root_filesystem;
 
 /// Version of what this crate reads and how. Facts are keyed by it: it changes whenever the same
 /// bytes may give other contents (decision D5).
-pub const INSPECTOR_VERSION: &str = "sealock-sbom/1";
+pub const INSPECTOR_VERSION: &str = "sealock-sbom/2";

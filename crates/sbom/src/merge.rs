@@ -11,8 +11,9 @@ use sealock_facts::{Completeness, Component, ComponentKind, Distro, ImageContent
 use sealock_oci::Digest;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Most components of one image.
-const MAX_COMPONENTS: usize = 200_000;
+/// Most components of one image. The largest that people build hold some ten thousand; each costs
+/// the server rows and memory, so a made-up image must not hold ever more.
+const MAX_COMPONENTS: usize = 60_000;
 
 /// Lays layers over one another, lowest first, as a container runtime does: whiteouts, opaque
 /// directories, replaced files, files in place of directories, and links.

@@ -187,3 +187,28 @@ async fn referrers_merge_what_clients_keep_themselves() {
     let gone = world.registry.get_manifest(&dev, &repo("team/app"), &gone).await.unwrap_err();
     assert_eq!(gone.code(), ErrorCode::ManifestUnknown);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_of_very_many_packages_is_known_in_pieces() {
+    let world = World::new().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    let package = |name: &str, version: &str| {
+        (
+            format!("srv/{name}/node_modules/{name}/package.json"),
+            json!({"name": name, "version": version}).to_string(),
+        )
+    };
+    let mut files: Vec<(String, String)> =
+        (0..4_100).map(|at| package(&format!("package-{at}"), "1.0.0")).collect();
+    files.push(package("lodash", "4.17.20"));
+    files.push((OS.0.to_owned(), OS.1.to_owned()));
+    let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let image = world.image(&dev, "team/many", "1", &files).await.unwrap();
+    world.settle().await;
+    let name = repo("team/many");
+    let artifact =
+        world.registry.artifact(&dev, &name, &Reference::Digest(image.digest)).await.unwrap();
+    assert_eq!(artifact.contents[0].components, 4_101);
+    assert!(artifact.findings.values().sum::<u64>() > 0, "{:?}", artifact.findings);
+}
