@@ -193,7 +193,7 @@ fn a_scan_tells_findings_from_a_want_of_knowledge() {
     assert!(said.contains("Debian:4: there is no vulnerability data"), "{said}");
     let (code, said) = scan(&root("", None, HELLO), &["--fail-on", "high"]);
     assert_eq!(code, Some(6), "{said}");
-    assert!(said.contains("1 packages are of no known release"), "{said}");
+    assert!(said.contains("1 of the packages are of no known release"), "{said}");
     let broken = HELLO.replace("Version: 1", "Version: 1 2");
     let (code, said) = scan(&root("12", None, &broken), &["--fail-on", "high"]);
     assert_eq!(code, Some(6), "{said}");

@@ -206,8 +206,12 @@ impl Gaps {
         }
         if self.unmatched > 0 {
             let count = self.unmatched;
-            remarks
-                .push(format!("{count} packages are of no known release: they were not matched"));
+            remarks.push(format!(
+                "{count} of the packages are of no known release: they were not matched"
+            ));
+        }
+        if self.empty {
+            remarks.push("no package was recognised; no finding is no statement".to_owned());
         }
         remarks
     }
