@@ -9,9 +9,9 @@ use std::{path::PathBuf, time::Instant};
 /// Match components against an index.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Matching {
-    /// The index file.
+    /// The folder of advisories of a server (`DATA/advisories`).
     #[arg(long)]
-    index: PathBuf,
+    advisories: PathBuf,
     /// Components as JSON (a list), repeated until there are `--count`.
     #[arg(long)]
     components: PathBuf,
@@ -29,7 +29,8 @@ pub(crate) fn matching(args: &Matching) -> Result<Value> {
         std::fs::read(&args.components).with_context(|| args.components.display().to_string())?;
     let known: Vec<Component> = serde_json::from_slice(&bytes)?;
     let components: Vec<Component> = known.iter().cycle().take(args.count).cloned().collect();
-    let index = sealock_advisories::Index::open(&args.index)?;
+    let store = sealock_advisories::SnapshotStore::open(&args.advisories)?;
+    let index = store.current()?.context("the folder holds no advisories")?;
     let now = index.snapshot().built_at;
     let mut times = Vec::new();
     let mut found = 0;
@@ -38,5 +39,5 @@ pub(crate) fn matching(args: &Matching) -> Result<Value> {
         found = index.findings(&components, now)?.len();
         times.push(started.elapsed());
     }
-    Ok(json!({"components": components.len(), "findings": found, "time": load::summary(times)}))
+    Ok(json!({"components": components.len(), "findings": found, "records": index.records(), "time": load::summary(times)}))
 }
