@@ -48,12 +48,19 @@ const PLACES: &[(&str, &str)] = &[
 ];
 
 /// The images that a request would newly run, in the object's order. None of them when nothing is
-/// asked to run: on deletion, and on an update that keeps to images which the object has already.
+/// asked to run: on deletion and connection, on an update that keeps to images which the object has
+/// already, and for a subresource that is no Pod, such as `pods/eviction` or `deployments/scale`: a
+/// drain or a scaling must not fail because a webhook's rules say `pods/*`.
 pub(crate) fn newly_named(request: &Request) -> Result<Vec<Found>, ObjectError> {
-    let specification = place_of(&request.kind)?;
     if !matches!(request.operation, Operation::Create | Operation::Update) {
         return Ok(Vec::new());
     }
+    let specification = match place_of(&request.kind) {
+        Err(_) if request.sub_resource.as_ref().is_some_and(|name| !name.is_empty()) => {
+            return Ok(Vec::new());
+        }
+        found => found?,
+    };
     let found = find(&request.object, specification)?;
     if request.operation == Operation::Create {
         return Ok(found);
@@ -179,6 +186,28 @@ mod tests {
         let found = named(&request("Pod", "UPDATE", &pod(), &Value::Null));
         assert_eq!(found.len(), 5, "an old object that is missing excuses nothing");
         assert_eq!(named(&request("Pod", "DELETE", &Value::Null, &pod())), []);
+    }
+
+    #[test]
+    fn what_runs_nothing_is_not_refused() {
+        let eviction = |sub: Option<&str>, operation: &str| {
+            let mut asked = request("Pod", operation, &json!({}), &Value::Null);
+            asked.kind = serde_json::from_value(
+                json!({ "group": "policy", "version": "v1", "kind": "Eviction" }),
+            )
+            .unwrap();
+            asked.sub_resource = sub.map(str::to_owned);
+            asked
+        };
+        assert_eq!(named(&eviction(Some("eviction"), "CREATE")), []);
+        assert_eq!(named(&eviction(None, "DELETE")), []);
+        assert_eq!(named(&eviction(Some("exec"), "CONNECT")), []);
+        assert!(newly_named(&eviction(None, "CREATE")).is_err());
+        assert!(newly_named(&eviction(Some(""), "CREATE")).is_err());
+        // A subresource that holds a Pod is judged as one.
+        let mut asked = request("Pod", "UPDATE", &pod(), &json!({ "spec": {} }));
+        asked.sub_resource = Some("ephemeralcontainers".to_owned());
+        assert_eq!(named(&asked).len(), 5);
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! | POST `/admission/validate/{cluster}/{token}` | may every image of this object run? |
 //! | POST `/admission/mutate/{cluster}/{token}` | tags of images hosted here become digests |
 //!
-//! The credential may stand in `Authorization: Bearer` instead of the address, which ends after
-//! `validate` or `mutate` then. Without a credential there is no answer: 401, and 403 with a wrong
-//! one. Every other failure is an answer that denies, so that the cluster's user reads why.
+//! The token may stand in `Authorization: Bearer` instead of the address, which ends after
+//! `validate` or `mutate` then; so it does where the cluster shows its registered client
+//! certificate. Without a credential there is no answer: 401, and 403 with a wrong one. Every other
+//! failure is an answer that denies, so that the cluster's user reads why.
 //!
 //! Judged are Pods (containers, init containers, ephemeral containers and image volumes) and
 //! Deployments. Another kind is refused by name; its Pods are judged when they are made. An update

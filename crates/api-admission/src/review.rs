@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) uid: String,
     pub(crate) kind: GroupVersionKind,
     #[serde(default)]
+    pub(crate) sub_resource: Option<String>,
+    #[serde(default)]
     pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) namespace: Option<String>,

@@ -10,8 +10,8 @@ use axum::{
     extract::{Path, Query, Request, State},
     routing::post,
 };
-use http::{HeaderMap, StatusCode, header, request::Parts};
-use sealock_http::{Front, HttpError, RequestId, Result, read_limited};
+use http::{StatusCode, header, request::Parts};
+use sealock_http::{ClientCertificate, Front, HttpError, RequestId, Result, read_limited};
 use sealock_registry::{Admission, AdmissionAsk, AskingCluster, Kind, Pinned, Registry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -107,7 +107,7 @@ impl App {
     ) -> Result<Json<Value>> {
         let (parts, body) = request.into_parts();
         // Who has no credential is not even read.
-        let cluster = self.cluster(credential, &parts.headers).await?;
+        let cluster = self.cluster(credential, &parts).await?;
         let body = read_limited(body, MAX_REVIEW_BYTES, "an AdmissionReview").await?;
         let question = Question::parse(&body).map_err(|error| {
             HttpError::with_code(StatusCode::BAD_REQUEST, "BAD_REQUEST", error.to_string())
@@ -133,27 +133,29 @@ impl App {
     async fn cluster(
         &self,
         credential: Option<(&str, &str)>,
-        headers: &HeaderMap,
+        parts: &Parts,
     ) -> Result<AskingCluster> {
-        let bearer = headers
+        let bearer = parts
+            .headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|text| text.strip_prefix("Bearer "));
-        let (name, token) = match (credential, bearer) {
-            (Some((name, token)), _) => (Some(name), token),
-            (None, Some(token)) => (None, token),
-            (None, None) => {
+        let asking = match (credential, bearer, parts.extensions.get::<ClientCertificate>()) {
+            (Some((name, token)), ..) => self.registry.asking_cluster(Some(name), token).await,
+            (None, Some(token), _) => self.registry.asking_cluster(None, token).await,
+            (None, None, Some(shown)) => self.registry.cluster_by_certificate(&shown.0).await,
+            (None, None, None) => {
                 return Err(HttpError::unauthorized(
-                    "a cluster's token belongs into the webhook's address; \
-                     `sealock admission manifest` prints it",
+                    "a cluster's token belongs into the webhook's address, or the cluster shows \
+                     its client certificate; `sealock admission manifest` prints the address",
                 ));
             }
         };
-        self.registry.asking_cluster(name, token).await.map_err(|error| match error.kind() {
+        asking.map_err(|error| match error.kind() {
             Kind::Unauthenticated | Kind::Forbidden | Kind::NotFound => HttpError::with_code(
                 StatusCode::FORBIDDEN,
                 "DENIED",
-                "no cluster is registered with this token",
+                "no cluster is registered with this credential",
             ),
             _ => error.into(),
         })

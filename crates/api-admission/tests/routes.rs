@@ -4,68 +4,35 @@
 use axum::{Router, body::Body};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use sealock_advisories::SnapshotStore;
 use sealock_api_admission::{MAX_REVIEW_BYTES, router};
-use sealock_auth::{Caller, Principal};
-use sealock_blobs::{BlobStore, RealDisk};
 use sealock_facts::Tier;
-use sealock_http::Front;
-use sealock_metadata::testing::TestDatabase;
-use sealock_registry::{Config, NamespaceRule, NewCluster, Registry};
-use sealock_signing::MasterKey;
+use sealock_http::{ClientCertificate, Front, testing::Stand};
+use sealock_oci::Digest;
+use sealock_registry::{ClusterChange, NamespaceRule, NewCluster};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tower::ServiceExt as _;
 
 struct Server {
     app: Router,
     token: String,
-    _database: TestDatabase,
-    _folder: tempfile::TempDir,
+    stand: Stand,
 }
 
 impl Server {
     async fn new() -> Self {
-        let database = TestDatabase::sqlite().await;
-        let folder = tempfile::tempdir().unwrap();
-        let registry = Registry::open(Config {
-            database: database.db.clone(),
-            blobs: BlobStore::open(&folder.path().join("blobs"), Arc::new(RealDisk)).unwrap(),
-            snapshots: SnapshotStore::open(&folder.path().join("advisories")).unwrap(),
-            master_key: MasterKey::generate().unwrap(),
-            external_url: "https://registry.example".to_owned(),
-            inspectors: None,
-            inspect_while_receiving: true,
-            door_wait: Duration::from_secs(5),
-        })
-        .await
-        .unwrap();
-        let admin = Caller {
-            principal: Principal::User {
-                id: 1,
-                name: "root".to_owned(),
-                sysadmin: true,
-                security_officer: false,
-            },
-            address: [192, 0, 2, 1].into(),
-            user_agent: String::new(),
-            request_id: String::new(),
-            scope: None,
-        };
+        let stand = Stand::new().await;
         let rule = NamespaceRule { minimum_tier: Tier::Sandbox, enforce: true };
         let cluster = NewCluster {
             name: "prod".to_owned(),
             host_names: vec!["registry.example".to_owned()],
             namespaces: [("*".to_owned(), rule)].into(),
             other_images: vec!["docker.io/library/*".to_owned()],
+            client_certificate: None,
         };
-        let (_, token) = registry.register_cluster(&admin, &cluster).await.unwrap();
-        Self {
-            app: router(registry, Arc::new(Front::default())),
-            token: token.expose().to_owned(),
-            _database: database,
-            _folder: folder,
-        }
+        let (_, token) = stand.registry.register_cluster(&stand.admin, &cluster).await.unwrap();
+        let app = router(stand.registry.clone(), Arc::new(Front::default()));
+        Self { app, token: token.expose().to_owned(), stand }
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
@@ -133,6 +100,32 @@ async fn without_a_credential_nobody_is_answered() {
         let (status, _) = server.send(get.body(Body::empty()).unwrap()).await;
         assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     }
+}
+
+#[tokio::test]
+async fn a_registered_client_certificate_is_a_credential() {
+    let server = Server::new().await;
+    let ask = |certificate: Option<&[u8]>, path: String| {
+        let mut request = Request::post(path).body(review("busybox").to_string().into()).unwrap();
+        if let Some(der) = certificate {
+            request.extensions_mut().insert(ClientCertificate(Digest::sha256(der)));
+        }
+        server.send(request)
+    };
+    let path = || "/admission/validate".to_owned();
+    assert_eq!(ask(Some(b"\x30\x01"), path()).await.0, StatusCode::FORBIDDEN);
+    let pem = "-----BEGIN CERTIFICATE-----\nMAE=\n-----END CERTIFICATE-----\n";
+    let change = ClusterChange { client_certificate: Some(pem.into()), ..Default::default() };
+    let Stand { registry, admin, .. } = &server.stand;
+    registry.update_cluster(admin, "prod", &change).await.unwrap();
+    assert_eq!(ask(Some(b"\x30\x01"), path()).await.0, StatusCode::OK);
+    assert_eq!(ask(Some(b"\x30\x02"), path()).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(ask(None, path()).await.0, StatusCode::UNAUTHORIZED);
+    // A wrong token is wrong, whatever certificate comes with it.
+    let wrong = "/admission/validate/prod/wrong".to_owned();
+    assert_eq!(ask(Some(b"\x30\x01"), wrong).await.0, StatusCode::FORBIDDEN);
+    registry.remove_cluster(admin, "prod").await.unwrap();
+    assert_eq!(ask(Some(b"\x30\x01"), path()).await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

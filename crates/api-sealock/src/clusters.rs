@@ -11,7 +11,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use sealock_http::Result;
-use sealock_registry::{Cluster, NamespaceRule, NewCluster, WebhookOptions};
+use sealock_registry::{Cluster, ClusterChange, NamespaceRule, NewCluster, WebhookOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -31,6 +31,35 @@ pub(crate) struct ClusterToRegister {
     /// Globs over images from elsewhere that it may run.
     #[serde(default)]
     other_images: Vec<String>,
+    /// PEM of the client certificate with which it asks, instead of the token in the address.
+    client_certificate: Option<String>,
+}
+
+/// What changes about a cluster; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClusterToChange {
+    /// Host names, with ports, under which it knows this registry.
+    host_names: Option<Vec<String>>,
+    /// What it asks of images, per namespace, all of them. With an entry that is left out goes its
+    /// policy.
+    #[schema(value_type = Option<BTreeMap<String, schema::NamespaceRule>>)]
+    namespaces: Option<BTreeMap<String, NamespaceRule>>,
+    /// Globs over images from elsewhere that it may run.
+    other_images: Option<Vec<String>>,
+    /// Gets no answer.
+    disabled: Option<bool>,
+    /// PEM of the client certificate with which it asks; empty for none.
+    client_certificate: Option<String>,
+}
+
+/// A cluster's new token, which is shown now and never again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClusterToken {
+    /// The cluster.
+    name: String,
+    /// Shown now and never again.
+    token: String,
 }
 
 /// A cluster with its token, which is shown now and never again.
@@ -60,10 +89,50 @@ pub(crate) async fn register(
     Known(caller): Known,
     Sent(sent): Sent<ClusterToRegister>,
 ) -> Result<Response> {
-    let ClusterToRegister { name, host_names, namespaces, other_images } = sent;
-    let new = NewCluster { name, host_names, namespaces, other_images };
+    let ClusterToRegister { name, host_names, namespaces, other_images, client_certificate } = sent;
+    let new = NewCluster { name, host_names, namespaces, other_images, client_certificate };
     let (cluster, token) = face.registry.register_cluster(&caller, &new).await?;
     Ok(unstored(created(ClusterWithToken { cluster, token: token.expose().to_owned() })))
+}
+
+/// A cluster. For system administrators and security officers.
+#[utoipa::path(get, path = "/clusters/{name}", tag = "clusters",
+    params(("name" = String, Path)), responses((status = 200, body = schema::Cluster)))]
+pub(crate) async fn cluster(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(name): Path<String>,
+) -> Result<Json<Cluster>> {
+    Ok(Json(face.registry.cluster(&caller, &name).await?))
+}
+
+/// Changes a cluster. For system administrators.
+#[utoipa::path(patch, path = "/clusters/{name}", tag = "clusters",
+    params(("name" = String, Path)), request_body = ClusterToChange,
+    responses((status = 200, body = schema::Cluster)))]
+pub(crate) async fn update_cluster(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(name): Path<String>,
+    Sent(sent): Sent<ClusterToChange>,
+) -> Result<Json<Cluster>> {
+    let ClusterToChange { host_names, namespaces, other_images, disabled, client_certificate } =
+        sent;
+    let change =
+        ClusterChange { host_names, namespaces, other_images, disabled, client_certificate };
+    Ok(Json(face.registry.update_cluster(&caller, &name, &change).await?))
+}
+
+/// Gives a cluster a new token; the former one stops at once. For system administrators.
+#[utoipa::path(post, path = "/clusters/{name}/token", tag = "clusters",
+    params(("name" = String, Path)), responses((status = 201, body = ClusterToken)))]
+pub(crate) async fn renew_cluster_token(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(name): Path<String>,
+) -> Result<Response> {
+    let token = face.registry.renew_cluster_token(&caller, &name).await?;
+    Ok(unstored(created(ClusterToken { name, token: token.expose().to_owned() })))
 }
 
 /// Forgets a cluster: its token stops at once. For system administrators.
@@ -85,8 +154,9 @@ pub(crate) async fn remove(
 pub(crate) struct WebhookQuery {
     /// Address of the admission listener as the cluster reaches it, `https://…`.
     url: String,
-    /// The cluster's token, which was shown when it was registered.
-    token: String,
+    /// The cluster's token, which was shown when it was registered; absent where the cluster shows
+    /// its client certificate.
+    token: Option<String>,
 }
 
 /// The webhook configurations for a cluster, with the CA bundle, for `kubectl apply`. For system
@@ -102,7 +172,7 @@ pub(crate) async fn webhooks(
 ) -> Result<Response> {
     let options = WebhookOptions {
         cluster: &name,
-        token: &query.token,
+        token: query.token.as_deref(),
         url: &query.url,
         ca_pem: face.admission_ca.as_deref(),
     };

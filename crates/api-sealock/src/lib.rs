@@ -22,6 +22,7 @@
 //! | GET, POST `/projects/{project}/robots` | `{name, rights: [pull,push,attest,promote], expires_in_days?}` | list; 201 `{name, secret, rights, expires_at}` |
 //! | DELETE `/projects/{project}/robots/{name}` | | 204 |
 //! | POST `/projects/{project}/robots/{name}/secret` | | `{name, secret, rights, expires_at}`, a new secret |
+//! | GET `/projects/{project}/examiners`; PUT, DELETE `/projects/{project}/examiners/{name}` | | list of `{name, granted_by, granted_at}`; 204 |
 //! | GET `/projects/{project}/repositories` | | list of `{name, artifacts, tags}` |
 //! | GET, PUT, DELETE `/projects/{project}/policy` | YAML or JSON text | `{scope, name, revision, digest, text}` |
 //! | GET, PUT `/tiers/{tier}/policy`, `/policy/floor` | YAML or JSON text | the same |
@@ -47,9 +48,12 @@
 //! | GET `/advisories` | | snapshot, coverage and data date per ecosystem, sources |
 //! | POST `/advisories/import` | file as body; `source=`, `format=` (zip, json, jsonl, json.zst, jsonl.zst), `mode=` replace or add, `coverage=` full or partial, `force=` true | import report |
 //! | POST `/advisories/update` | `{url, ecosystems: [...], force?}` | import report |
-//! | GET, POST `/clusters` | `{name, host_names: [...], namespaces: {...}, other_images: [...]}` | list; 201 with `token`, shown once |
-//! | DELETE `/clusters/{name}` | | 204 |
-//! | GET `/clusters/{name}/webhooks` | `url=`, `token=` | webhook configuration with CA bundle |
+//! | GET, POST `/clusters` | `{name, host_names: [...], namespaces: {...}, other_images: [...], client_certificate?}` | list; 201 with `token`, shown once |
+//! | GET, PATCH, DELETE `/clusters/{name}` | `{host_names?, namespaces?, other_images?, disabled?, client_certificate?}` | cluster; 204 |
+//! | POST `/clusters/{name}/token` | | 201 `{name, token}`, shown once |
+//! | GET, PUT, DELETE `/clusters/{name}/namespaces/{namespace}/policy` | YAML or JSON text | `{scope, name, revision, digest, text}`; 204 |
+//! | GET `/clusters/{name}/namespaces/{namespace}/policy/history` | | list of the same, newest first |
+//! | GET `/clusters/{name}/webhooks` | `url=`, `token=`? | webhook configuration with CA bundle |
 //! | GET `/audit` | `project=`, `digest=`, `action=`, `actor=`, `since=`, `until=` | list of events |
 //! | GET `/evidence-key` | | PEM of the public keys that verify this server's summaries (VSA), newest first; no login needed |
 //! | GET `/openapi.json` | | OpenAPI 3.1 of this face |
@@ -59,6 +63,7 @@ mod advisories;
 mod artifacts;
 mod clusters;
 mod document;
+mod examiners;
 mod exceptions;
 mod face;
 mod people;

@@ -91,7 +91,7 @@ pub(crate) async fn delete_project_policy(
     Known(caller): Known,
     Path(project): Path<String>,
 ) -> Result<StatusCode> {
-    face.registry.delete_policy(&caller, &project).await?;
+    face.registry.delete_policy(&caller, &PolicyTarget::Project(project)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -179,6 +179,65 @@ pub(crate) async fn floor_history(
     Query(paging): Query<Paging>,
 ) -> Result<Json<List<PolicyText>>> {
     let target = PolicyTarget::Floor;
+    Ok(list(face.registry.policy_history(&caller, &target, &paging.request()?).await?))
+}
+
+/// What a cluster asks of images in one of its namespaces; `*` is every other one. For system
+/// administrators and security officers.
+#[utoipa::path(get, path = "/clusters/{name}/namespaces/{namespace}/policy", tag = "policies",
+    params(("name" = String, Path), ("namespace" = String, Path)),
+    responses((status = 200, body = schema::PolicyText)))]
+pub(crate) async fn cluster_policy(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path((cluster, namespace)): Path<(String, String)>,
+) -> Result<Json<PolicyText>> {
+    get(&face, &caller, PolicyTarget::Cluster { cluster, namespace }).await
+}
+
+/// Sets what a cluster asks of images in one of the namespaces that it lists, YAML or JSON. At
+/// admission it is one more document beside those of the floor, the tier and the project; the worst
+/// verdict stands. For system administrators and security officers.
+#[utoipa::path(put, path = "/clusters/{name}/namespaces/{namespace}/policy", tag = "policies",
+    params(("name" = String, Path), ("namespace" = String, Path)),
+    request_body(content = String, content_type = "application/yaml"),
+    responses((status = 200, body = schema::PolicyText), (status = 422, body = schema::Errors)))]
+pub(crate) async fn put_cluster_policy(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path((cluster, namespace)): Path<(String, String)>,
+    body: Body,
+) -> Result<Json<PolicyText>> {
+    put(&face, &caller, PolicyTarget::Cluster { cluster, namespace }, body).await
+}
+
+/// Removes what a cluster asks in one of its namespaces; the least tier stays. For system
+/// administrators and security officers.
+#[utoipa::path(delete, path = "/clusters/{name}/namespaces/{namespace}/policy", tag = "policies",
+    params(("name" = String, Path), ("namespace" = String, Path)),
+    responses((status = 204)))]
+pub(crate) async fn delete_cluster_policy(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path((cluster, namespace)): Path<(String, String)>,
+) -> Result<StatusCode> {
+    let target = PolicyTarget::Cluster { cluster, namespace };
+    face.registry.delete_policy(&caller, &target).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Versions of what a cluster asks in one of its namespaces, newest first.
+#[utoipa::path(get, path = "/clusters/{name}/namespaces/{namespace}/policy/history",
+    tag = "policies",
+    params(("name" = String, Path), ("namespace" = String, Path), Paging),
+    responses((status = 200, body = List<schema::PolicyText>)))]
+pub(crate) async fn cluster_history(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path((cluster, namespace)): Path<(String, String)>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<List<PolicyText>>> {
+    let target = PolicyTarget::Cluster { cluster, namespace };
     Ok(list(face.registry.policy_history(&caller, &target, &paging.request()?).await?))
 }
 

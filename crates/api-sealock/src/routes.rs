@@ -2,8 +2,8 @@
 //! OpenAPI document and the router cannot part.
 
 use crate::{
-    advisories, artifacts, clusters, exceptions, face::Face, people, policies, projects, records,
-    releases,
+    advisories, artifacts, clusters, examiners, exceptions, face::Face, people, policies, projects,
+    records, releases,
 };
 use axum::{
     Router,
@@ -66,6 +66,8 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(projects::remove_key))
         .routes(routes!(projects::members, projects::put_member))
         .routes(routes!(projects::remove_member))
+        .routes(routes!(examiners::examiners))
+        .routes(routes!(examiners::grant_examine, examiners::withdraw_examine))
         .routes(routes!(projects::robots, projects::create_robot))
         .routes(routes!(projects::delete_robot))
         .routes(routes!(projects::renew_robot))
@@ -76,7 +78,13 @@ fn described() -> OpenApiRouter<Face> {
         ))
         .routes(routes!(policies::tier_policy, policies::put_tier_policy))
         .routes(routes!(policies::floor_policy, policies::put_floor_policy))
+        .routes(routes!(
+            policies::cluster_policy,
+            policies::put_cluster_policy,
+            policies::delete_cluster_policy
+        ))
         .routes(routes!(policies::project_history))
+        .routes(routes!(policies::cluster_history))
         .routes(routes!(policies::tier_history))
         .routes(routes!(policies::floor_history))
         .routes(routes!(policies::validate))
@@ -104,7 +112,8 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(advisories::import))
         .routes(routes!(advisories::update))
         .routes(routes!(clusters::clusters, clusters::register))
-        .routes(routes!(clusters::remove))
+        .routes(routes!(clusters::cluster, clusters::update_cluster, clusters::remove))
+        .routes(routes!(clusters::renew_cluster_token))
         .routes(routes!(clusters::webhooks))
         .routes(routes!(records::affected))
         .routes(routes!(records::audit))

@@ -1,6 +1,8 @@
 use crate::{Principal, Right, RightSet, Role};
 use sealock_metadata::{
-    Result, Tx, members,
+    Result, Tx,
+    examiners::{self, Examiner},
+    members,
     projects::{self, Project, Visible},
 };
 use serde::{Deserialize, Serialize};
@@ -33,7 +35,7 @@ impl Access {
     }
 }
 
-/// What a principal may do in a project. A constant number of queries (at most one).
+/// What a principal may do in a project. A constant number of queries (at most two).
 pub async fn project_rights(
     tx: &mut Tx,
     principal: &Principal,
@@ -43,7 +45,7 @@ pub async fn project_rights(
     let mut rights = if project.public { READ } else { RightSet::NONE };
     match principal {
         Principal::Anonymous => {}
-        // All but examining what a door refused: that is granted by name (decision D10).
+        // All but examining what a door refused.
         Principal::User { sysadmin: true, .. } => {
             rights = Right::ALL.into_iter().filter(|&right| right != Right::Examine).collect();
         }
@@ -64,7 +66,20 @@ pub async fn project_rights(
         }
         Principal::Robot { .. } => {}
     }
-    Ok(rights)
+    // No role holds it: it is granted by name, and who examines reads (decision D10).
+    let examiner = match principal {
+        Principal::User { id, .. } => Some(Examiner::User(*id)),
+        Principal::Robot { id, project_id, .. } if *project_id == project.id => {
+            Some(Examiner::Robot(*id))
+        }
+        Principal::Anonymous | Principal::Robot { .. } => None,
+    };
+    match examiner {
+        Some(who) if examiners::holds(tx, project.id, who).await? => {
+            Ok(rights.union(READ).union(RightSet::of(&[Right::Examine])))
+        }
+        _ => Ok(rights),
+    }
 }
 
 /// The projects that a principal may read, for lists and searches.

@@ -1,4 +1,5 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use sealock_oci::Digest;
 use std::net::{IpAddr, SocketAddr};
 
 /// Who is at the other end of the connection. The listener puts it into every request's extensions.
@@ -9,6 +10,11 @@ pub struct Peer {
     /// Whether the connection is TLS.
     pub tls: bool,
 }
+
+/// The client certificate that the other end of a TLS connection has shown, and proved to hold the
+/// key of: SHA-256 of its DER. In the extensions of every request of such a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientCertificate(pub Digest);
 
 /// How clients see this server.
 #[derive(Debug, Clone, Default)]

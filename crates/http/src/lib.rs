@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod body;
+mod client_certificate;
 mod credentials;
 mod error;
 mod front;
@@ -13,9 +14,10 @@ mod server;
 pub mod testing;
 
 pub use body::read_limited;
+pub use client_certificate::registered_client_certificates;
 pub use credentials::Credentials;
 pub use error::{HttpError, Result};
-pub use front::{Front, Peer, bearer_challenge};
+pub use front::{ClientCertificate, Front, Peer, bearer_challenge};
 pub use gatekeeper::Gatekeeper;
 pub use layers::{REQUEST_ID, RequestId, around};
 pub use paging::{encode, next_link};

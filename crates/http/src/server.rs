@@ -1,6 +1,6 @@
 //! Listeners, with the limits that keep slow or hostile clients from holding the server.
 
-use crate::{Peer, body::IdleLimited};
+use crate::{ClientCertificate, Peer, body::IdleLimited};
 use axum::{Router, body::Body};
 use http::Request;
 use hyper::body::Incoming;
@@ -9,6 +9,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use rustls::ServerConfig;
+use sealock_oci::Digest;
 use std::{
     future::Future,
     io,
@@ -101,7 +102,7 @@ pub async fn serve(
             let _permit: OwnedSemaphorePermit = permit;
             match acceptor {
                 Some(acceptor) => connection.serve_tls(acceptor, stream).await,
-                None => connection.serve(stream, false).await,
+                None => connection.serve(stream, false, None).await,
             }
         });
     }
@@ -144,8 +145,11 @@ impl Connection {
     async fn serve_tls(self, acceptor: TlsAcceptor, stream: TcpStream) {
         match timeout(self.limits.handshake, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.serve(stream, http2).await;
+                let session = stream.get_ref().1;
+                let http2 = session.alpn_protocol() == Some(b"h2");
+                let shown = session.peer_certificates().and_then(|chain| chain.first());
+                let shown = shown.map(|der| ClientCertificate(Digest::sha256(der)));
+                self.serve(stream, http2, shown).await;
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = %self.peer.address, %error, "TLS handshake failed");
@@ -158,12 +162,16 @@ impl Connection {
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         http2: bool,
+        certificate: Option<ClientCertificate>,
     ) {
         let Self { app, peer, limits, watcher } = self;
         let io = TokioIo::new(WriteLimited::new(stream, limits.write_idle));
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let (mut parts, body) = request.into_parts();
             parts.extensions.insert(peer);
+            if let Some(certificate) = certificate {
+                parts.extensions.insert(certificate);
+            }
             let body = Body::new(IdleLimited::new(body, limits.body_idle));
             app.clone().call(Request::from_parts(parts, body))
         });

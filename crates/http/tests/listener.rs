@@ -9,7 +9,11 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use sealock_http::{Front, ListenerLimits, Peer, REQUEST_ID, around, serve};
+use sealock_http::{
+    ClientCertificate, Front, ListenerLimits, Peer, REQUEST_ID, around,
+    registered_client_certificates, serve,
+};
+use sealock_oci::Digest;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -47,6 +51,13 @@ fn app() -> Router {
             "/tls",
             get(|request: Request| async move {
                 request.extensions().get::<Peer>().unwrap().tls.to_string()
+            }),
+        )
+        .route(
+            "/certificate",
+            get(|request: Request| async move {
+                let shown = request.extensions().get::<ClientCertificate>();
+                shown.map_or_else(|| "none".to_owned(), |shown| shown.0.to_string())
             }),
         )
         .route("/endless", get(|| async { Body::from(vec![0; 64 * 1024 * 1024]) }))
@@ -206,4 +217,83 @@ async fn tls_speaks_both_versions_of_http_and_drops_the_silent() {
     let mut nothing = Vec::new();
     let read = timeout(Duration::from_secs(3), silent.read_to_end(&mut nothing)).await;
     assert!(read.is_ok(), "a silent client keeps its place");
+}
+
+/// Whoever shows a certificate must hold its key; who shows none is served all the same.
+#[tokio::test]
+async fn a_client_certificate_is_told_to_the_faces_once_its_key_is_proved() {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let certificate: CertificateDer<'static> = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(registered_client_certificates(&provider))
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let served = start(limits(), Some(Arc::new(config))).await;
+    let client = rcgen::generate_simple_self_signed(vec!["cluster".to_owned()]).unwrap();
+    let stranger = rcgen::KeyPair::generate().unwrap();
+    let own = client.signing_key.serialize_der();
+    let der = client.cert.der().clone();
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let cases = [
+            (None, Some("none".to_owned())),
+            (Some(own.clone()), Some(Digest::sha256(&der).to_string())),
+            // A certificate is public: without its key it proves nothing.
+            (Some(stranger.serialize_der()), None),
+        ];
+        for (key, expected) in cases {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(certificate.clone()).unwrap();
+            let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots);
+            let config = match key {
+                None => builder.with_no_client_auth(),
+                Some(key) => {
+                    let key = PrivateKeyDer::try_from(key).unwrap();
+                    let signer = provider.key_provider.load_private_key(key).unwrap();
+                    let shown = rustls::sign::CertifiedKey::new(vec![der.clone()], signer);
+                    builder.with_client_cert_resolver(Arc::new(Always(Arc::new(shown))))
+                }
+            };
+            let got = ask_tls(served.address, config).await;
+            assert_eq!(got, expected, "{version:?}");
+        }
+    }
+}
+
+/// Shows this certificate whatever the server asks for.
+#[derive(Debug)]
+struct Always(Arc<rustls::sign::CertifiedKey>);
+
+impl rustls::client::ResolvesClientCert for Always {
+    fn resolve(
+        &self,
+        _: &[&[u8]],
+        _: &[rustls::SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(self.0.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// The answer of `/certificate`; none when the connection is refused.
+async fn ask_tls(address: SocketAddr, config: rustls::ClientConfig) -> Option<String> {
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = connector.connect(name, stream).await.ok()?;
+    let request = b"GET /certificate HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok()?;
+    let answer = String::from_utf8(answer).unwrap();
+    answer.rsplit("\r\n").next().map(str::to_owned)
 }

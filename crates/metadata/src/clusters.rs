@@ -29,6 +29,8 @@ pub struct Cluster {
     pub unlisted_images: Vec<String>,
     /// Gets no answer.
     pub disabled: bool,
+    /// The client certificate with which it may ask: SHA-256 of its DER, in hex.
+    pub certificate: Option<String>,
     /// Who registered it.
     pub created_by: String,
     /// When.
@@ -48,6 +50,8 @@ pub struct ClusterSettings<'a> {
     pub unlisted_images: &'a [String],
     /// Gets no answer.
     pub disabled: bool,
+    /// The client certificate with which it may ask: SHA-256 of its DER, in hex.
+    pub certificate: Option<&'a str>,
 }
 
 fn read(row: &Row) -> Result<Cluster> {
@@ -58,13 +62,15 @@ fn read(row: &Row) -> Result<Cluster> {
         namespaces: row.json("namespaces")?,
         unlisted_images: row.json("unlisted_images")?,
         disabled: row.get("disabled")?,
+        certificate: row.opt("certificate")?,
         created_by: row.get("created_by")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })
 }
 
-/// Registers a cluster with the SHA-256 of its token. `None` when the name is taken.
+/// Registers a cluster with the SHA-256 of its token. `None` when the name or the certificate is
+/// taken.
 pub async fn create(
     tx: &mut Tx,
     name: &str,
@@ -74,9 +80,9 @@ pub async fn create(
 ) -> Result<Option<Cluster>> {
     let now = tx.now();
     let sql = "INSERT INTO clusters (name, token_hash, hosts, namespaces, unlisted_images, \
-               disabled, created_by, created_at, updated_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) \
-               ON CONFLICT (name) DO NOTHING RETURNING *";
+               disabled, created_by, created_at, updated_at, certificate) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) \
+               ON CONFLICT DO NOTHING RETURNING *";
     let values = params![
         name,
         token_hash,
@@ -85,7 +91,8 @@ pub async fn create(
         serde_json::to_string(settings.unlisted_images)?,
         settings.disabled,
         created_by,
-        now
+        now,
+        settings.certificate
     ];
     tx.find(sql, values, read).await
 }
@@ -95,6 +102,13 @@ pub async fn create(
 pub async fn by_token_hash(tx: &mut Tx, token_hash: &[u8]) -> Result<Option<Cluster>> {
     let sql = "SELECT * FROM clusters WHERE token_hash = $1 AND disabled = 0";
     tx.find(sql, params![token_hash], read).await
+}
+
+/// The cluster with this client certificate, by the SHA-256 of its DER in hex, unless it is
+/// disabled.
+pub async fn by_certificate(tx: &mut Tx, fingerprint: &str) -> Result<Option<Cluster>> {
+    let sql = "SELECT * FROM clusters WHERE certificate = $1 AND disabled = 0";
+    tx.find(sql, params![fingerprint], read).await
 }
 
 /// A cluster by name.
@@ -108,7 +122,7 @@ pub async fn list(tx: &mut Tx, after: &str, limit: u32) -> Result<Vec<Cluster>> 
     tx.list(sql, params![after, limit], read).await
 }
 
-/// Changes a cluster.
+/// Changes a cluster. A certificate that another cluster has is a conflict.
 pub async fn update(
     tx: &mut Tx,
     name: &str,
@@ -116,14 +130,15 @@ pub async fn update(
 ) -> Result<Option<Cluster>> {
     let now = tx.now();
     let sql = "UPDATE clusters SET hosts = $2, namespaces = $3, unlisted_images = $4, \
-               disabled = $5, updated_at = $6 WHERE name = $1 RETURNING *";
+               disabled = $5, updated_at = $6, certificate = $7 WHERE name = $1 RETURNING *";
     let values = params![
         name,
         serde_json::to_string(change.hosts)?,
         serde_json::to_string(change.namespaces)?,
         serde_json::to_string(change.unlisted_images)?,
         change.disabled,
-        now
+        now,
+        change.certificate
     ];
     let changed = tx.find(sql, values, read).await?;
     if changed.is_some() {

@@ -16,6 +16,7 @@ pub mod components;
 pub mod contents;
 pub mod decisions;
 pub mod evidence;
+pub mod examiners;
 pub mod findings;
 pub mod impact;
 pub mod jobs;

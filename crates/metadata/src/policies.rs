@@ -12,7 +12,7 @@ words! {
         Tier = "tier",
         /// A project, by its number.
         Project = "project",
-        /// A cluster, by its number.
+        /// A namespace of a cluster, as the cluster's number, `/` and the namespace.
         Cluster = "cluster",
     }
 }
@@ -24,7 +24,7 @@ pub struct Policy {
     pub id: i64,
     /// Scope.
     pub scope: PolicyScope,
-    /// Which tier, project or cluster; empty for the floor.
+    /// Which tier, project or cluster's namespace; empty for the floor.
     pub target: String,
     /// Counts from 1 within scope and target.
     pub version: i64,
@@ -90,12 +90,12 @@ pub async fn version(
 }
 
 /// The documents in force for a project at a door: floor, its tier, itself and, for admission, the
-/// cluster. One query.
+/// cluster's namespace, named by the policy's target. One query.
 pub async fn applicable(
     tx: &mut Tx,
     tier: sealock_facts::Tier,
     project_id: i64,
-    cluster_id: Option<i64>,
+    cluster: Option<&str>,
 ) -> Result<Vec<Policy>> {
     let sql = "SELECT p.* FROM policies p WHERE p.document IS NOT NULL AND (\
                (p.scope = 'floor' AND p.target = '') OR (p.scope = 'tier' AND p.target = $1) \
@@ -103,7 +103,6 @@ pub async fn applicable(
                OR (p.scope = 'cluster' AND p.target = $3)) \
                AND p.version = (SELECT max(n.version) FROM policies n \
                WHERE n.scope = p.scope AND n.target = p.target) ORDER BY p.scope, p.target";
-    let cluster = cluster_id.map(|id| id.to_string());
     tx.list(sql, params![tier, project_id.to_string(), cluster], read).await
 }
 

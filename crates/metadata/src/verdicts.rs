@@ -80,17 +80,15 @@ pub async fn revisions(
     .await
 }
 
-/// Stores a verdict over the former one.
+/// Stores a verdict over the former one, to hold until `until`: when time alone may change it.
 pub async fn put(
     tx: &mut Tx,
     manifest_id: i64,
-    door: Door,
-    context: &str,
-    revisions: Revisions,
-    verdict: &Verdict,
-    input_digest: &Digest,
+    (door, context): (Door, &str),
+    stored: &StoredVerdict,
+    until: Option<Timestamp>,
 ) -> Result<()> {
-    let until: Option<Timestamp> = verdict.valid_until;
+    let StoredVerdict { verdict, input_digest, revisions } = stored;
     let sql = "INSERT INTO verdicts (manifest_id, door, context, facts_rev, policy_rev, \
                system_rev, valid_until, verdict, input_digest) \
                SELECT m.id, $2, $3, $4, $5, $6, $7, $8, $9 FROM manifests m WHERE m.id = $1 \

@@ -7,6 +7,7 @@ use sealock_facts::Tier;
 use sealock_metadata::{
     audit, both_engines,
     clusters::{self, ClusterSettings, NamespacePolicy},
+    examiners::{self, Examiner},
     members, policies,
     policies::PolicyScope,
     product_keys, project_keys,
@@ -20,6 +21,7 @@ use support::*;
 
 both_engines!(
     members_belong_to_one_project,
+    examiners_are_named_one_by_one,
     robots_belong_to_one_project,
     keys_count_in_the_policys_revision,
     clusters_are_known_by_their_tokens,
@@ -55,6 +57,40 @@ async fn members_belong_to_one_project(t: &mut TestDatabase) {
     assert!(members::list(&mut tx, a.id, 0, 9).await.unwrap().is_empty());
     assert!(users::get(&mut tx, ann.id).await.unwrap().is_none());
     assert!(!members::remove(&mut tx, a.id, ann.id).await.unwrap());
+}
+
+async fn examiners_are_named_one_by_one(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let (a, b) =
+        (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
+    let new = users::NewUser { name: "ann", ..Default::default() };
+    let ann = Examiner::User(users::create(&mut tx, &new).await.unwrap().unwrap().id);
+    let new = robots::NewRobot {
+        project_id: a.id,
+        name: "scan",
+        description: "",
+        secret_hash: &[1],
+        rights: &[],
+        expires_at: None,
+        created_by: "ann",
+    };
+    let robot_id = robots::create(&mut tx, &new).await.unwrap().unwrap();
+    let robot = Examiner::Robot(robot_id);
+    for who in [ann, robot] {
+        assert!(!examiners::holds(&mut tx, a.id, who).await.unwrap());
+        assert!(examiners::grant(&mut tx, a.id, who, "sofia").await.unwrap());
+        assert!(!examiners::grant(&mut tx, a.id, who, "sofia").await.unwrap(), "once");
+        assert!(examiners::holds(&mut tx, a.id, who).await.unwrap());
+        assert!(!examiners::holds(&mut tx, b.id, who).await.unwrap());
+    }
+    let listed = examiners::list(&mut tx, a.id, 0, 9).await.unwrap();
+    let names: Vec<_> = listed.iter().map(|g| g.user.as_deref().or(g.robot.as_deref())).collect();
+    assert_eq!(names, [Some("ann"), Some("scan")]);
+    assert!(examiners::withdraw(&mut tx, a.id, ann).await.unwrap());
+    assert!(!examiners::withdraw(&mut tx, a.id, ann).await.unwrap());
+    assert!(!examiners::holds(&mut tx, a.id, ann).await.unwrap());
+    assert!(robots::delete(&mut tx, a.id, robot_id).await.unwrap());
+    assert!(examiners::list(&mut tx, a.id, 0, 9).await.unwrap().is_empty());
 }
 
 async fn robots_belong_to_one_project(t: &mut TestDatabase) {
@@ -127,6 +163,7 @@ async fn clusters_are_known_by_their_tokens(t: &mut TestDatabase) {
         namespaces: &namespaces,
         unlisted_images: &[],
         disabled: false,
+        certificate: None,
     };
     let made = clusters::create(&mut tx, "c", &[1; 32], &settings, "ann").await.unwrap().unwrap();
     assert_eq!(made.namespaces, namespaces);
@@ -142,10 +179,21 @@ async fn clusters_are_known_by_their_tokens(t: &mut TestDatabase) {
     assert!(clusters::set_token(&mut tx, "c", &[3; 32]).await.unwrap());
     assert_eq!(clusters::by_token_hash(&mut tx, &[1; 32]).await.unwrap(), None);
     assert!(clusters::by_token_hash(&mut tx, &[3; 32]).await.unwrap().is_some());
+    settings.certificate = Some("f1");
+    clusters::update(&mut tx, "c", &settings).await.unwrap().unwrap();
+    let other = ClusterSettings { certificate: Some("f1"), ..settings.clone() };
+    assert_eq!(clusters::create(&mut tx, "d", &[4; 32], &other, "ann").await.unwrap(), None);
+    let by_certificate = clusters::by_certificate(&mut tx, "f1").await.unwrap().unwrap();
+    assert_eq!(
+        (by_certificate.name.as_str(), by_certificate.certificate.as_deref()),
+        ("c", Some("f1"))
+    );
+    assert_eq!(clusters::by_certificate(&mut tx, "f2").await.unwrap(), None);
+    assert_eq!(clusters::by_certificate(&mut tx, "").await.unwrap(), None);
     assert!(clusters::find(&mut tx, "c").await.unwrap().is_some());
     assert_eq!(clusters::list(&mut tx, "", 9).await.unwrap().len(), 1);
     assert!(clusters::delete(&mut tx, "c").await.unwrap());
-    assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 3);
+    assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 4);
 }
 
 async fn policies_keep_every_version(t: &mut TestDatabase) {
@@ -159,11 +207,12 @@ async fn policies_keep_every_version(t: &mut TestDatabase) {
         (PolicyScope::Tier, "release", Some("tier")),
         (PolicyScope::Tier, "sandbox", Some("other")),
         (PolicyScope::Project, &own, Some("own")),
-        (PolicyScope::Cluster, "7", Some("cluster")),
+        (PolicyScope::Cluster, "7/prod", Some("cluster")),
+        (PolicyScope::Cluster, "7/*", Some("elsewhere")),
     ] {
         policies::put(&mut tx, scope, target, document, "ann").await.unwrap();
     }
-    assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 5);
+    assert_eq!(settings::system_rev(&mut tx).await.unwrap(), rev + 6);
     let changed = projects::get(&mut tx, a.id).await.unwrap().unwrap();
     assert_eq!(changed.policy_rev, a.policy_rev + 1);
     let texts = |found: Vec<policies::Policy>| -> Vec<String> {
@@ -171,7 +220,7 @@ async fn policies_keep_every_version(t: &mut TestDatabase) {
     };
     let found = policies::applicable(&mut tx, Tier::Release, a.id, None).await.unwrap();
     assert_eq!(texts(found), ["floor 2", "own", "tier"]);
-    let found = policies::applicable(&mut tx, Tier::Release, a.id, Some(7)).await.unwrap();
+    let found = policies::applicable(&mut tx, Tier::Release, a.id, Some("7/prod")).await.unwrap();
     assert_eq!(texts(found), ["cluster", "floor 2", "own", "tier"]);
     policies::put(&mut tx, PolicyScope::Project, &own, None, "ann").await.unwrap();
     let found = policies::applicable(&mut tx, Tier::Release, a.id, None).await.unwrap();

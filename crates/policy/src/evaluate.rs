@@ -26,11 +26,9 @@ const MAX_EVIDENCE: usize = 200;
 /// from the canonical document would not be the same otherwise.
 ///
 /// Each document is evaluated by itself; the worst action of all reasons stands (decision D2). The
-/// verdict holds until its `valid_until`, exclusive.
+/// verdict holds until its `valid_until`, exclusive. An input that was normalised is not copied.
 pub fn evaluate(input: &GateInput) -> Verdict {
-    let mut input = input.clone();
-    input.normalise();
-    let input = &input;
+    let input = &*input.in_order();
     let moments = Moments::new(input.now);
     let view = View::of(input, &moments);
     let mut reasons = vec![quarantine::reason(&view)];
@@ -314,17 +312,33 @@ fn one(group: Vec<Part>) -> Option<Part> {
     Some(whole)
 }
 
-/// What is stored but not judged stays closed everywhere but at the push door, where it is judged.
+/// What is stored but not judged stays closed everywhere but at the push door, where it is judged;
+/// so does an index that lists it.
 fn held(input: &GateInput) -> Option<Reason> {
-    (input.artifact.held && input.door != Door::Push).then(|| Reason {
+    if input.door == Door::Push {
+        return None;
+    }
+    let digest = first_held(&input.artifact, 0)?;
+    Some(Reason {
         policy: BUILT_IN.to_owned(),
         rule: RULE_NOT_HELD.to_owned(),
         outcome: Outcome::Unknown,
         action: Action::Deny,
-        message: format!("{} is held: it has not been judged yet", input.artifact.digest),
-        evidence: vec![input.artifact.digest.to_string()],
+        message: format!("{digest} is held: it has not been judged yet"),
+        evidence: vec![digest.to_string()],
         remedy: "wait for inspection and matching to end, or add what the push policy asks for"
             .to_owned(),
+    })
+}
+
+/// The first held digest among an artifact and its children. What is too deep is unknown anyway.
+fn first_held(facts: &ArtifactFacts, depth: usize) -> Option<Digest> {
+    if facts.held {
+        return Some(facts.digest);
+    }
+    facts.children.iter().filter(|_| depth <= MAX_INDEX_DEPTH).find_map(|child| match child {
+        ChildFacts::Present { facts } => first_held(facts, depth + 1),
+        ChildFacts::Absent { .. } => None,
     })
 }
 

@@ -6,7 +6,7 @@ use sealock_facts::{
 };
 use sealock_oci::{Digest, ManifestKind};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 /// Version of the canonical input document. A document of another version is not read.
 pub const FORMAT_VERSION: u32 = 1;
@@ -302,11 +302,29 @@ impl GateInput {
         self.artifact.normalise();
     }
 
-    /// The canonical bytes: normalised, fields in fixed order, no spaces.
-    pub fn canonical_bytes(&self) -> Result<Vec<u8>, PolicyError> {
+    /// The input in its one order: itself where it stands in it already, as after
+    /// [`GateInput::normalise`], else a copy.
+    pub(crate) fn in_order(&self) -> Cow<'_, Self> {
+        if self.is_in_order() {
+            return Cow::Borrowed(self);
+        }
         let mut copy = self.clone();
         copy.normalise();
-        serde_json::to_vec(&copy).map_err(|error| PolicyError::input(error.to_string()))
+        Cow::Owned(copy)
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.policies.is_sorted_by(|a, b| {
+            (a.scope, &a.document.name, a.revision) <= (b.scope, &b.document.name, b.revision)
+        }) && self.keys.is_sorted()
+            && self.waivers.is_sorted()
+            && self.quarantines.is_sorted()
+            && self.artifact.is_in_order()
+    }
+
+    /// The canonical bytes: normalised, fields in fixed order, no spaces.
+    pub fn canonical_bytes(&self) -> Result<Vec<u8>, PolicyError> {
+        serde_json::to_vec(&*self.in_order()).map_err(|error| PolicyError::input(error.to_string()))
     }
 
     /// SHA-256 of the canonical bytes: the name of a decision's input.
@@ -354,6 +372,24 @@ impl ArtifactFacts {
             promoted_at: None,
             held: false,
         }
+    }
+
+    fn is_in_order(&self) -> bool {
+        let covering = |covering: &Covering| {
+            covering.signatures.is_sorted() && covering.attestations.is_sorted()
+        };
+        let child = |child: &ChildFacts| match child {
+            ChildFacts::Present { facts } => facts.is_in_order(),
+            ChildFacts::Absent { .. } => true,
+        };
+        self.blobs.is_sorted()
+            && self.scans.is_sorted()
+            && self.findings.is_sorted()
+            && self.signatures.is_sorted()
+            && self.attestations.is_sorted()
+            && self.covered_by.is_sorted_by_key(|covering| covering.index)
+            && self.covered_by.iter().all(covering)
+            && self.children.iter().all(child)
     }
 
     fn normalise(&mut self) {

@@ -11,14 +11,13 @@ use crate::{
     asking::normal_host,
     audit::Event,
     gate::{ClusterPolicies, Judged, Question},
+    policies::namespace_target,
 };
 use sealock_auth::{Caller, Principal, RightSet};
 use sealock_facts::{Action, Door, Tier};
 use sealock_metadata::{self as metadata, Tx, clusters::NamespacePolicy};
 use sealock_oci::{Digest, ImageReference, RepositoryName, Tag};
-use sealock_policy::{
-    Access, ApiVersion, AppliedPolicy, Kind, Pattern, PolicyDocument, Scope as At,
-};
+use sealock_policy::Pattern;
 use std::net::IpAddr;
 
 /// Who asks for what, as the audit log shall have it.
@@ -313,32 +312,14 @@ fn place_of(cluster: &AskingCluster, image: &str) -> Result<Place, String> {
 }
 
 fn question(cluster: &AskingCluster, entry: &str, rule: &NamespacePolicy) -> Question {
-    let document = PolicyDocument {
-        api_version: ApiVersion::V1,
-        kind: Kind::Policy,
-        name: format!("{}/{entry}", cluster.name()),
-        description: String::new(),
-        doors: sealock_policy::Doors::default(),
-        access: Access {
-            minimum_tier: rule.enforce.then_some(rule.minimum_tier),
-            ..Access::default()
-        },
-        unscannable_artifact_types: Vec::new(),
-        allow_empty_contents: false,
-        rules: Vec::new(),
-    };
-    let policy = AppliedPolicy {
-        scope: At::Cluster,
-        revision: cluster.0.updated_at.as_microsecond(),
-        in_force_since: cluster.0.updated_at,
-        document,
-    };
     Question {
         door: Door::Admit,
         request: None,
         cluster: Some(ClusterPolicies {
-            context: format!("{}/{entry}", cluster.0.id),
-            policies: vec![policy],
+            context: namespace_target(cluster.0.id, entry),
+            name: format!("{}/{entry}", cluster.name()),
+            minimum_tier: rule.enforce.then_some(rule.minimum_tier),
+            updated_at: cluster.0.updated_at,
         }),
     }
 }

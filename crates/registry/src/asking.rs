@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// The entry for every namespace that has none of its own.
 const EVERY_OTHER: &str = "*";
 
-/// A cluster that has shown its token.
+/// A cluster that has shown its credential.
 #[derive(Debug, Clone)]
 pub struct AskingCluster(pub(crate) Row);
 
@@ -51,6 +51,22 @@ impl Registry {
                 "no cluster is registered with this token",
             )),
         }
+    }
+}
+
+impl Registry {
+    /// The cluster that asks with this client certificate, named by the SHA-256 of its DER. Call it
+    /// only for a certificate whose key the connection has proved.
+    pub async fn cluster_by_certificate(&self, certificate: &Digest) -> Result<AskingCluster> {
+        let mut tx = self.database().read().await?;
+        let row = metadata::clusters::by_certificate(&mut tx, &certificate.hex()).await?;
+        row.map(AskingCluster).ok_or_else(|| {
+            Error::new(
+                Kind::Forbidden,
+                ErrorCode::Denied,
+                "no cluster is registered with this certificate",
+            )
+        })
     }
 }
 

@@ -7,13 +7,16 @@
 use crate::{Error, Registry, Result, incoming::Incoming};
 use jiff::Timestamp;
 use sealock_auth::{Caller, Principal};
-use sealock_facts::{Door, Verdict};
+use sealock_facts::{Door, Tier, Verdict};
 use sealock_metadata::{
     self as metadata, Tx,
     manifests::{Child, Kind as RowKind, Manifest as ManifestRow, State},
 };
 use sealock_oci::{Digest, ManifestKind};
-use sealock_policy::{AppliedPolicy, GateInput, RequestFacts, evaluate, is_quarantined};
+use sealock_policy::{
+    Access, ApiVersion, AppliedPolicy, Doors, GateInput, Kind, PolicyDocument, RequestFacts, Scope,
+    evaluate, is_quarantined,
+};
 
 /// What is asked at a door.
 #[derive(Debug, Clone)]
@@ -25,12 +28,40 @@ pub(crate) struct Question {
     pub(crate) cluster: Option<ClusterPolicies>,
 }
 
-/// A cluster's own policies, as they apply to one namespace.
+/// What a cluster asks of images in one of its namespaces.
 #[derive(Debug, Clone)]
 pub(crate) struct ClusterPolicies {
-    /// Names them in the cache: cluster, namespace.
+    /// Names it in the cache, and its own policy document.
     pub(crate) context: String,
-    pub(crate) policies: Vec<AppliedPolicy>,
+    /// Name of the cluster and the entry for the namespace, for people.
+    pub(crate) name: String,
+    /// The lowest tier that images may come from; none where the entry only warns.
+    pub(crate) minimum_tier: Option<Tier>,
+    /// When the cluster was last changed.
+    pub(crate) updated_at: Timestamp,
+}
+
+impl ClusterPolicies {
+    /// The minimum tier as a document, so that a decision keeps it and a replay knows it.
+    pub(crate) fn minimum_tier(&self) -> Option<AppliedPolicy> {
+        let access = Access { minimum_tier: Some(self.minimum_tier?), ..Access::default() };
+        Some(AppliedPolicy {
+            scope: Scope::Cluster,
+            revision: self.updated_at.as_microsecond(),
+            in_force_since: self.updated_at,
+            document: PolicyDocument {
+                api_version: ApiVersion::V1,
+                kind: Kind::Policy,
+                name: self.name.clone(),
+                description: String::new(),
+                doors: Doors::default(),
+                access,
+                unscannable_artifact_types: Vec::new(),
+                allow_empty_contents: false,
+                rules: Vec::new(),
+            },
+        })
+    }
 }
 
 impl Question {
@@ -51,8 +82,9 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// Evaluates.
-    pub(crate) fn of(input: &GateInput) -> Result<Self> {
+    /// Evaluates. The input is brought into the order in which it is kept.
+    pub(crate) fn of(input: &mut GateInput) -> Result<Self> {
+        input.normalise();
         let verdict = evaluate(input);
         let bytes = input.canonical_bytes().map_err(Error::internal)?;
         let digest = Digest::sha256(&bytes);

@@ -1,4 +1,4 @@
-//! Policy documents: the floor, the tiers', the projects'.
+//! Policy documents: the floor, the tiers', the projects', the clusters'.
 
 use crate::{
     Error, Page, PageRequest, Registry, Result, access::Need, audit::Event, gate::ClusterPolicies,
@@ -29,14 +29,26 @@ pub enum PolicyTarget {
     Tier(Tier),
     /// A project's, by name.
     Project(String),
+    /// What a cluster asks of images in one of the namespaces that it lists; `*` is every other.
+    Cluster {
+        /// The cluster's name.
+        cluster: String,
+        /// The namespace.
+        namespace: String,
+    },
+}
+
+/// The target of the policy of a cluster's namespace, which also names its verdicts in the cache.
+pub(crate) fn namespace_target(cluster_id: i64, namespace: &str) -> String {
+    format!("{cluster_id}/{namespace}")
 }
 
 /// A policy as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct PolicyText {
-    /// Where it is set: `floor`, `tier` or `project`.
+    /// Where it is set: `floor`, `tier`, `project` or `cluster`.
     pub scope: &'static str,
-    /// Which tier or project; empty for the floor.
+    /// Which tier or project, or `cluster/namespace`; empty for the floor.
     pub name: String,
     /// Its version, counted from 1.
     pub revision: i64,
@@ -90,7 +102,8 @@ impl Registry {
         project: &Project,
         cluster: Option<&ClusterPolicies>,
     ) -> Result<Vec<AppliedPolicy>> {
-        let rows = metadata::policies::applicable(tx, project.tier, project.id, None).await?;
+        let target = cluster.map(|cluster| cluster.context.as_str());
+        let rows = metadata::policies::applicable(tx, project.tier, project.id, target).await?;
         let mut applied = Vec::with_capacity(rows.len());
         for row in rows {
             applied.push(AppliedPolicy {
@@ -105,7 +118,7 @@ impl Registry {
                 document: (*self.policy_cache().parse(&row)?).clone(),
             });
         }
-        applied.extend(cluster.into_iter().flat_map(|cluster| cluster.policies.iter().cloned()));
+        applied.extend(cluster.and_then(ClusterPolicies::minimum_tier));
         Ok(applied)
     }
 
@@ -126,7 +139,8 @@ impl Registry {
     }
 
     /// A policy as it stands. The floor and the tiers' may be read by everybody who is logged in:
-    /// who is refused has a right to know by what.
+    /// who is refused has a right to know by what. A cluster's is for administrators and security
+    /// officers.
     pub async fn policy(
         &self,
         caller: &Caller,
@@ -154,7 +168,8 @@ impl Registry {
     }
 
     /// Sets a policy. Only the security role edits the floor and the tiers'; a project's is edited
-    /// by its administrators and can only add to them, for policies are never merged (decision D2).
+    /// by its administrators, a cluster's by the security role and system administrators. Both can
+    /// only add to the others, for policies are never merged (decision D2).
     pub async fn put_policy(
         &self,
         caller: &Caller,
@@ -167,10 +182,16 @@ impl Registry {
             .ok_or_else(|| Error::internal("a policy was written and is not there"))
     }
 
-    /// Removes a project's policy.
-    pub async fn delete_policy(&self, caller: &Caller, project: &str) -> Result<()> {
-        let target = PolicyTarget::Project(project.to_owned());
-        self.write_policy(caller, &target, None).await.map(|_| ())
+    /// Removes the policy of a project or a cluster's namespace. The floor and the tiers always
+    /// have one.
+    pub async fn delete_policy(&self, caller: &Caller, target: &PolicyTarget) -> Result<()> {
+        if matches!(target, PolicyTarget::Floor | PolicyTarget::Tier(_)) {
+            return Err(Error::invalid(
+                ErrorCode::Unsupported,
+                "the floor and the tiers always have a policy; set one without rules instead",
+            ));
+        }
+        self.write_policy(caller, target, None).await.map(|_| ())
     }
 
     async fn write_policy(
@@ -199,7 +220,7 @@ impl Registry {
                 metadata::projects::bump_policy_rev(&mut tx, project.id).await?;
                 event = event.project(project);
             }
-            Found::Floor | Found::Tier(_) => {
+            Found::Floor | Found::Tier(_) | Found::Cluster { .. } => {
                 metadata::settings::bump_system_rev(&mut tx).await?;
             }
         }
@@ -215,7 +236,9 @@ impl Registry {
         target: &PolicyTarget,
         write: bool,
     ) -> Result<Found> {
-        if write && !matches!(target, PolicyTarget::Project(_)) {
+        if matches!(target, PolicyTarget::Cluster { .. }) {
+            self.require_admin(caller).or_else(|_| self.require_security(caller))?;
+        } else if write && !matches!(target, PolicyTarget::Project(_)) {
             self.require_security(caller)?;
         } else if matches!(caller.principal, sealock_auth::Principal::Anonymous) {
             return Err(Error::unauthenticated());
@@ -226,6 +249,23 @@ impl Registry {
             PolicyTarget::Project(name) => {
                 let right = if write { Right::ManageProject } else { Right::Pull };
                 Found::Project(self.project_scope(tx, caller, name, Need::Has(right)).await?.0)
+            }
+            PolicyTarget::Cluster { cluster, namespace } => {
+                let row = metadata::clusters::find(tx, cluster).await?;
+                let row = row.ok_or_else(|| crate::clusters::unknown(cluster))?;
+                if !row.namespaces.contains_key(namespace) {
+                    return Err(Error::not_found(
+                        ErrorCode::NameUnknown,
+                        format!(
+                            "cluster {cluster} does not list the namespace {namespace:?}; list it \
+                             with its least tier first, * is every other namespace"
+                        ),
+                    ));
+                }
+                Found::Cluster {
+                    target: namespace_target(row.id, namespace),
+                    name: format!("{cluster}/{namespace}"),
+                }
             }
         })
     }
@@ -266,6 +306,7 @@ enum Found {
     Floor,
     Tier(Tier),
     Project(Project),
+    Cluster { target: String, name: String },
 }
 
 impl Found {
@@ -279,6 +320,7 @@ impl Found {
             Self::Project(project) => {
                 (PolicyScope::Project, project.id.to_string(), project.name.clone())
             }
+            Self::Cluster { target, name } => (PolicyScope::Cluster, target.clone(), name.clone()),
         }
     }
 }

@@ -1,9 +1,16 @@
 //! Public keys that a project lists: policies decide which of them count for what.
 
-use crate::{Error, Kind, Page, PageRequest, Registry, Result, access::Need, audit::Event, jobs};
+use crate::{
+    Error, Kind, Page, PageRequest, Registry, Result,
+    access::{Need, is_security},
+    audit::Event,
+    jobs,
+};
 use jiff::Timestamp;
 use sealock_auth::{Caller, Right};
-use sealock_metadata::{self as metadata, project_keys::ProjectKey as KeyRow};
+use sealock_metadata::{
+    self as metadata, Tx, project_keys::ProjectKey as KeyRow, projects::Project,
+};
 use sealock_oci::ErrorCode;
 use sealock_signing::PublicKey;
 
@@ -132,15 +139,15 @@ impl Registry {
             ));
         }
         let mut tx = self.database().write().await?;
-        let project = match self.require_security(caller) {
-            Ok(()) => metadata::projects::find(&mut tx, project).await?.ok_or_else(|| {
-                Error::not_found(ErrorCode::NameUnknown, format!("there is no project {project:?}"))
-            })?,
-            Err(_) => {
-                let need = Need::Has(Right::ManageProject);
-                self.project_scope(&mut tx, caller, project, need).await?.0
-            }
-        };
+        let project = self.key_project(&mut tx, caller, project).await?;
+        let row = metadata::project_keys::find(&mut tx, project.id, name).await?;
+        let known = row.ok_or_else(|| unknown(name))?.compromised_at;
+        if known.is_some_and(|known| at > known) && !is_security(caller) {
+            return Err(Error::forbidden(
+                "the key is known to be compromised since an earlier moment; only a security \
+                 officer may set a later one",
+            ));
+        }
         if !metadata::project_keys::set_compromised(&mut tx, project.id, name, Some(at)).await? {
             return Err(unknown(name));
         }
@@ -158,7 +165,8 @@ impl Registry {
     }
 
     /// Takes a key off the list: nothing that it signed counts any more. For the project's
-    /// administrators.
+    /// administrators; a compromised one goes by a security officer's hand only, or it could be
+    /// listed again as if nothing had happened.
     pub async fn remove_project_key(
         &self,
         caller: &Caller,
@@ -166,8 +174,16 @@ impl Registry {
         name: &str,
     ) -> Result<()> {
         let mut tx = self.database().write().await?;
-        let need = Need::Has(Right::ManageProject);
-        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
+        let project = self.key_project(&mut tx, caller, project).await?;
+        let row = metadata::project_keys::find(&mut tx, project.id, name).await?;
+        if row.is_some_and(|row| row.compromised_at.is_some()) {
+            self.require_security(caller).map_err(|_| {
+                Error::forbidden(
+                    "a compromised key stays listed, so that nobody lists it again as sound; a \
+                     security officer may remove it",
+                )
+            })?;
+        }
         if !metadata::project_keys::remove(&mut tx, project.id, name).await? {
             return Err(unknown(name));
         }
@@ -177,6 +193,19 @@ impl Registry {
             .record(&mut tx)
             .await?;
         Ok(tx.commit().await?)
+    }
+}
+
+impl Registry {
+    /// The project whose keys are to be judged: by its administrators and the security role.
+    async fn key_project(&self, tx: &mut Tx, caller: &Caller, name: &str) -> Result<Project> {
+        if self.require_security(caller).is_err() {
+            let need = Need::Has(Right::ManageProject);
+            return Ok(self.project_scope(tx, caller, name, need).await?.0);
+        }
+        metadata::projects::find(tx, name).await?.ok_or_else(|| {
+            Error::not_found(ErrorCode::NameUnknown, format!("there is no project {name:?}"))
+        })
     }
 }
 

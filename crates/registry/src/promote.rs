@@ -292,9 +292,10 @@ impl Registry {
         });
         let question = Question { door: Door::Promote, request: Some(request), cluster: None };
         let name = step.target_name.as_str();
-        let input = self.gate_input(&mut tx, &target, name, repository_id, node, &question).await?;
+        let mut input =
+            self.gate_input(&mut tx, &target, name, repository_id, node, &question).await?;
         let seen = Seen { facts: row.facts_rev, policy: target.policy_rev, system };
-        Ok(Some((seen, Judged::of(&input)?)))
+        Ok(Some((seen, Judged::of(&mut input)?)))
     }
 
     /// The revisions as they are now, locked until the transaction ends.

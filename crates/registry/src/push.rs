@@ -147,6 +147,10 @@ impl Registry {
         if metadata::manifests::find(tx, repository.id, &accessory.subject).await?.is_none() {
             return Ok(false);
         }
+        // A layer whose bytes clients fetch from elsewhere may be anything.
+        if incoming.manifest.layers.iter().any(is_foreign) {
+            return Ok(false);
+        }
         let layers: Vec<Digest> = incoming.manifest.layers.iter().map(|l| l.digest).collect();
         Ok(!self.any_runnable(repository.id, &layers).await?)
     }
@@ -278,7 +282,11 @@ impl Registry {
             jobs::queue_judge(tx, row).await?;
         }
         // Evidence on an index covers its children, and a child that arrives completes its index.
-        metadata::manifests::bump_by_digest(tx, repository_id, &[row.digest]).await?;
+        // What the subject's stored verdicts know ends here too: who asks next, and before the job
+        // has run, waits for the new evidence (decision D4).
+        let mut changed = vec![row.digest];
+        changed.extend(incoming.accessory.map(|accessory| accessory.subject));
+        metadata::manifests::bump_by_digest(tx, repository_id, &changed).await?;
         Ok(())
     }
 

@@ -64,7 +64,7 @@ impl From<RobotRow> for Robot {
     }
 }
 
-fn full_name(project: &str, name: &str) -> String {
+pub(crate) fn full_name(project: &str, name: &str) -> String {
     format!("robot${project}+{name}")
 }
 

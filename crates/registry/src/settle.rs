@@ -6,6 +6,7 @@ use crate::{
     jobs,
     verdicts::within,
 };
+use jiff::Timestamp;
 use sealock_facts::Door;
 use sealock_jobs::RunOutcome;
 use sealock_metadata::{
@@ -20,16 +21,18 @@ const MAX_SETTLED: usize = 256;
 
 impl Registry {
     /// Does what is still queued about a manifest, its children, the indexes above it and, if it
-    /// is an accessory, its subject. What takes longer than `limit` stays unknown for now, and
-    /// goes on as a job.
+    /// is an accessory, its subject; then opens it if it is held and the push door would let it
+    /// pass now. What takes longer than `limit` stays unknown for now, and goes on as a job.
+    ///
+    /// Of what stays held: when time alone may open it.
     pub(crate) async fn settle(
         &self,
         repository_id: i64,
         digest: &Digest,
         limit: Duration,
-    ) -> Result<()> {
+    ) -> Result<Option<Timestamp>> {
         within(limit, self.settle_all(repository_id, digest, limit)).await?;
-        Ok(())
+        Ok(within(limit, self.open_held(repository_id, digest)).await?.flatten())
     }
 
     async fn settle_all(&self, repository_id: i64, digest: &Digest, limit: Duration) -> Result<()> {
@@ -80,25 +83,38 @@ impl Registry {
     /// lets it pass now that its facts are known, and stays closed otherwise.
     pub(crate) async fn judge_held(&self, repository_id: i64, digest: &Digest) -> Result<()> {
         self.settle_all(repository_id, digest, self.door_wait()).await?;
+        self.open_held(repository_id, digest).await.map(|_| ())
+    }
+
+    /// Whatever has changed since a push was held, such as a signature that came or advisories that
+    /// were imported, counts the next time that a door is asked.
+    async fn open_held(&self, repository_id: i64, digest: &Digest) -> Result<Option<Timestamp>> {
         let mut tx = self.database().read().await?;
         let row = metadata::manifests::find(&mut tx, repository_id, digest).await?;
-        let Some(row) = row.filter(|row| row.state == State::Held) else { return Ok(()) };
+        let Some(row) = row.filter(|row| row.state == State::Held) else { return Ok(None) };
         let repository = metadata::repositories::get(&mut tx, repository_id).await?;
         let project = metadata::projects::get(&mut tx, row.project_id).await?;
-        let (Some(repository), Some(project)) = (repository, project) else { return Ok(()) };
+        let (Some(repository), Some(project)) = (repository, project) else { return Ok(None) };
+        let seen = metadata::verdicts::revisions(&mut tx, repository_id, row.id).await?;
         let node = Node { held: false, ..Node::stored(&mut tx, &row).await? };
         let question = Question { door: Door::Push, request: None, cluster: None };
         let name = repository.name.as_str();
         let input =
             self.gate_input(&mut tx, &project, name, repository_id, node, &question).await?;
         drop(tx);
-        if !sealock_policy::evaluate(&input).is_open() {
-            return Ok(());
+        let verdict = sealock_policy::evaluate(&input);
+        if !verdict.is_open() {
+            return Ok(verdict.valid_until);
         }
         let mut tx = self.database().write().await?;
+        if metadata::verdicts::revisions(&mut tx, repository_id, row.id).await? != seen {
+            // Something changed meanwhile: who asks next judges anew.
+            return Ok(None);
+        }
         metadata::manifests::set_state(&mut tx, repository_id, row.id, State::Active).await?;
         metadata::manifests::bump_by_digest(&mut tx, repository_id, &[row.digest]).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(None)
     }
 }
 

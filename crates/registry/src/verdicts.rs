@@ -6,10 +6,13 @@ use crate::{
     contents::Layers,
     gate::{Judged, Node, Question},
 };
+use jiff::Timestamp;
 use sealock_facts::Door;
 use sealock_metadata::{
-    self as metadata, Tx, manifests::Manifest as ManifestRow, projects::Project,
-    verdicts::Revisions,
+    self as metadata, Tx,
+    manifests::Manifest as ManifestRow,
+    projects::Project,
+    verdicts::{Revisions, StoredVerdict},
 };
 use sealock_policy::{AppliedPolicy, Subject, evaluate_access, is_quarantined};
 use std::time::Duration;
@@ -68,7 +71,7 @@ impl Registry {
             return Ok(judged);
         }
         drop(tx);
-        self.settle(row.repository_id, &row.digest, self.door_wait()).await?;
+        let opens = self.settle(row.repository_id, &row.digest, self.door_wait()).await?;
         let mut tx = self.database().read().await?;
         let row = self.again(&mut tx, &row).await?;
         let revisions = metadata::verdicts::revisions(&mut tx, row.repository_id, row.id)
@@ -83,13 +86,14 @@ impl Registry {
             self.gate_input(&mut tx, &project, name, row.repository_id, node, question).await?;
         drop(tx);
         let request = input.request.take();
-        let judged = Judged::of(&input)?;
-        self.keep_verdict(&row, question, revisions, &judged).await?;
+        let judged = Judged::of(&mut input)?;
+        let until = [judged.verdict.valid_until, opens].into_iter().flatten().min();
+        self.keep_verdict(&row, question, revisions, &judged, until).await?;
         if request.is_none() {
             return Ok(judged);
         }
         input.request = request;
-        let personal = Judged::of(&input)?;
+        let personal = Judged::of(&mut input)?;
         Ok(if personal.verdict.action > judged.verdict.action { personal } else { judged })
     }
 
@@ -105,6 +109,7 @@ impl Registry {
         question: &Question,
         revisions: Revisions,
         judged: &Judged,
+        until: Option<Timestamp>,
     ) -> Result<()> {
         let mut tx = self.database().write().await?;
         let (digest, bytes) = &judged.input;
@@ -117,8 +122,9 @@ impl Registry {
             metadata::decisions::put_document(&mut tx, digest, bytes).await?;
         }
         let (door, context) = (question.door, question.context());
-        let verdict = &judged.verdict;
-        metadata::verdicts::put(&mut tx, row.id, door, context, revisions, verdict, digest).await?;
+        let stored =
+            StoredVerdict { verdict: judged.verdict.clone(), input_digest: *digest, revisions };
+        metadata::verdicts::put(&mut tx, row.id, (door, context), &stored, until).await?;
         Ok(tx.commit().await?)
     }
 
@@ -141,9 +147,9 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let repository_id = scope.repository.as_ref().map_or(0, |repository| repository.id);
         let name = scope.name.as_str();
-        let input =
+        let mut input =
             self.gate_input(&mut tx, &scope.project, name, repository_id, node, &question).await?;
-        Judged::of(&input)
+        Judged::of(&mut input)
     }
 }
 

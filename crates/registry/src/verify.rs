@@ -6,7 +6,7 @@ use sealock_blobs::{BlobError, BlobKey};
 use sealock_metadata::{
     self as metadata, Tx,
     evidence::Evidence,
-    manifests::{Manifest as ManifestRow, Stored},
+    manifests::{Manifest as ManifestRow, State, Stored},
 };
 use sealock_oci::{Digest, Manifest, Tag};
 use sealock_signing::{
@@ -125,6 +125,11 @@ impl Registry {
         if metadata::evidence::put(&mut tx, repository_id, &evidence).await? > 0 {
             let digests = [accessory.subject, row.digest];
             metadata::manifests::bump_by_digest(&mut tx, repository_id, &digests).await?;
+            let subject =
+                metadata::manifests::find(&mut tx, repository_id, &accessory.subject).await?;
+            if let Some(held) = subject.filter(|row| row.state == State::Held) {
+                jobs::queue_judge(&mut tx, &held).await?;
+            }
         }
         Ok(tx.commit().await?)
     }

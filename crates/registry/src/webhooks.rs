@@ -12,8 +12,8 @@ const TIMEOUT_SECONDS: u32 = 15;
 pub struct WebhookOptions<'a> {
     /// Name of the cluster.
     pub cluster: &'a str,
-    /// Its token.
-    pub token: &'a str,
+    /// Its token; none where it shows its client certificate.
+    pub token: Option<&'a str>,
     /// Address of the admission listener as the API server reaches it, such as
     /// `https://registry.example.com:5443`.
     pub url: &'a str,
@@ -26,8 +26,17 @@ impl Registry {
     /// The webhook configurations of a registered cluster. The token must be its own: a typing
     /// error shows here and not as a cluster that can start nothing.
     pub async fn webhooks(&self, caller: &Caller, options: &WebhookOptions<'_>) -> Result<String> {
-        self.cluster(caller, options.cluster).await?;
-        self.asking_cluster(Some(options.cluster), options.token).await?;
+        let cluster = self.cluster(caller, options.cluster).await?;
+        match options.token {
+            Some(token) => drop(self.asking_cluster(Some(options.cluster), token).await?),
+            None if cluster.client_certificate.is_some() => {}
+            None => {
+                return Err(Error::invalid(
+                    ErrorCode::Unsupported,
+                    "give the cluster's token, or register a client certificate for it",
+                ));
+            }
+        }
         webhook_configurations(options)
     }
 }
@@ -50,23 +59,28 @@ pub fn webhook_configurations(options: &WebhookOptions<'_>) -> Result<String> {
     let word = |text: &str| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
     };
-    if !word(options.cluster) || !word(options.token) {
+    if !word(options.cluster) || !options.token.is_none_or(word) {
         return Err(invalid("the cluster's name or token is not one that this registry gives"));
     }
     let ca = options.ca_pem.map(|pem| format!("    caBundle: {}\n", base64(pem.as_bytes())));
     let ca = ca.unwrap_or_default();
-    let address =
-        |task: &str| format!("{url}/admission/{task}/{}/{}", options.cluster, options.token);
+    let address = |task: &str| match options.token {
+        Some(token) => format!("{url}/admission/{task}/{}/{token}", options.cluster),
+        None => format!("{url}/admission/{task}"),
+    };
     let (mutate, validate) = (address("mutate"), address("validate"));
     Ok(format!(
-        "{HEAD}{}---\n{}",
+        "{}{HEAD}{}---\n{}",
+        match options.token {
+            Some(_) => "# Sealock admission. Secret: each url holds the cluster's token.\n",
+            None => "# Sealock admission. API servers show the registered client certificate.\n",
+        },
         configuration("Mutating", &mutate, &ca, "  reinvocationPolicy: IfNeeded\n"),
         configuration("Validating", &validate, &ca, ""),
     ))
 }
 
 const HEAD: &str = "\
-# Sealock admission. Secret: each url holds the cluster's token.
 # Everything is asked and the answer must come: while Sealock is away, nothing new starts. Leave out
 # what must start all the same (Sealock's own namespace, kube-system) by a label on the namespace:
 #   kubectl label namespace kube-system admission.sealock.dev/exempt=true
@@ -118,7 +132,7 @@ mod tests {
 
     const OPTIONS: WebhookOptions<'_> = WebhookOptions {
         cluster: "prod",
-        token: "slk0123",
+        token: Some("slk0123"),
         url: "https://registry.example:5443/",
         ca_pem: Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
     };
@@ -147,12 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn with_a_certificate_the_address_holds_no_secret() {
+        let yaml = webhook_configurations(&WebhookOptions { token: None, ..OPTIONS }).unwrap();
+        assert!(yaml.contains("url: \"https://registry.example:5443/admission/validate\"\n"));
+        assert!(!yaml.contains("Secret"), "{yaml}");
+    }
+
+    #[test]
     fn what_no_api_server_could_call_is_refused() {
         for url in ["", "http://registry.example", "https://", "https://a?b", "https://a\"\nx: y"] {
             assert!(webhook_configurations(&WebhookOptions { url, ..OPTIONS }).is_err(), "{url}");
         }
         assert!(webhook_configurations(&WebhookOptions { ca_pem: Some("x"), ..OPTIONS }).is_err());
-        assert!(webhook_configurations(&WebhookOptions { token: "a/b", ..OPTIONS }).is_err());
+        assert!(webhook_configurations(&WebhookOptions { token: Some("a/b"), ..OPTIONS }).is_err());
         assert!(webhook_configurations(&WebhookOptions { cluster: "", ..OPTIONS }).is_err());
     }
 }

@@ -142,6 +142,16 @@ pub(crate) struct Member {
     created_at: String,
 }
 
+/// Somebody who may read what the pull door of a project refuses.
+#[derive(ToSchema)]
+pub(crate) struct Examiner {
+    /// Login name of the user or robot.
+    name: String,
+    granted_by: String,
+    #[schema(format = DateTime)]
+    granted_at: String,
+}
+
 /// A robot.
 #[derive(ToSchema)]
 pub(crate) struct Robot {
@@ -177,9 +187,9 @@ pub(crate) struct RobotWithSecret {
 /// A policy as it stands.
 #[derive(ToSchema)]
 pub(crate) struct PolicyText {
-    /// `floor`, `tier` or `project`.
+    /// `floor`, `tier`, `project` or `cluster`.
     scope: String,
-    /// Which tier or project; empty for the floor.
+    /// Which tier or project, or `cluster/namespace`; empty for the floor.
     name: String,
     /// Its version, counted from 1.
     revision: i64,
@@ -345,6 +355,8 @@ pub(crate) struct Cluster {
     namespaces: BTreeMap<String, NamespaceRule>,
     other_images: Vec<String>,
     disabled: bool,
+    /// SHA-256 of the DER of the client certificate with which it asks, in hex.
+    client_certificate: Option<String>,
     created_by: String,
     #[schema(format = DateTime)]
     created_at: String,
@@ -360,6 +372,8 @@ pub(crate) struct ClusterWithToken {
     namespaces: BTreeMap<String, NamespaceRule>,
     other_images: Vec<String>,
     disabled: bool,
+    /// SHA-256 of the DER of the client certificate with which it asks, in hex.
+    client_certificate: Option<String>,
     created_by: String,
     #[schema(format = DateTime)]
     created_at: String,

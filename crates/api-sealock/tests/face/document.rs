@@ -149,4 +149,8 @@ async fn answers_have_the_described_fields() {
     let body = serde_json::json!({"name": "prod", "host_names": ["registry.example.com"]});
     same("ClusterWithToken", &server.post("admin", "/clusters", &body).await.1);
     same("Cluster", &server.get("admin", "/clusters").await.1["items"][0]);
+    let token = server.post("admin", "/clusters/prod/token", &serde_json::json!({})).await.1;
+    same("ClusterToken", &token);
+    server.ask("sofia", Method::PUT, "/projects/shop/examiners/dana", "").await;
+    same("Examiner", &server.get("admin", "/projects/shop/examiners").await.1["items"][0]);
 }

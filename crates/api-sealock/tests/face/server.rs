@@ -4,58 +4,40 @@ use axum::body::Body;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use sealock_advisories::{EgressPolicy, SnapshotStore};
+use sealock_advisories::EgressPolicy;
 use sealock_api_sealock::{BASE, Face, router};
-use sealock_auth::{Authenticator, SystemRandomness, TokenKey, Tokens};
-use sealock_blobs::{BlobStore, RealDisk};
-use sealock_http::{Front, Gatekeeper};
-use sealock_metadata::testing::TestDatabase;
-use sealock_registry::{Config, Registry};
-use sealock_signing::MasterKey;
+pub(crate) use sealock_http::testing::PASSWORD;
+use sealock_http::testing::Stand;
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::ops::Deref;
 use tower::ServiceExt as _;
-
-pub(crate) const PASSWORD: &str = "correct horse";
 
 pub(crate) struct Server {
     app: axum::Router,
-    pub(crate) database: TestDatabase,
-    pub(crate) registry: Registry,
-    _folder: tempfile::TempDir,
+    stand: Stand,
+}
+
+/// The registry and its database.
+impl Deref for Server {
+    type Target = Stand;
+
+    fn deref(&self) -> &Stand {
+        &self.stand
+    }
 }
 
 impl Server {
     /// With the administrator `admin`, the developer `dana` and the security officer `sofia`.
     pub(crate) async fn new() -> Self {
-        let database = TestDatabase::sqlite().await;
-        let folder = tempfile::tempdir().unwrap();
-        let registry = Registry::open(Config {
-            database: database.db.clone(),
-            blobs: BlobStore::open(&folder.path().join("blobs"), Arc::new(RealDisk)).unwrap(),
-            snapshots: SnapshotStore::open(&folder.path().join("advisories")).unwrap(),
-            master_key: MasterKey::generate().unwrap(),
-            external_url: "https://registry.example.com".to_owned(),
-            inspectors: None,
-            inspect_while_receiving: true,
-            door_wait: Duration::from_secs(5),
-        })
-        .await
-        .unwrap();
-        let random = Arc::new(SystemRandomness);
-        let key = TokenKey::generate().unwrap();
-        let tokens = Tokens::new("sealock", &key, &[], database.clock.clone(), random.clone());
-        let accounts = Authenticator::new(database.db.clone(), tokens, random).unwrap();
-        accounts.bootstrap(Some(PASSWORD.into())).await.unwrap();
-        let front = Arc::new(Front::default());
+        let stand = Stand::new().await;
         let face = Face {
-            gatekeeper: Gatekeeper::new(front, accounts.clone(), registry.clone()),
-            registry: registry.clone(),
-            accounts,
+            gatekeeper: stand.gatekeeper(),
+            registry: stand.registry.clone(),
+            accounts: stand.authenticator.clone(),
             egress: EgressPolicy::public_only(),
             admission_ca: None,
         };
-        let server = Self { app: router(face), database, registry, _folder: folder };
+        let server = Self { app: router(face), stand };
         for (name, officer) in [("dana", false), ("sofia", true)] {
             let user = serde_json::json!({
                 "name": name, "password": PASSWORD, "security_officer": officer,

@@ -41,9 +41,16 @@ struct Fault {
     lasting: bool,
 }
 
+/// What happens before an operation.
+struct Hook {
+    operation: Operation,
+    action: Box<dyn FnOnce() + Send>,
+}
+
 #[derive(Default)]
 struct State {
     faults: Vec<Fault>,
+    hooks: Vec<Hook>,
     /// Bytes that still fit, when the disk can become full.
     room: Option<u64>,
     /// Most bytes that one write takes.
@@ -83,6 +90,12 @@ impl FaultyDisk {
         self.lock().faults.push(Fault { operation, after, error, lasting: true });
     }
 
+    /// Does something once, before the next operation of this kind: what happens at the same time
+    /// as that operation in the product.
+    pub fn before(&self, operation: Operation, action: impl FnOnce() + Send + 'static) {
+        self.lock().hooks.push(Hook { operation, action: Box::new(action) });
+    }
+
     /// Lets the disk be full after this many more bytes. The write that does not fit is cut short
     /// first, as real file systems do.
     pub fn full_after(&self, bytes: u64) {
@@ -119,6 +132,12 @@ impl FaultyDisk {
     /// Counts the operation and fails if its turn has come.
     fn attempt(&self, operation: Operation) -> io::Result<()> {
         let mut state = self.lock();
+        if let Some(index) = state.hooks.iter().position(|hook| hook.operation == operation) {
+            let hook = state.hooks.remove(index);
+            drop(state);
+            (hook.action)();
+            state = self.lock();
+        }
         *state.counts.entry(operation).or_default() += 1;
         let due = state.faults.iter_mut().position(|fault| {
             let matches = fault.operation == operation;

@@ -19,7 +19,8 @@ pub struct Deleted {
 
 /// Removes a manifest of a repository with its tags and its accessories: what refers to it by
 /// `subject`, directly or through another accessory, and the legacy tags `sha256-<hex>.sig`, `.att`
-/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). `None` when
+/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). With an accessory
+/// goes what it proved about its subject; one that was only overwritten keeps it. `None` when
 /// there is no such manifest.
 ///
 /// With `force` immutable tags go too: for eradication only.
@@ -49,6 +50,11 @@ pub async fn delete(
     let digests: Vec<Digest> = manifests.iter().map(|m| m.digest).collect();
     let sql = "DELETE FROM evidence WHERE repository_id = $1 AND subject_digest = ANY($2)";
     tx.execute(sql, params![repository_id, &digests]).await?;
+    let sql = "DELETE FROM evidence WHERE repository_id = $1 AND accessory_digest = ANY($2) \
+               RETURNING subject_digest";
+    let read_subject = |row: &crate::Row| row.get("subject_digest");
+    let left: Vec<Digest> = tx.list(sql, params![repository_id, &digests], read_subject).await?;
+    super::bump_by_digest(tx, repository_id, &left).await?;
     let sql = "DELETE FROM manifests WHERE repository_id = $1 AND id = ANY($2)";
     tx.execute(sql, params![repository_id, &ids]).await?;
     let tags = tags.into_iter().map(|tag| tag.name).collect();

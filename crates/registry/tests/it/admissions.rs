@@ -34,6 +34,7 @@ fn cluster() -> NewCluster {
         ]
         .into(),
         other_images: vec!["registry.k8s.io/**".to_owned(), "docker.io/library/*".to_owned()],
+        client_certificate: None,
     }
 }
 

@@ -105,7 +105,7 @@ async fn a_policy_may_judge_at_the_push_door() {
     let name = repo("team/app");
     let gone = world.registry.get_manifest(&dev, &name, &"v1".parse().unwrap()).await;
     assert_eq!(gone.unwrap_err().code(), ErrorCode::ManifestUnknown);
-    world.registry.delete_policy(&dev, "team").await.unwrap();
+    world.registry.delete_policy(&dev, &target).await.unwrap();
     world.image(&dev, "team/app", "v1", &[OS]).await.unwrap();
 }
 

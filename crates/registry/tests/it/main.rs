@@ -2,7 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test's own errors end the test")]
 
 mod admissions;
+mod clusters;
 mod doors;
+mod evidence;
+mod examiners;
+mod held;
+mod later;
 mod promotions;
 mod pushes;
+mod races;
+mod story;
 mod world;

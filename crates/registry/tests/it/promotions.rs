@@ -1,118 +1,20 @@
 //! From sandbox to release: signed, judged, waived, promoted, replayed.
 
-use crate::world::{Image, World, descriptor, repo};
-use jiff::SignedDuration;
-use sealock_advisories::{CoverageStatement, ImportRequest};
-use sealock_auth::{Caller, Right};
-use sealock_facts::{
-    Action, Coverage, Door, EvidenceState, Finding, Severity, Tier, WaiverScope, WaiverState,
+use crate::{
+    story::{DPKG, Now as _, OS, Story},
+    world::{World, descriptor, repo},
 };
+use jiff::SignedDuration;
+use sealock_auth::Right;
+use sealock_facts::{Action, Door, EvidenceState, Finding, Severity, WaiverScope, WaiverState};
 use sealock_oci::{Digest, Reference};
 use sealock_policy::GateInput;
 use sealock_registry::{
-    DecisionQuery, FindingQuery, Kind, PageRequest, PromotionTarget, Result, WaiverRequest,
-    WaiverStep, replay_document,
+    DecisionQuery, FindingQuery, Kind, PageRequest, PromotionTarget, WaiverRequest, WaiverStep,
+    replay_document,
 };
-use sealock_signing::{BundleManifest, COSIGN_SIGNATURE, SigningKey, bundle_manifest};
+use sealock_signing::SigningKey;
 use serde_json::json;
-
-const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
-const DPKG: (&str, &str) = (
-    "var/lib/dpkg/status",
-    "Package: sealed-sample\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\n\n",
-);
-const HIGH: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N";
-
-struct Story {
-    world: World,
-    dev: Caller,
-    officer: Caller,
-    key: SigningKey,
-    image: Image,
-}
-
-impl Story {
-    /// A sandbox and a release project; an image with one package in the sandbox; a key that the
-    /// release project lists.
-    async fn new(world: World) -> Self {
-        let (dev, officer) = (world.user("dev").await, world.officer().await);
-        world.project(&dev, "team", Tier::Sandbox, false).await;
-        world.project(&dev, "release", Tier::Release, false).await;
-        let key = SigningKey::generate().unwrap();
-        let pem = key.public_key().to_pem();
-        world.registry.add_project_key(&dev, "release", "pipeline", &pem).await.unwrap();
-        let image = world.image(&dev, "team/app", "v1", &[OS, DPKG]).await.unwrap();
-        let story = Self { world, dev, officer, key, image };
-        story.advise("CVE-2020-0001", "0").await;
-        story
-    }
-
-    /// Imports an advisory about the package below 3.0.9, fixed there unless `fixed` says
-    /// otherwise.
-    async fn advise(&self, id: &str, affected_from: &str) -> sealock_registry::AdvisoryImport {
-        let package = if affected_from == "0" { "other" } else { "sealed-sample" };
-        let record = json!({
-            "id": id, "modified": "2026-01-01T00:00:00Z", "published": "2026-01-01T00:00:00Z",
-            "severity": [{"type": "CVSS_V3", "score": HIGH}],
-            "affected": [{
-                "package": {"ecosystem": "Debian:12", "name": package},
-                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "3.0.9-1"}]}],
-            }],
-        });
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.json"), record.to_string()).unwrap();
-        let request = ImportRequest {
-            source: id.to_lowercase(),
-            paths: vec![folder.path().to_owned()],
-            coverage: CoverageStatement { default: Coverage::Full, ..Default::default() },
-            ..ImportRequest::default()
-        };
-        self.world.registry.import_advisories(&self.officer, request).await.unwrap()
-    }
-
-    /// Signs a digest with a key, as cosign 3 does.
-    async fn sign(&self, name: &str, subject: &Digest, size: usize, key: &SigningKey) -> Digest {
-        let statement = json!({
-            "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{"digest": {"sha256": subject.hex()}}],
-            "predicateType": COSIGN_SIGNATURE,
-            "predicate": {},
-        });
-        let bundle = key.sign_statement(statement.to_string().as_bytes()).unwrap();
-        let subject = serde_json::from_value(json!({
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "digest": subject, "size": size,
-        }))
-        .unwrap();
-        let now = self.world.database.clock.now_();
-        let manifest = bundle_manifest(&bundle, &subject, COSIGN_SIGNATURE, now);
-        self.world.blob(&self.dev, name, BundleManifest::CONFIG).await.unwrap();
-        self.world.blob(&self.dev, name, &bundle).await.unwrap();
-        let pushed = self.world.raw_manifest(&self.dev, name, "", &manifest.bytes).await.unwrap();
-        pushed.digest
-    }
-
-    async fn sign_image(&self) -> Digest {
-        let size = self.image.manifest.len();
-        self.sign("team/app", &self.image.digest, size, &self.key).await
-    }
-
-    async fn promote(&self) -> Result<sealock_registry::Promotion> {
-        let target: PromotionTarget = "release/app:v1".parse().unwrap();
-        let reference = Reference::Digest(self.image.digest);
-        self.world.registry.promote(&self.dev, &repo("team/app"), &reference, &target).await
-    }
-}
-
-trait Now {
-    fn now_(&self) -> jiff::Timestamp;
-}
-
-impl Now for sealock_metadata::TestClock {
-    fn now_(&self) -> jiff::Timestamp {
-        sealock_metadata::Clock::now(self)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_is_promoted_once_it_is_signed() {

@@ -2,7 +2,7 @@
 
 use sealock_advisories::SnapshotStore;
 use sealock_auth::{Caller, Principal, Right, RightSet, Role};
-use sealock_blobs::{BlobStore, RealDisk};
+use sealock_blobs::{BlobStore, testing::FaultyDisk};
 use sealock_facts::Tier;
 use sealock_metadata::{
     self as metadata, Database, TestClock, testing::TestDatabase, users::NewUser,
@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<TestClock>,
     pub(crate) database: TestDatabase,
     pub(crate) folder: tempfile::TempDir,
+    /// The disk of its blobs, which does as it is told.
+    pub(crate) disk: FaultyDisk,
     pub(crate) master: String,
 }
 
@@ -44,14 +46,15 @@ impl World {
     async fn on(database: TestDatabase) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let master = MasterKey::generate().unwrap().to_text().to_string();
-        let registry = open(&database, folder.path(), &master).await;
+        let disk = FaultyDisk::new();
+        let registry = open(&database, folder.path(), &disk, &master).await;
         let clock = database.clock.clone();
-        Self { registry, clock, database, folder, master }
+        Self { registry, clock, database, folder, disk, master }
     }
 
     /// The same registry, opened anew.
     pub(crate) async fn reopened(&self) -> Registry {
-        open(&self.database, self.folder.path(), &self.master).await
+        open(&self.database, self.folder.path(), &self.disk, &self.master).await
     }
 
     pub(crate) fn db(&self) -> &Database {
@@ -184,9 +187,14 @@ impl World {
     }
 }
 
-async fn open(database: &TestDatabase, folder: &std::path::Path, master: &str) -> Registry {
+async fn open(
+    database: &TestDatabase,
+    folder: &std::path::Path,
+    disk: &FaultyDisk,
+    master: &str,
+) -> Registry {
     let snapshots = SnapshotStore::open(&folder.join("advisories")).unwrap();
-    let blobs = BlobStore::open(&folder.join("blobs"), Arc::new(RealDisk)).unwrap();
+    let blobs = BlobStore::open(&folder.join("blobs"), Arc::new(disk.clone())).unwrap();
     Registry::open(Config {
         database: database.db.clone(),
         blobs,

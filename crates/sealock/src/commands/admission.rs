@@ -14,15 +14,17 @@ https://registry.example.com:5443 --token \"$TOKEN\" | kubectl apply -f -")]
         /// Address of the admission listener as the API server reaches it (https).
         #[arg(long)]
         webhook_url: url::Url,
-        /// The cluster's token, printed when it was registered.
+        /// The cluster's token, printed when it was registered; left out where its API servers show
+        /// their client certificate.
         #[arg(long, env = "SEALOCK_CLUSTER_TOKEN", hide_env_values = true)]
-        token: String,
+        token: Option<String>,
     },
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     let Command::Manifest { cluster, webhook_url, token } = command;
-    let query = [("url", webhook_url.as_str()), ("token", token.as_str())];
+    let mut query = vec![("url", webhook_url.as_str())];
+    query.extend(token.as_deref().map(|token| ("token", token)));
     let path = format!("clusters/{cluster}/webhooks");
     let answer = context.client.get(&path, &query).await?;
     match answer.as_str() {

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 /// Policy documents.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Print the policy of a project, a tier or the floor.
+    /// Print the policy of a project, a tier, the floor or a cluster's namespace.
     Get(Scope),
-    /// Replace the policy of a project, a tier or the floor (security role for the floor and
-    /// tiers).
+    /// Replace the policy of a project, a tier, the floor or a cluster's namespace (security role
+    /// for the floor and tiers).
     Set {
         #[command(flatten)]
         scope: Scope,
@@ -19,12 +19,8 @@ pub(crate) enum Command {
     },
     /// List the versions of a policy, newest first.
     History(Scope),
-    /// Take a project's own policy away; the floor's and the tier's stay.
-    Remove {
-        /// The project.
-        #[arg(long)]
-        project: String,
-    },
+    /// Take the policy of a project or a cluster's namespace away; the floor's and the tier's stay.
+    Remove(Scope),
     /// Check a document here, without a server.
     Validate {
         /// YAML or JSON; `-` reads standard input.
@@ -47,13 +43,21 @@ pub(crate) struct Scope {
     /// The system's floor.
     #[arg(long)]
     floor: bool,
+    /// What a cluster asks in a namespace that it lists: `prod/production`; `prod` alone is every
+    /// other namespace.
+    #[arg(long, value_name = "CLUSTER[/NAMESPACE]")]
+    cluster: Option<String>,
 }
 
 impl Scope {
     fn path(&self) -> String {
-        match (&self.project, &self.tier) {
-            (Some(project), _) => format!("projects/{project}/policy"),
-            (_, Some(tier)) => format!("tiers/{tier}/policy"),
+        match (&self.project, &self.tier, &self.cluster) {
+            (Some(project), ..) => format!("projects/{project}/policy"),
+            (_, Some(tier), _) => format!("tiers/{tier}/policy"),
+            (.., Some(cluster)) => {
+                let (cluster, namespace) = cluster.split_once('/').unwrap_or((cluster, "*"));
+                format!("clusters/{cluster}/namespaces/{namespace}/policy")
+            }
             _ => "policy/floor".to_owned(),
         }
     }
@@ -87,9 +91,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             let versions = context.client.list(&format!("{}/history", scope.path()), &[]).await?;
             output::list(context.format, &versions, VERSIONS)
         }
-        Command::Remove { project } => {
-            context.client.delete(&format!("projects/{project}/policy")).await?;
-            output::line(context.format, &format!("Removed the policy of {project}."))
+        Command::Remove(scope) => {
+            context.client.delete(&scope.path()).await?;
+            output::line(context.format, "Removed the policy.")
         }
         Command::Validate { .. } | Command::Schema => offline(context.format, command),
     }

@@ -51,6 +51,33 @@ pub(crate) enum Command {
     /// Robot accounts for pipelines.
     #[command(subcommand)]
     Robot(Robot),
+    /// Who may read what the pull door refuses, such as a scanner (security role).
+    #[command(subcommand)]
+    Examiner(Examiner),
+}
+
+/// Examiners of a project.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Examiner {
+    /// Let a user or a robot of the project read what the pull door refuses.
+    Add {
+        /// The project.
+        project: String,
+        /// The user, or the robot's full name.
+        name: String,
+    },
+    /// List examiners.
+    List {
+        /// The project.
+        project: String,
+    },
+    /// Take it back.
+    Remove {
+        /// The project.
+        project: String,
+        /// The user, or the robot's full name.
+        name: String,
+    },
 }
 
 /// Keys of a project.
@@ -174,6 +201,9 @@ const MEMBER: &[output::Column] = &[("user", "/user"), ("role", "/role")];
 const ROBOT: &[output::Column] =
     &[("name", "/name"), ("secret", "/secret"), ("rights", "/rights"), ("expires", "/expires_at")];
 
+const EXAMINER: &[output::Column] =
+    &[("name", "/name"), ("granted by", "/granted_by"), ("granted", "/granted_at")];
+
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     let (client, format) = (&context.client, context.format);
     match command {
@@ -202,6 +232,26 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Key(command) => key(context, command).await,
         Command::Member(command) => member(context, command).await,
         Command::Robot(command) => robot(context, command).await,
+        Command::Examiner(command) => examiner(context, command).await,
+    }
+}
+
+async fn examiner(context: &Context, command: Examiner) -> Result<()> {
+    let (client, format) = (&context.client, context.format);
+    let path = |project: &str, name: &str| format!("projects/{project}/examiners/{name}");
+    match command {
+        Examiner::Add { project, name } => {
+            client.write(Method::PUT, &path(&project, &name), &json!({})).await?;
+            output::line(format, &format!("{name} may read what is refused in {project}."))
+        }
+        Examiner::List { project } => {
+            let items = client.list(&path(&project, ""), &[]).await?;
+            output::list(format, &items, EXAMINER)
+        }
+        Examiner::Remove { project, name } => {
+            client.delete(&path(&project, &name)).await?;
+            output::line(format, &format!("{name} may no longer read what {project} refuses."))
+        }
     }
 }
 

@@ -105,9 +105,11 @@ fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>> 
         .context("the certificate chain is not PEM")?;
     let key = PrivateKeyDer::from_pem_slice(key_pem).context("the private key is not PEM")?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    // Only the admission face looks at them.
+    let certificates = sealock_http::registered_client_certificates(&provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_client_cert_verifier(certificates)
         .with_single_cert(chain, key)
         .context("the certificate and the key do not fit each other")?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

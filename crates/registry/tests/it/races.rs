@@ -1,0 +1,115 @@
+//! What changes between a judgement and what follows from it (decision D7).
+
+use crate::{
+    story::{DPKG, OS, Story},
+    world::{World, repo},
+};
+use sealock_blobs::testing::Operation;
+use sealock_facts::QuarantineTarget;
+use sealock_policy::GateInput;
+use sealock_registry::{Kind, PolicyTarget, PromotionTarget};
+
+/// Lets `meanwhile` happen after the promotion was judged and before it is committed: while its
+/// summary is written.
+fn meanwhile<F: Future<Output = ()> + Send>(
+    story: &Story,
+    work: impl FnOnce() -> F + Send + 'static,
+) {
+    let runtime = tokio::runtime::Handle::current();
+    story.world.disk.before(Operation::SyncData, move || runtime.block_on(work()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ban_while_a_promotion_is_under_way_stops_it() {
+    let story = Story::new(World::new().await).await;
+    story.sign_image().await;
+    story.world.settle().await;
+    let (registry, officer) = (story.world.registry.clone(), story.officer.clone());
+    let digest = story.image.digest;
+    meanwhile(&story, move || async move {
+        let target = QuarantineTarget::Manifest;
+        registry.quarantine(&officer, &digest, target, "malware").await.unwrap();
+    });
+    let refused = story.promote().await.unwrap_err();
+    assert!(refused.message().contains("quarantine"), "{refused}");
+    let gone = story.pull(&story.officer, "release/app", "v1").await.unwrap_err();
+    assert_eq!(gone.kind(), Kind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_that_goes_while_a_promotion_is_under_way_stops_it() {
+    let story = Story::new(World::new().await).await;
+    let signature = story.sign_image().await;
+    story.world.settle().await;
+    let (registry, dev) = (story.world.registry.clone(), story.dev.clone());
+    meanwhile(&story, move || async move {
+        let reference = signature.to_string().parse().unwrap();
+        registry.delete_manifest(&dev, &repo("team/app"), &reference).await.unwrap();
+    });
+    let refused = story.promote().await.unwrap_err();
+    assert!(refused.message().contains("signature"), "{refused}");
+}
+
+const HARMLESS: &str = "\
+apiVersion: sealock/v1
+kind: Policy
+name: own
+rules:
+  - name: contents-known
+    contents: {}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promotion_starts_again_under_the_policy_that_was_set_meanwhile() {
+    let story = Story::new(World::new().await).await;
+    story.sign_image().await;
+    story.world.settle().await;
+    let (registry, dev) = (story.world.registry.clone(), story.dev.clone());
+    meanwhile(&story, move || async move {
+        let target = PolicyTarget::Project("release".to_owned());
+        registry.put_policy(&dev, &target, HARMLESS).await.unwrap();
+    });
+    let done = story.promote().await.unwrap();
+    let registry = &story.world.registry;
+    let (_, document) = registry.decision(&story.dev, done.decision).await.unwrap();
+    let input = GateInput::parse(&document).unwrap();
+    let names: Vec<_> = input.policies.iter().map(|p| p.document.name.as_str()).collect();
+    assert!(names.contains(&"own"), "judged under the policy that is in force: {names:?}");
+    // One promotion and one summary, however often it was tried.
+    let reference = done.digest.to_string().parse().unwrap();
+    let evidence = registry.evidence(&story.dev, &repo("release/app"), &reference).await.unwrap();
+    assert_eq!(evidence.promotions.len(), 1);
+}
+
+/// A tag is resolved once: what was judged is what is promoted, wherever the tag goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_that_moves_while_a_promotion_is_under_way_takes_nothing_along() {
+    let story = Story::new(World::new().await).await;
+    story.sign_image().await;
+    let files = [OS, DPKG, ("other", "1")];
+    let other = story.world.image(&story.dev, "team/app", "other", &files).await.unwrap();
+    story.world.settle().await;
+    let (registry, dev) = (story.world.registry.clone(), story.dev.clone());
+    let moved = other.clone();
+    meanwhile(&story, move || async move {
+        let push = sealock_registry::ManifestPush {
+            repository: &repo("team/app"),
+            reference: &"v1".parse().unwrap(),
+            tags: &[],
+            content_type: "",
+            payload: moved.manifest.into(),
+        };
+        registry.put_manifest(&dev, push).await.unwrap();
+    });
+    let target: PromotionTarget = "release".parse().unwrap();
+    let (registry, name) = (&story.world.registry, repo("team/app"));
+    let done = registry.promote(&story.dev, &name, &"v1".parse().unwrap(), &target).await;
+    // Either the judged digest went, or all of it began again and the new one was judged.
+    match done {
+        Ok(done) => assert_eq!(done.digest, story.image.digest),
+        Err(error) => assert_eq!(error.kind(), Kind::Policy, "{error}"),
+    }
+    let absent = story.pull(&story.officer, "release/app", &other.digest.to_string()).await;
+    assert_eq!(absent.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(story.pull(&story.dev, "team/app", "v1").await.unwrap().digest, other.digest);
+}
