@@ -11,7 +11,7 @@ use axum::{
     routing::post,
 };
 use http::{StatusCode, header, request::Parts};
-use sealock_http::{ClientCertificate, Front, HttpError, RequestId, Result, read_limited};
+use sealock_http::{ClientCertificate, Front, HttpError, RequestId, Result, discard, read_limited};
 use sealock_registry::{Admission, AdmissionAsk, AskingCluster, Kind, Pinned, Registry};
 use serde::Deserialize;
 use serde_json::Value;
@@ -106,8 +106,14 @@ impl App {
         request: Request,
     ) -> Result<Json<Value>> {
         let (parts, body) = request.into_parts();
-        // Who has no credential is not even read.
-        let cluster = self.cluster(credential, &parts).await?;
+        // What somebody without a credential sends is not kept.
+        let cluster = match self.cluster(credential, &parts).await {
+            Ok(cluster) => cluster,
+            Err(error) => {
+                discard(body, MAX_REVIEW_BYTES).await;
+                return Err(error);
+            }
+        };
         let body = read_limited(body, MAX_REVIEW_BYTES, "an AdmissionReview").await?;
         let question = Question::parse(&body).map_err(|error| {
             HttpError::with_code(StatusCode::BAD_REQUEST, "BAD_REQUEST", error.to_string())

@@ -44,6 +44,19 @@ pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes>
     })
 }
 
+/// Reads and forgets at most `limit` bytes of a body that nobody needs any more, so that the client
+/// hears the answer: HTTP/2 clients take a stream that ends under their hands for a fault.
+pub async fn discard(mut body: Body, limit: usize) {
+    let mut left = limit;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, |bytes| bytes.remaining());
+        if length > left {
+            return;
+        }
+        left -= length;
+    }
+}
+
 fn broken(error: &axum::Error) -> HttpError {
     HttpError::new(
         StatusCode::BAD_REQUEST,
@@ -120,6 +133,25 @@ mod tests {
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(read_limited(Body::from(vec![0; 10]), 10, "x").await.unwrap().len(), 10);
         assert_eq!(read_limited(Body::empty(), 10, "x").await.unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_needs_is_read_up_to_a_limit() {
+        use std::sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        };
+        for (limit, expected) in [(100, 10), (4, 5)] {
+            let sent = Arc::new(AtomicUsize::new(0));
+            let count = sent.clone();
+            let parts = (0..10).map(move |_| {
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, io::Error>(Frame::data(Bytes::from_static(b"x")))
+            });
+            let body = Body::new(StreamBody::new(futures_util::stream::iter(parts)));
+            discard(body, limit).await;
+            assert_eq!(sent.load(Ordering::Relaxed), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

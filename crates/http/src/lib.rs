@@ -13,7 +13,7 @@ mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use body::read_limited;
+pub use body::{discard, read_limited};
 pub use client_certificate::registered_client_certificates;
 pub use credentials::Credentials;
 pub use error::{HttpError, Result};

@@ -52,7 +52,7 @@ impl Visible {
     }
 }
 
-fn read(row: &Row) -> Result<Project> {
+pub(crate) fn read(row: &Row) -> Result<Project> {
     Ok(Project {
         id: row.get("id")?,
         name: row.get("name")?,

@@ -1,9 +1,12 @@
 //! Stored verdicts: a cache (decision D4).
 
-use crate::{Result, Tx, params};
+use crate::{
+    Result, Tx, params,
+    projects::{self, Project},
+};
 use jiff::Timestamp;
 use sealock_facts::{Door, Verdict};
-use sealock_oci::Digest;
+use sealock_oci::{Digest, RepositoryName};
 
 /// The revisions that a verdict was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,40 @@ pub async fn fresh(
                 system: row.get("system_rev")?,
             },
         })
+    })
+    .await
+}
+
+/// As [`fresh`], by the full name of the repository and the digest, with the project: all that the
+/// admit door asks in the steady state, in one look-up.
+pub async fn fresh_by_name(
+    tx: &mut Tx,
+    repository: &RepositoryName,
+    digest: &Digest,
+    door: Door,
+    context: &str,
+) -> Result<Option<(Project, StoredVerdict)>> {
+    let now = tx.now();
+    let sql = "SELECT p.*, v.verdict AS verdict, v.input_digest AS input_digest, \
+               v.facts_rev AS facts_rev, v.system_rev AS system_rev \
+               FROM repositories r JOIN projects p ON p.id = r.project_id \
+               JOIN manifests m ON m.repository_id = r.id AND m.digest = $2 \
+               JOIN verdicts v ON v.manifest_id = m.id AND v.door = $3 AND v.context = $4 \
+               JOIN revisions s ON s.name = 'system' \
+               WHERE r.name = $1 AND v.facts_rev = m.facts_rev AND v.policy_rev = p.policy_rev \
+               AND v.system_rev = s.value AND (v.valid_until IS NULL OR v.valid_until > $5)";
+    tx.find(sql, params![repository, digest, door, context, now], |row| {
+        let project = projects::read(row)?;
+        let stored = StoredVerdict {
+            verdict: row.json("verdict")?,
+            input_digest: row.get("input_digest")?,
+            revisions: Revisions {
+                facts: row.get("facts_rev")?,
+                policy: project.policy_rev,
+                system: row.get("system_rev")?,
+            },
+        };
+        Ok((project, stored))
     })
     .await
 }

@@ -379,9 +379,17 @@ async fn a_stored_verdict_holds_only_while_everything_does(t: &mut TestDatabase)
     let image = push(&mut tx, &here, "m", Parts { layers: &["l"], ..Parts::default() }).await;
     let pull = Door::Pull;
     macro_rules! fresh {
-        () => {
-            verdicts::fresh(&mut tx, here.id, image.id, pull, "").await.unwrap()
-        };
+        () => {{
+            let found = verdicts::fresh(&mut tx, here.id, image.id, pull, "").await.unwrap();
+            let name = here.name.parse().unwrap();
+            let by_name = verdicts::fresh_by_name(&mut tx, &name, &image.digest, pull, "").await;
+            let by_name = by_name.unwrap().map(|(project, stored)| {
+                assert_eq!(project.id, here.project_id);
+                stored
+            });
+            assert_eq!(by_name, found, "both ask the same");
+            found
+        }};
     }
     macro_rules! store {
         ($verdict:expr) => {{

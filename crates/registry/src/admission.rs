@@ -1,7 +1,7 @@
 //! The admit door: may this image run in this namespace of this cluster?
 //!
-//! In the steady state the answer is a stored verdict: a few indexed reads. Every answer about an
-//! image that is hosted here is a decision that is kept with its input; the others stand in the
+//! In the steady state the answer is a stored verdict: for a digest one look-up. Every answer about
+//! an image that is hosted here is a decision that is kept with its input; the others stand in the
 //! audit log. A dry run records nothing. When each is durable, see `admission_log`.
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 use sealock_auth::{Caller, Principal, RightSet};
 use sealock_facts::{Action, Door, Tier};
-use sealock_metadata::{self as metadata, Tx, clusters::NamespacePolicy};
+use sealock_metadata::{self as metadata, Tx, clusters::NamespacePolicy, projects::Project};
 use sealock_oci::{Digest, ImageReference, RepositoryName, Tag};
 use sealock_policy::Pattern;
 use std::net::IpAddr;
@@ -76,6 +76,16 @@ struct Case<'a> {
     cluster: &'a AskingCluster,
     ask: &'a AdmissionAsk,
     image: &'a str,
+}
+
+/// An image that is hosted here, as it was asked about.
+struct Asked<'a> {
+    project: Project,
+    name: &'a RepositoryName,
+    tag: Option<&'a Tag>,
+    digest: Digest,
+    /// It was named by a tag that may move.
+    movable: bool,
 }
 
 impl Registry {
@@ -155,12 +165,26 @@ impl Registry {
         tag: Option<&Tag>,
         digest: Option<Digest>,
     ) -> Result<Admission> {
+        let question = question(case.cluster, entry, rule);
         let mut tx = self.database().read().await?;
+        if let Some(digest) = digest
+            && let Some((project, stored)) = metadata::verdicts::fresh_by_name(
+                &mut tx,
+                name,
+                &digest,
+                question.door,
+                question.context(),
+            )
+            .await?
+        {
+            drop(tx);
+            let asked = Asked { project, name, tag, digest, movable: false };
+            return self.answer(case, rule, asked, Judged::stored(stored)).await;
+        }
         let Some((scope, row, movable)) = self.hosted(&mut tx, name, tag, digest).await? else {
             drop(tx);
             return self.refuse_unjudged(case, unknown_here(name, tag, digest)).await;
         };
-        let question = question(case.cluster, entry, rule);
         let judged = match self.verdict(&mut tx, &scope, &row, &question).await? {
             Some(judged) => judged,
             None => {
@@ -168,10 +192,23 @@ impl Registry {
                 self.judge_stored(&scope, &row, &question).await?
             }
         };
+        let asked = Asked { project: scope.project, name, tag, digest: row.digest, movable };
+        self.answer(case, rule, asked, judged).await
+    }
+
+    /// Says and records what was judged.
+    async fn answer(
+        &self,
+        case: &Case<'_>,
+        rule: &NamespacePolicy,
+        asked: Asked<'_>,
+        judged: Judged,
+    ) -> Result<Admission> {
+        let Asked { project, name, tag, digest, movable } = asked;
         let allowed = judged.verdict.is_open();
         let (reasons, mut warnings) = in_words(&judged);
-        if !rule.enforce && scope.project.tier < rule.minimum_tier {
-            warnings.push(below_tier(scope.project.tier, rule.minimum_tier, &scope.project.name));
+        if !rule.enforce && project.tier < rule.minimum_tier {
+            warnings.push(below_tier(project.tier, rule.minimum_tier, &project.name));
         }
         if movable && allowed {
             warnings.push(
@@ -179,15 +216,14 @@ impl Registry {
                     .to_owned(),
             );
         }
-        let digest = row.digest;
-        let mut event = case.event().at((&scope.project, name.as_str())).digest(&digest);
+        let mut event = case.event().at((&project, name.as_str())).digest(&digest);
         if let Some(tag) = tag {
             event = event.tag(tag.as_str());
         }
         if !allowed {
             event = event.denied().detail("reasons", reasons.clone());
         }
-        let decision = Some((scope.project.id, name.as_str(), digest, judged));
+        let decision = Some((project.id, name.as_str(), digest, judged));
         let decision = self.record_admission(case, event, decision).await?;
         Ok(Admission { digest: Some(digest), allowed, reasons, warnings, decision })
     }

@@ -11,6 +11,7 @@ use sealock_facts::{Door, Tier, Verdict};
 use sealock_metadata::{
     self as metadata, Tx,
     manifests::{Child, Kind as RowKind, Manifest as ManifestRow, State},
+    verdicts::StoredVerdict,
 };
 use sealock_oci::{Digest, ManifestKind};
 use sealock_policy::{
@@ -89,6 +90,15 @@ impl Judged {
         let bytes = input.canonical_bytes().map_err(Error::internal)?;
         let digest = Digest::sha256(&bytes);
         Ok(Self { quarantined: is_quarantined(&verdict), verdict, input: (digest, Some(bytes)) })
+    }
+
+    /// A verdict that was stored and still stands.
+    pub(crate) fn stored(stored: StoredVerdict) -> Self {
+        Self {
+            quarantined: is_quarantined(&stored.verdict),
+            verdict: stored.verdict,
+            input: (stored.input_digest, None),
+        }
     }
 
     /// The objections in plain words.

@@ -21,6 +21,7 @@ use sealock_metadata::{
     promotions::NewPromotion,
 };
 use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
+use sealock_policy::GateInput;
 use serde::Serialize;
 
 /// How often a promotion starts again because something changed under it.
@@ -294,8 +295,28 @@ impl Registry {
         let name = step.target_name.as_str();
         let mut input =
             self.gate_input(&mut tx, &target, name, repository_id, node, &question).await?;
+        self.keep_cover(&mut tx, step, &mut input).await?;
         let seen = Seen { facts: row.facts_rev, policy: target.policy_rev, system };
         Ok(Some((seen, Judged::of(&mut input)?)))
+    }
+
+    /// Evidence on an index covers a child in the same repository (decision D9). A promotion takes
+    /// no index along with its child, so at the way in only those count that are in the target:
+    /// else what passes here would be refused at the pull door behind it.
+    async fn keep_cover(&self, tx: &mut Tx, step: &Move, input: &mut GateInput) -> Result<()> {
+        let target = metadata::repositories::find(tx, step.target.id, &step.target_name).await?;
+        for covering in &mut input.artifact.covered_by {
+            let there = match &target {
+                Some(target) => metadata::manifests::find(tx, target.id, &covering.index).await?,
+                None => None,
+            };
+            // The index itself stays in the document: a ban on it closes what it lists.
+            if there.is_none() {
+                covering.signatures.clear();
+                covering.attestations.clear();
+            }
+        }
+        Ok(())
     }
 
     /// The revisions as they are now, locked until the transaction ends.

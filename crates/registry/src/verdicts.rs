@@ -14,7 +14,7 @@ use sealock_metadata::{
     projects::Project,
     verdicts::{Revisions, StoredVerdict},
 };
-use sealock_policy::{AppliedPolicy, Subject, evaluate_access, is_quarantined};
+use sealock_policy::{AppliedPolicy, Subject, evaluate_access};
 use std::time::Duration;
 
 impl Registry {
@@ -30,12 +30,9 @@ impl Registry {
         let stored =
             metadata::verdicts::fresh(tx, row.repository_id, row.id, door, context).await?;
         let Some(stored) = stored else { return Ok(None) };
-        let judged = Judged {
-            quarantined: is_quarantined(&stored.verdict),
-            verdict: stored.verdict,
-            input: (stored.input_digest, None),
-        };
-        self.with_access(tx, scope, question, stored.revisions, judged).await
+        let revisions = stored.revisions;
+        let judged = Judged::stored(stored);
+        self.with_access(tx, scope, question, revisions, judged).await
     }
 
     /// Adds what policies say about who asks. None when that alone refuses: the refusal then needs

@@ -10,6 +10,7 @@ use sealock_metadata::{
     waivers::{Decided, WaiverRow},
 };
 use sealock_oci::ErrorCode;
+use sealock_policy::Pattern;
 
 /// Longest time that a waiver may hold.
 pub const MAX_WAIVER_DAYS: i64 = 366;
@@ -143,6 +144,15 @@ impl Registry {
         }
         if request.reason.trim().is_empty() || request.reason.len() > MAX_REASON_BYTES {
             return bad(format!("a waiver has a reason of 1 to {MAX_REASON_BYTES} bytes"));
+        }
+        // What could never match would look like an exception and be none.
+        if let Some(pattern) = &request.scope.repository
+            && let Err(message) = Pattern::new(pattern)
+        {
+            return bad(message);
+        }
+        if request.scope.component.as_deref().is_some_and(|purl| !purl.starts_with("pkg:")) {
+            return bad("a component is named by its purl, such as pkg:deb/debian/openssl".into());
         }
         let now = self.now();
         let latest = now + SignedDuration::from_hours(24 * MAX_WAIVER_DAYS);

@@ -19,9 +19,9 @@ pub struct Deleted {
 
 /// Removes a manifest of a repository with its tags and its accessories: what refers to it by
 /// `subject`, directly or through another accessory, and the legacy tags `sha256-<hex>.sig`, `.att`
-/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). With an accessory
-/// goes what it proved about its subject; one that was only overwritten keeps it. `None` when
-/// there is no such manifest.
+/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). With an
+/// accessory goes what it proved about its subject; one that was only overwritten keeps it. `None`
+/// when there is no such manifest.
 ///
 /// With `force` immutable tags go too: for eradication only.
 pub async fn delete(

@@ -79,6 +79,23 @@ async fn a_signature_on_an_index_covers_a_child_while_it_lists_it() {
     assert!(open(&story, &guest, "team/multi", &child.digest).await);
 }
 
+/// The index stays behind, so its signature cannot speak for the child where it goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_is_not_promoted_by_the_signature_of_an_index_that_stays_behind() {
+    let story = Story::new(World::new().await).await;
+    let (index, size) = story.index("team/app", "all", &[&story.image]).await;
+    story.sign("team/app", &index, size, &story.key).await;
+    let refused = story.promote().await.unwrap_err();
+    assert!(refused.message().contains("sign"), "{refused}");
+    let target = "release/app:all".parse().unwrap();
+    let (registry, name) = (&story.world.registry, crate::world::repo("team/app"));
+    registry.promote(&story.dev, &name, &"all".parse().unwrap(), &target).await.unwrap();
+    // With the index there, the child is covered there.
+    let reader = story.world.robot("release", &[sealock_auth::Right::Pull]).await;
+    story.pull(&reader, "release/app", &story.image.digest.to_string()).await.unwrap();
+    story.promote().await.unwrap();
+}
+
 const CONTENTS_KNOWN: &str = "\
 apiVersion: sealock/v1
 kind: Policy

@@ -92,6 +92,13 @@ async fn a_finding_is_waived_by_a_second_person() {
         reason: "not reachable".into(),
         expires_at: now + SignedDuration::from_hours(24 * 30),
     };
+    for (component, repository) in [(Some("openssl"), None), (None, Some("release/["))] {
+        let mut bad = request.clone();
+        bad.scope.component = component.map(str::to_owned);
+        bad.scope.repository = repository.map(str::to_owned);
+        let refused = registry.request_waiver(&story.dev, "release", &bad).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid, "{component:?} {repository:?}");
+    }
     // An officer who administers the project may ask, and then may not grant.
     let both = story.world.person("both", true, true).await;
     let own = registry.request_waiver(&both, "release", &request).await.unwrap();
