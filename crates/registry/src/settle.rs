@@ -21,7 +21,7 @@ const MAX_SETTLED: usize = 256;
 
 impl Registry {
     /// Does what is still queued about a manifest, its children, the indexes above it and, if it
-    /// is an accessory, its subject; then opens it if it is held and the push door would let it
+    /// is an accessory, its subject; then opens what is held of them and the push door would let
     /// pass now. What takes longer than `limit` stays unknown for now, and goes on as a job.
     ///
     /// Of what stays held: when time alone may open it.
@@ -32,7 +32,19 @@ impl Registry {
         limit: Duration,
     ) -> Result<Option<Timestamp>> {
         within(limit, self.settle_all(repository_id, digest, limit)).await?;
-        Ok(within(limit, self.open_held(repository_id, digest)).await?.flatten())
+        Ok(within(limit, self.open_all(repository_id, digest)).await?.flatten())
+    }
+
+    async fn open_all(&self, repository_id: i64, digest: &Digest) -> Result<Option<Timestamp>> {
+        let mut tx = self.database().read().await?;
+        let around = around(&mut tx, repository_id, digest).await?;
+        drop(tx);
+        let mut opens = None;
+        for row in around.iter().filter(|row| row.state == State::Held) {
+            let later = self.open_held(repository_id, &row.digest).await?;
+            opens = [opens, later].into_iter().flatten().min();
+        }
+        Ok(opens)
     }
 
     async fn settle_all(&self, repository_id: i64, digest: &Digest, limit: Duration) -> Result<()> {

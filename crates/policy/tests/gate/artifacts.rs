@@ -137,3 +137,17 @@ fn what_is_held_stays_closed_until_it_is_judged() {
         assert!(!sealock_policy::is_quarantined(&verdict(&input)));
     }
 }
+
+#[test]
+fn an_index_is_held_while_a_child_of_it_is() {
+    for door in Door::ALL {
+        let mut held = image("a");
+        held.held = true;
+        let mut input = with_rules(door, "{}");
+        input.artifact = index(vec![image("b"), held.clone()]);
+        let expected = if door == Door::Push { Action::Allow } else { Action::Deny };
+        assert_eq!(verdict(&input).action, expected, "{door}");
+        input.artifact = index(vec![index(vec![held])]);
+        assert_eq!(verdict(&input).action, expected, "{door}, deeper");
+    }
+}

@@ -135,6 +135,23 @@ fn signed() {
     );
 }
 
+/// Under whichever of its two names, and in whichever order they stand.
+#[test]
+fn a_key_listed_twice_is_as_bad_as_its_worse_entry() {
+    for names in [["a", "b"], ["b", "a"]] {
+        let mut input = with_rules(Door::Pull, "rules:\n- name: r\n  signed: {}\n");
+        let id = input.keys[0].id.clone();
+        let entry = |name: &str, since: Option<&str>| {
+            let compromised_at = since.map(at);
+            sealock_policy::ListedKey { id: id.clone(), name: name.into(), compromised_at }
+        };
+        input.keys = vec![entry(names[0], None), entry(names[1], Some("2020-01-01T00:00:00Z"))];
+        assert_eq!(outcome(&input), Some(Outcome::Fail), "{names:?}");
+        input.keys.pop();
+        assert_eq!(outcome(&input), Some(Outcome::Pass));
+    }
+}
+
 #[test]
 fn signed_by_k_different_keys() {
     let again: Spoil = |i| {

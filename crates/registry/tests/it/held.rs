@@ -43,9 +43,10 @@ async fn a_held_push_opens_once_it_can_be_judged() {
     assert!(refused.message().contains("held"), "{refused}");
 
     story.advise("CVE-2020-0001", "0").await;
+    // Whichever is asked for first.
+    story.pull(&guest, "team/b", &index.to_string()).await.unwrap();
     story.pull(&guest, "team/b", &by_digest).await.unwrap();
     registry.open_blob(&guest, &name, &image.layer).await.unwrap();
-    story.pull(&guest, "team/b", &index.to_string()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

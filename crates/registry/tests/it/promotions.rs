@@ -229,6 +229,35 @@ async fn who_may_attest_may_do_nothing_else() {
     });
     let refused = world.manifest(&robot, "release/app", "", &disguised).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Forbidden, "it holds a layer that could run");
+    world.blob(&robot, "release/app", b"{}").await.unwrap();
+    let empty = descriptor("application/vnd.oci.empty.v1+json", b"{}");
+    let about = |layer: serde_json::Value, subject: &[u8]| {
+        json!({
+            "schemaVersion": 2, "mediaType": media_type, "config": empty, "layers": [layer],
+            "subject": descriptor(media_type, subject),
+        })
+    };
+    // Clients would fetch such a layer from anywhere.
+    let mut elsewhere = descriptor(
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        b"bytes of somebody else",
+    );
+    elsewhere["urls"] = json!(["https://example.com/layer"]);
+    for (document, why) in [
+        (about(elsewhere, &story.image.manifest), "its layer is not here"),
+        (about(empty.clone(), b"another manifest"), "its subject is not here"),
+    ] {
+        let refused = world.manifest(&robot, "release/app", "", &document).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Forbidden, "{why}");
+    }
+    // A list of referrers that some clients keep lists referrers, and no image.
+    let index = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [descriptor(media_type, &story.image.manifest)],
+    });
+    let fallback = format!("sha256-{}", story.image.digest.hex());
+    let refused = world.manifest(&robot, "release/app", &fallback, &index).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Forbidden);
     let note = json!({
         "schemaVersion": 2, "mediaType": media_type,
         "config": descriptor("application/vnd.oci.empty.v1+json", b"{}"),

@@ -40,6 +40,11 @@ async fn a_ban_while_a_promotion_is_under_way_stops_it() {
 async fn a_signature_that_goes_while_a_promotion_is_under_way_stops_it() {
     let story = Story::new(World::new().await).await;
     let signature = story.sign_image().await;
+    // Verified under the target's keys before, so that the revision moves by the deletion alone.
+    let elsewhere = "release/first:v1".parse().unwrap();
+    let name = repo("team/app");
+    let reference = "v1".parse().unwrap();
+    story.world.registry.promote(&story.dev, &name, &reference, &elsewhere).await.unwrap();
     story.world.settle().await;
     let (registry, dev) = (story.world.registry.clone(), story.dev.clone());
     meanwhile(&story, move || async move {
