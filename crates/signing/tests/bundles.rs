@@ -272,6 +272,22 @@ fn a_message_signature_signs_the_subject() {
         };
         let facts = verify(&stored(&content(image, &subject())), &keys);
         assert_eq!(only(&facts), (true, &verified(&key)));
+        // Put together from parts: the entry of a log is about another signature.
+        let logged = |signature: &Value| {
+            let mut content = content(image, &subject());
+            content["messageSignature"]["signature"] = signature.clone();
+            let hash = json!({ "algorithm": "sha256", "value": subject().hex() });
+            let body = json!({ "apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
+                "signature": { "content": b64(&key.sign(b"something else")) },
+                "data": { "hash": hash },
+            }});
+            let entry =
+                json!({ "logIndex": "1", "canonicalizedBody": b64(body.to_string().as_bytes()) });
+            content["verificationMaterial"]["tlogEntries"] = json!([entry]);
+            bundle_reason(&content, &keys)
+        };
+        let signature = content(image, &subject())["messageSignature"]["signature"].clone();
+        assert_eq!(logged(&signature), Some(RejectReason::Malformed));
         let transplanted = content(b"another image", &other_subject());
         assert_eq!(bundle_reason(&transplanted, &keys), Some(RejectReason::SubjectMismatch));
         let forged = content(b"another image", &subject());

@@ -302,3 +302,17 @@ fn legacy_tags_need_their_layers_and_the_whole_name() {
     image.layers[0].media_type = "application/vnd.oci.image.layer.v1.tar+gzip".to_owned();
     assert_eq!(kind(&image, &format!("sha256-{hex}.sig")), None, "an image cannot hide there");
 }
+
+#[test]
+fn a_layer_of_another_type_is_no_evidence_even_when_it_is_signed() {
+    let key = TestKey::p256();
+    let layer = |media_type| {
+        let mut layer = Layer::simple(&key, &simple_payload(&subject()));
+        layer.media_type = media_type;
+        layer
+    };
+    let stored = sig(vec![layer(media_type::COSIGN_SIMPLE_SIGNING), layer("application/json")]);
+    let facts = verify(&stored, &[key.public()]);
+    assert_eq!(facts.signatures[0].status, verified(&key));
+    assert_eq!(reason(&facts.signatures[1].status), Some(RejectReason::Unsupported));
+}
