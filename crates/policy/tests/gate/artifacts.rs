@@ -143,7 +143,7 @@ fn an_index_is_held_while_a_child_of_it_is() {
     for door in Door::ALL {
         let mut held = image("a");
         held.held = true;
-        let mut input = with_rules(door, "{}");
+        let mut input = input(door, Vec::new());
         input.artifact = index(vec![image("b"), held.clone()]);
         let expected = if door == Door::Push { Action::Allow } else { Action::Deny };
         assert_eq!(verdict(&input).action, expected, "{door}");
