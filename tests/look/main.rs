@@ -1,6 +1,8 @@
 //! What is in an image and what is wrong with it, on the server and without one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod verbs;
+
 use std::collections::BTreeSet;
 
 use sealock_tests::{clients::Desk, images::Image, server::Server};

@@ -1,6 +1,7 @@
 //! From a signed image to a released one, and what becomes of it: real clients against one server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod audit;
 mod eradicate;
 mod evidence;
 mod promote;

@@ -35,10 +35,14 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// An empty registry with an administrator.
+    /// An empty registry on SQLite with an administrator.
     pub async fn new() -> Self {
+        Self::on(TestDatabase::sqlite().await).await
+    }
+
+    /// An empty registry on this database with an administrator.
+    pub async fn on(database: TestDatabase) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let database = TestDatabase::sqlite().await;
         let disk = FaultyDisk::new();
         let blobs = BlobStore::open(&folder.path().join("blobs"), Arc::new(disk.clone()));
         let registry = Registry::open(Config {
@@ -71,9 +75,10 @@ impl Stand {
         Self { registry, authenticator, disk, admin, database, _folder: folder }
     }
 
-    /// What the faces ask who is calling.
+    /// What the faces ask who is calling. 10.0.0.1 is a proxy that is believed.
     pub fn gatekeeper(&self) -> Gatekeeper {
-        let front = Arc::new(Front::default());
+        let trusted_proxies = vec![IpAddr::from([10, 0, 0, 1])];
+        let front = Arc::new(Front { external_url: None, trusted_proxies });
         Gatekeeper::new(front, self.authenticator.clone(), self.registry.clone())
     }
 
@@ -90,6 +95,13 @@ impl Stand {
     /// Makes a user with [`PASSWORD`].
     pub async fn user(&self, name: &str) {
         let new = NewUser { name, ..NewUser::default() };
+        let made = self.authenticator.create_user(&new, &PASSWORD.into()).await;
+        made.expect("a user").expect("a new name");
+    }
+
+    /// Makes a security officer with [`PASSWORD`].
+    pub async fn officer(&self, name: &str) {
+        let new = NewUser { name, security_officer: true, ..NewUser::default() };
         let made = self.authenticator.create_user(&new, &PASSWORD.into()).await;
         made.expect("a user").expect("a new name");
     }

@@ -1,7 +1,7 @@
 //! Findings: a component and a vulnerability, whoever holds the component.
 
 use crate::{Result, Row, Tx, contents::indexed, params};
-use sealock_facts::{Finding, FixState};
+use sealock_facts::{Finding, FixState, Severity};
 use sealock_oci::Digest;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -158,41 +158,105 @@ pub async fn of_contents(tx: &mut Tx, contents_ids: &[i64]) -> Result<Vec<Placed
     tx.list(sql, params![contents_ids], read).await
 }
 
+/// Which findings of some manifests are listed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FindingsFilter {
+    /// Of this severity and above; all when none.
+    pub severity: Option<Severity>,
+    /// With a fixed version, or without one.
+    pub fixable: Option<bool>,
+}
+
 /// Where a page of findings ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindingsCursor {
     /// Severity of the last row, 0 (unknown) to 5 (critical).
     pub severity: i64,
+    /// Its vulnerability.
+    pub vulnerability: String,
     /// Its finding.
     pub finding_id: i64,
+    /// The manifest that holds its component.
+    pub manifest_id: i64,
     /// Its component's place.
     pub position: i64,
 }
 
-/// The findings in some contents, worst first, after a cursor.
+impl Default for FindingsCursor {
+    /// Before the first row.
+    fn default() -> Self {
+        let vulnerability = String::new();
+        Self { severity: i64::MAX, vulnerability, finding_id: 0, manifest_id: 0, position: -1 }
+    }
+}
+
+/// The findings in the contents of some manifests after a cursor, each with its place in the order:
+/// worst first, then by vulnerability. One query.
 pub async fn page(
     tx: &mut Tx,
-    contents_id: i64,
-    after: Option<FindingsCursor>,
+    manifest_ids: &[i64],
+    filter: FindingsFilter,
+    after: &FindingsCursor,
     limit: u32,
 ) -> Result<Vec<(FindingsCursor, PlacedFinding)>> {
-    let after = after.unwrap_or(FindingsCursor { severity: i64::MAX, finding_id: 0, position: -1 });
     let sql = "SELECT f.*, i.contents_id AS contents_id, i.position AS position, i.path AS path, \
-               i.layer AS layer FROM image_components i \
+               i.layer AS layer, m.id AS manifest_id FROM manifests m \
+               JOIN image_components i ON i.contents_id = m.contents_id \
                JOIN component_findings f ON f.component_id = i.component_id \
-               WHERE i.contents_id = $1 AND (f.severity < $2 OR (f.severity = $2 \
-               AND (f.id > $3 OR (f.id = $3 AND i.position > $4)))) \
-               ORDER BY f.severity DESC, f.id, i.position LIMIT $5";
-    let values = params![contents_id, after.severity, after.finding_id, after.position, limit];
+               WHERE m.id = ANY($1) AND f.severity >= $2 \
+               AND ($3 IS NULL OR (f.fixed_version IS NOT NULL) = ($3 = 1)) \
+               AND (f.severity < $4 OR (f.severity = $4 \
+               AND (f.vulnerability, f.id, m.id, i.position) > ($5, $6, $7, $8))) \
+               ORDER BY f.severity DESC, f.vulnerability, f.id, m.id, i.position LIMIT $9";
+    let values = params![
+        manifest_ids,
+        filter.severity.map_or(0, |severity| severity as i64),
+        filter.fixable.map(i64::from),
+        after.severity,
+        &after.vulnerability,
+        after.finding_id,
+        after.manifest_id,
+        after.position,
+        limit
+    ];
     tx.list(sql, values, |row| {
         let cursor = FindingsCursor {
             severity: row.get("severity")?,
+            vulnerability: row.get("vulnerability")?,
             finding_id: row.get("id")?,
+            manifest_id: row.get("manifest_id")?,
             position: row.get("position")?,
         };
         Ok((cursor, read(row)?))
     })
     .await
+}
+
+const SEVERITIES: [Severity; 6] = [
+    Severity::Unknown,
+    Severity::Negligible,
+    Severity::Low,
+    Severity::Medium,
+    Severity::High,
+    Severity::Critical,
+];
+
+/// How many findings of each severity the contents of some manifests have; one that is found in
+/// several places counts once. One query.
+pub async fn count(tx: &mut Tx, manifest_ids: &[i64]) -> Result<BTreeMap<Severity, u64>> {
+    let sql = "SELECT f.severity AS severity, count(DISTINCT f.id) AS found FROM manifests m \
+               JOIN image_components i ON i.contents_id = m.contents_id \
+               JOIN component_findings f ON f.component_id = i.component_id \
+               WHERE m.id = ANY($1) GROUP BY f.severity";
+    let mut counts = BTreeMap::new();
+    for row in tx.query(sql, params![manifest_ids]).await? {
+        let severity: i64 = row.get("severity")?;
+        let found: i64 = row.get("found")?;
+        if let Some(severity) = SEVERITIES.into_iter().find(|s| *s as i64 == severity) {
+            counts.insert(severity, found.unsigned_abs());
+        }
+    }
+    Ok(counts)
 }
 
 /// Counts a change of the facts of every manifest that holds one of these components, and of the

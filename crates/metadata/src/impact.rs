@@ -5,6 +5,9 @@ use sealock_facts::Tier;
 use sealock_oci::Digest;
 use std::collections::HashMap;
 
+/// Most indexes above one another whose tags are shown.
+const MAX_INDEX_DEPTH: i64 = 8;
+
 /// An image that holds a component, and, when it was found by a vulnerability, the finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Affected {
@@ -152,23 +155,24 @@ pub async fn by_components(
     with_tags(tx, rows).await
 }
 
-/// Adds the tags: of the manifests themselves and of the indexes that list them.
+/// Adds the tags: of the manifests themselves and of the indexes above them.
 async fn with_tags(tx: &mut Tx, mut rows: Vec<Affected>) -> Result<Vec<Affected>> {
     let mut ids: Vec<i64> = rows.iter().map(|row| row.manifest_id).collect();
     ids.dedup();
-    let sql = "SELECT x.id AS manifest_id, t.name AS tag FROM (\
-               SELECT m.id AS id, m.id AS tagged FROM manifests m WHERE m.id = ANY($1) \
-               UNION SELECT m.id AS id, c.parent_id AS tagged FROM manifests m \
+    let sql = "WITH RECURSIVE x (id, tagged, depth) AS (\
+               SELECT id, id, 0 FROM manifests WHERE id = ANY($1) \
+               UNION SELECT x.id, c.parent_id, x.depth + 1 FROM x \
+               JOIN manifests m ON m.id = x.tagged \
                JOIN manifest_children c ON c.repository_id = m.repository_id \
-               AND c.digest = m.digest WHERE m.id = ANY($1)) x \
+               AND c.digest = m.digest WHERE x.depth < $2) \
+               SELECT DISTINCT x.id AS manifest_id, t.name AS tag FROM x \
                JOIN tags t ON t.manifest_id = x.tagged ORDER BY x.id, t.name";
     let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
-    for row in tx.query(sql, params![&ids]).await? {
+    for row in tx.query(sql, params![&ids, MAX_INDEX_DEPTH]).await? {
         tags.entry(row.get("manifest_id")?).or_default().push(row.get("tag")?);
     }
     for row in &mut rows {
         row.tags = tags.get(&row.manifest_id).cloned().unwrap_or_default();
-        row.tags.dedup();
     }
     Ok(rows)
 }

@@ -99,31 +99,27 @@ pub async fn create(tx: &mut Tx, new: &NewRobot<'_>) -> Result<Option<i64>> {
     .await
 }
 
+fn with_secret(row: &Row) -> Result<Credentials> {
+    Ok(Credentials { robot: read(row)?, secret_hash: row.get("secret_hash")? })
+}
+
 /// A robot by project name and its own name, with the secret's hash.
 pub async fn credentials(tx: &mut Tx, project: &str, name: &str) -> Result<Option<Credentials>> {
     let sql = "SELECT r.*, p.name AS project FROM robots r JOIN projects p ON p.id = r.project_id \
                WHERE p.name = $1 AND r.name = $2";
-    tx.find(sql, params![project, name], |row| {
-        Ok(Credentials { robot: read(row)?, secret_hash: row.get("secret_hash")? })
-    })
-    .await
+    tx.find(sql, params![project, name], with_secret).await
 }
 
 /// A robot of a project, with the secret's hash.
 pub async fn credentials_of(tx: &mut Tx, project_id: i64, id: i64) -> Result<Option<Credentials>> {
     let sql = "SELECT r.*, p.name AS project FROM robots r JOIN projects p ON p.id = r.project_id \
                WHERE r.project_id = $1 AND r.id = $2";
-    tx.find(sql, params![project_id, id], |row| {
-        Ok(Credentials { robot: read(row)?, secret_hash: row.get("secret_hash")? })
-    })
-    .await
+    tx.find(sql, params![project_id, id], with_secret).await
 }
 
 /// A robot of a project.
 pub async fn get(tx: &mut Tx, project_id: i64, id: i64) -> Result<Option<Robot>> {
-    let sql = "SELECT r.*, p.name AS project FROM robots r JOIN projects p ON p.id = r.project_id \
-               WHERE r.project_id = $1 AND r.id = $2";
-    tx.find(sql, params![project_id, id], read).await
+    Ok(credentials_of(tx, project_id, id).await?.map(|found| found.robot))
 }
 
 /// Robots of a project by number, after `after`.

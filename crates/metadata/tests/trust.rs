@@ -13,7 +13,8 @@ use sealock_metadata::{
     contents::{self, LayerContents},
     decisions,
     evidence::{self, Evidence},
-    findings, impact, manifests,
+    findings::{self, FindingsCursor, FindingsFilter},
+    impact, manifests,
     projects::{self, Visible},
     promotions, quarantines, settings,
     testing::TestDatabase,
@@ -183,11 +184,24 @@ async fn findings_change_only_what_changed(t: &mut TestDatabase) {
     let changed = findings::store(&mut tx, "sealock", "sha256:two", &two).await.unwrap();
     assert_eq!(changed.components, [openssl]);
     assert_eq!(changed.added.len(), 1, "a changed one is not new");
-    let page = findings::page(&mut tx, id, None, 1).await.unwrap();
+    let all = FindingsFilter::default();
+    let start = FindingsCursor::default();
+    let page = findings::page(&mut tx, &[image.id], all, &start, 1).await.unwrap();
     assert_eq!(page[0].1.finding, worse);
-    let page = findings::page(&mut tx, id, Some(page[0].0), 9).await.unwrap();
-    assert_eq!(page.len(), 1);
-    assert_eq!(page[0].1.finding.vulnerability, "CVE-2025-3");
+    let next = findings::page(&mut tx, &[image.id], all, &page[0].0, 9).await.unwrap();
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].1.finding.vulnerability, "CVE-2025-3");
+    let critical = FindingsFilter { severity: Some(Severity::Critical), ..all };
+    let found = findings::page(&mut tx, &[image.id], critical, &start, 9).await.unwrap();
+    assert_eq!(found, page);
+    let fixable = |wanted| FindingsFilter { fixable: Some(wanted), ..all };
+    for (filter, count) in [(fixable(true), 2), (fixable(false), 0)] {
+        let found = findings::page(&mut tx, &[image.id], filter, &start, 9).await.unwrap();
+        assert_eq!(found.len(), count);
+    }
+    let counts = findings::count(&mut tx, &[image.id, image.id]).await.unwrap();
+    assert_eq!(counts, [(Severity::Medium, 1), (Severity::Critical, 1)].into());
+    assert!(findings::page(&mut tx, &[], all, &start, 9).await.unwrap().is_empty());
     let all = |id: &'static str| (id, impact::Cursor::default());
     for (name, count) in [("CVE-2025-2", 0), ("GHSA-x", 0), ("ghsa-Y", 1), ("cve-2025-1", 1)] {
         let (name, from) = all(name);
@@ -205,6 +219,8 @@ async fn impact_names_every_image_that_the_caller_may_read(t: &mut TestDatabase)
     let one = push(&mut tx, &here, "m", parts(Some("v1"))).await;
     push(&mut tx, &here, "i", Parts { children: &["m"], tag: Some("multi"), ..Parts::default() })
         .await;
+    push(&mut tx, &here, "o", Parts { children: &["i"], tag: Some("outer"), ..Parts::default() })
+        .await;
     push(&mut tx, &there, "m", parts(Some("stable"))).await;
     let id = inspect(&mut tx, &one, &[("openssl", "3.0.1"), ("libssl", "3.0.1")]).await;
     let openssl = openssl(&mut tx, id).await;
@@ -213,7 +229,7 @@ async fn impact_names_every_image_that_the_caller_may_read(t: &mut TestDatabase)
     let start = impact::Cursor::default();
     let first = impact::by_vulnerability(&mut tx, &Visible::All, "GHSA-x", start, 1).await.unwrap();
     assert_eq!(first.len(), 1);
-    assert_eq!(first[0].tags, ["multi", "v1"]);
+    assert_eq!(first[0].tags, ["multi", "outer", "v1"], "of every index above it");
     assert_eq!((first[0].project.as_str(), first[0].tier), ("a", Tier::Sandbox));
     assert_eq!(first[0].finding.as_ref().unwrap().fixed_version.as_deref(), Some("3.0.2"));
     let rest = impact::by_vulnerability(&mut tx, &Visible::All, "GHSA-x", first[0].cursor, 9)

@@ -9,17 +9,18 @@ use crate::{
 };
 use sealock_auth::{Caller, Right};
 use sealock_facts::{
-    AdvisorySnapshot, AttestationFact, Completeness, Distro, Door, Finding, FixState, Severity,
+    AdvisorySnapshot, AttestationFact, Completeness, Distro, Door, Finding, Severity,
     SignatureFact, Verdict,
 };
 use sealock_metadata::{
     self as metadata, Tx,
+    findings::{FindingsCursor, FindingsFilter},
     manifests::{Kind as RowKind, Manifest as ManifestRow, State},
 };
 use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName};
 use sealock_sbom::{SbomSubject, cyclonedx};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Most children of an index whose facts are shown together.
 const MAX_CHILDREN: usize = 256;
@@ -189,12 +190,8 @@ impl Registry {
         for part in &parts {
             contents.push(self.contents_summary(&mut tx, part).await?);
         }
-        let placed = placed(&mut tx, &parts).await?;
-        let mut seen = BTreeSet::new();
-        let mut findings = BTreeMap::new();
-        for found in placed.iter().filter(|found| seen.insert(found.2.finding_id)) {
-            *findings.entry(found.2.finding.severity).or_insert(0) += 1;
-        }
+        let ids: Vec<i64> = parts.iter().map(|part| part.row.id).collect();
+        let findings = metadata::findings::count(&mut tx, &ids).await?;
         let evidence =
             metadata::evidence::of_subjects(&mut tx, row.repository_id, &[row.digest]).await?;
         let tags = metadata::tags::of_manifests(&mut tx, row.repository_id, &[row.id]).await?;
@@ -222,19 +219,15 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let parts = parts(&mut tx, &row).await?;
         let waivers = metadata::waivers::in_force(&mut tx, scope.project.id).await?;
-        let mut rows = placed(&mut tx, &parts).await?;
-        rows.retain(|(_, _, found)| {
-            let fixable = matches!(found.finding.fix, FixState::Fixed { .. });
-            query.severity.is_none_or(|severity| found.finding.severity >= severity)
-                && query.fixable.is_none_or(|wanted| wanted == fixable)
-        });
-        rows.sort_by_key(|(key, _, _)| key.clone());
-        let after = page.after.clone().unwrap_or_default();
-        let limit = page.limit();
-        let rows = rows.into_iter().filter(|(key, _, _)| *key > after);
-        let rows: Vec<_> = rows.take(limit as usize + 1).collect();
-        let page = Page::cut(rows, limit, |(key, _, _)| key.clone());
-        Ok(page.map(|(_, digest, found)| {
+        let ids: Vec<i64> = parts.iter().map(|part| part.row.id).collect();
+        let filter = FindingsFilter { severity: query.severity, fixable: query.fixable };
+        let (after, limit) = (read_cursor(page.after.as_deref())?, page.limit());
+        let rows = metadata::findings::page(&mut tx, &ids, filter, &after, limit + 1).await?;
+        let page = Page::cut(rows, limit, |(cursor, _)| write_cursor(cursor));
+        let holder: HashMap<i64, Digest> =
+            parts.iter().map(|part| (part.row.id, part.row.digest)).collect();
+        Ok(page.map(|(cursor, found)| {
+            let digest = holder.get(&cursor.manifest_id).copied().unwrap_or(row.digest);
             let names = [digest, row.digest];
             let waiver = waivers.iter().find(|waiver| {
                 sealock_policy::waiver_covers(&waiver.scope, name.as_str(), &names, &found.finding)
@@ -423,24 +416,25 @@ async fn parts(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-type PlacedRow = (String, Digest, metadata::findings::PlacedFinding);
+fn write_cursor(cursor: &FindingsCursor) -> String {
+    let FindingsCursor { severity, vulnerability, finding_id, manifest_id, position } = cursor;
+    format!("{severity}.{finding_id}.{manifest_id}.{position}.{vulnerability}")
+}
 
-/// The findings of some images, each with a key that orders it: worst first.
-async fn placed(tx: &mut Tx, parts: &[Part]) -> Result<Vec<PlacedRow>> {
-    let ids: Vec<i64> = parts.iter().filter_map(|part| part.row.contents_id).collect();
-    let rows = metadata::findings::of_contents(tx, &ids).await?;
-    let mut all = Vec::new();
-    for part in parts {
-        for found in rows.iter().filter(|found| Some(found.contents_id) == part.row.contents_id) {
-            let worst = Severity::Critical as u8 - found.finding.severity as u8;
-            let key = format!(
-                "{worst}/{}/{:012}/{}/{:08}",
-                found.finding.vulnerability, found.finding_id, part.row.digest, found.position
-            );
-            all.push((key, part.row.digest, found.clone()));
+fn read_cursor(text: Option<&str>) -> Result<FindingsCursor> {
+    let Some(text) = text else { return Ok(FindingsCursor::default()) };
+    let parts: Vec<&str> = text.splitn(5, '.').collect();
+    let number = |index: usize| parts.get(index).and_then(|part| part.parse::<i64>().ok());
+    match (number(0), number(1), number(2), number(3), parts.get(4)) {
+        (Some(severity), Some(finding_id), Some(manifest_id), Some(position), Some(name)) => {
+            let vulnerability = (*name).to_owned();
+            Ok(FindingsCursor { severity, vulnerability, finding_id, manifest_id, position })
         }
+        _ => Err(Error::invalid(
+            ErrorCode::Unsupported,
+            "`after` must be the `next` of an earlier page",
+        )),
     }
-    Ok(all)
 }
 
 fn choose_platform(parts: &[Part]) -> Error {
@@ -455,4 +449,24 @@ fn choose_platform(parts: &[Part]) -> Error {
             known.join(", ")
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_survive_the_way_through_a_client() {
+        let cursor = FindingsCursor {
+            severity: 4,
+            vulnerability: "GHSA-x.y/z".to_owned(),
+            finding_id: 7,
+            manifest_id: 8,
+            position: 0,
+        };
+        assert_eq!(read_cursor(Some(&write_cursor(&cursor))).unwrap(), cursor);
+        for bad in ["", "1.2.3", "a.b.c.d.e"] {
+            assert!(read_cursor(Some(bad)).is_err(), "{bad}");
+        }
+    }
 }

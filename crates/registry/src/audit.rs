@@ -263,7 +263,10 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let visible = self.auditable(&mut tx, caller, query.project.as_deref()).await?;
         let project_id = match &query.project {
-            Some(name) => metadata::projects::find(&mut tx, name).await?.map(|p| p.id),
+            Some(name) => {
+                let need = Need::Has(Right::ReadAudit);
+                Some(self.project_scope(&mut tx, caller, name, need).await?.0.id)
+            }
             None => None,
         };
         let filter = Filter {

@@ -78,12 +78,8 @@ impl Registry {
             })?;
         metadata::members::put(&mut tx, row.id, owner, sealock_auth::Role::ProjectAdmin.id())
             .await?;
-        Event::new(caller, "create-project")
-            .project(&row)
-            .detail("tier", row.tier.as_str())
-            .detail("public", row.public)
-            .record(&mut tx)
-            .await?;
+        let event = Event::new(caller, "create-project");
+        with_settings(event, &row).record(&mut tx).await?;
         tx.commit().await?;
         Ok(row.into())
     }
@@ -123,12 +119,8 @@ impl Registry {
         let (public, tier) = (public.unwrap_or(before.public), tier.unwrap_or(before.tier));
         metadata::projects::update(&mut tx, before.id, public, tier).await?;
         let row = metadata::projects::get(&mut tx, before.id).await?.ok_or_else(vanished)?;
-        Event::new(caller, "update-project")
-            .project(&row)
-            .detail("tier", row.tier.as_str())
-            .detail("public", row.public)
-            .record(&mut tx)
-            .await?;
+        let event = Event::new(caller, "update-project");
+        with_settings(event, &row).record(&mut tx).await?;
         tx.commit().await?;
         Ok(row.into())
     }
@@ -153,6 +145,11 @@ impl Registry {
         let rows = rows.into_iter().map(summary).collect::<Result<Vec<_>>>()?;
         Ok(Page::cut(rows, limit, |row: &RepositorySummary| row.name.to_string()))
     }
+}
+
+/// What a project is from now on.
+fn with_settings(event: Event, row: &ProjectRow) -> Event {
+    event.project(row).detail("tier", row.tier.as_str()).detail("public", row.public)
 }
 
 fn vanished() -> Error {

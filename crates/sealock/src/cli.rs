@@ -4,16 +4,22 @@ use crate::commands::{
     admission, advisories, affected, artifact, audit, cluster, decision, policy, project, promote,
     promotions, quarantine, scan, serve, user, waiver,
 };
-use crate::output::Format;
+use crate::{failure::EXIT_CODES, output::Format};
 use clap::{Args, Parser, Subcommand};
 
-const AFTER_HELP: &str = "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 refused by policy, or findings at \
-or above --fail-on; 4 not found; 5 not logged in or not allowed; 6 a scan that cannot know.\n\nA server is named by --url or SEALOCK_URL. \
-Who you are comes from SEALOCK_USER and SEALOCK_PASSWORD, else from what `docker login` or `podman login` stored.";
+fn after_help() -> String {
+    let codes = EXIT_CODES.map(|(code, means)| format!("{code} {means}"));
+    format!(
+        "Exit codes: {}.\n\nA server is named by --url or SEALOCK_URL. Who you are comes from \
+         SEALOCK_USER and SEALOCK_PASSWORD, else from what `docker login`, `podman login` or \
+         `skopeo login` stored.",
+        codes.join("; ")
+    )
+}
 
 /// One gate for container images: registry, scanner, signature verifier, promotion and admission.
 #[derive(Debug, Parser)]
-#[command(name = "sealock", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "sealock", version, after_help = after_help(), max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

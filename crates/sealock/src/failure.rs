@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+/// Every exit code and what it means.
+pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
+    (0, "done"),
+    (1, "failed, such as a server that cannot be reached"),
+    (2, "wrong usage, or a value that the server does not take"),
+    (3, "refused by policy, or findings at or above --fail-on"),
+    (4, "not found, or not to be seen by you"),
+    (5, "not logged in, or not allowed"),
+    (6, "a scan with --fail-on found nothing at or above the threshold, but could not know"),
+];
+
 /// A failure with its own exit code, so that a pipeline can tell refusals from breakdowns.
 #[derive(Debug)]
 pub(crate) struct Failure {

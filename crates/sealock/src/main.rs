@@ -8,6 +8,8 @@ mod failure;
 mod files;
 mod moment;
 mod output;
+#[cfg(test)]
+mod reference;
 mod server;
 mod target;
 

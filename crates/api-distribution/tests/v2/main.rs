@@ -8,4 +8,5 @@ mod base;
 mod blobs;
 mod lists;
 mod manifests;
+mod roles;
 mod uploads;

@@ -9,6 +9,8 @@ use sealock_registry::{Body, ManifestPush};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+on_both_engines!(what_is_known_of_an_image, a_refusal_has_reasons_a_record_and_a_replay,);
+
 fn tar_of(files: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, content) in files {
@@ -72,8 +74,7 @@ impl Server {
     }
 }
 
-async fn released(lodash: &str) -> (Server, String) {
-    let server = Server::new().await;
+pub(crate) async fn released(server: &Server, lodash: &str) -> String {
     for (name, tier) in [("shop", "sandbox"), ("shop-release", "release")] {
         let project = json!({"name": name, "tier": tier});
         assert_eq!(server.post("admin", "/projects", &project).await.0, StatusCode::CREATED);
@@ -81,7 +82,7 @@ async fn released(lodash: &str) -> (Server, String) {
     server.registry.catch_up_advisories().await.unwrap();
     let digest = server.image(lodash).await;
     server.registry.jobs().drain().await.unwrap();
-    (server, digest)
+    digest
 }
 
 fn same(name: &str, answer: &Value) {
@@ -94,9 +95,8 @@ fn same(name: &str, answer: &Value) {
     assert!(strange.is_empty(), "{name} has {strange:?}, which the document does not describe");
 }
 
-#[tokio::test]
-async fn what_is_known_of_an_image() {
-    let (server, digest) = released("4.17.15").await;
+async fn what_is_known_of_an_image(server: &Server) {
+    let digest = released(server, "4.17.15").await;
     let list = server.get("admin", "/artifacts?repository=shop/app").await.1;
     same("ArtifactSummary", &list["items"][0]);
     assert_eq!((&list["items"][0]["digest"], &list["next"]), (&json!(digest), &Value::Null));
@@ -147,9 +147,8 @@ async fn what_is_known_of_an_image() {
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn a_refusal_has_reasons_a_record_and_a_replay() {
-    let (server, digest) = released("4.17.15").await;
+async fn a_refusal_has_reasons_a_record_and_a_replay(server: &Server) {
+    let digest = released(server, "4.17.15").await;
     let promote = json!({"image": "shop/app:1", "to": "shop-release"});
     let (status, refusal) = server.post("admin", "/promotions", &promote).await;
     assert_eq!(status, StatusCode::PRECONDITION_FAILED, "{refusal}");

@@ -2,24 +2,27 @@ use crate::server::Server;
 use http::{Method, StatusCode};
 use serde_json::json;
 
+on_both_engines!(
+    a_cluster_is_shown_and_changed,
+    a_namespace_has_a_policy_of_its_own,
+    who_examines_is_named_by_a_security_officer,
+);
+
 const PATH: &str = "/clusters/prod/namespaces/production/policy";
 const POLICY: &str =
     "apiVersion: sealock/v1\nkind: Policy\nname: own\nrules:\n- name: signed\n  signed: {}\n";
 
-async fn registered() -> Server {
-    let server = Server::new().await;
+async fn registered(server: &Server) {
     let body = json!({
         "name": "prod", "host_names": ["registry.example.com"],
         "namespaces": {"production": {"minimum_tier": "release"}},
     });
     let (status, made) = server.post("admin", "/clusters", &body).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
-    server
 }
 
-#[tokio::test]
-async fn a_cluster_is_shown_and_changed() {
-    let server = registered().await;
+async fn a_cluster_is_shown_and_changed(server: &Server) {
+    registered(server).await;
     assert_eq!(server.get("dana", "/clusters/prod").await.0, StatusCode::FORBIDDEN);
     let body = json!({
         "namespaces": {"*": {"minimum_tier": "sandbox", "enforce": false}}, "disabled": true,
@@ -51,9 +54,8 @@ async fn a_cluster_is_shown_and_changed() {
     assert!(renewed["token"].as_str().is_some_and(|token| token.len() >= 32));
 }
 
-#[tokio::test]
-async fn a_namespace_has_a_policy_of_its_own() {
-    let server = registered().await;
+async fn a_namespace_has_a_policy_of_its_own(server: &Server) {
+    registered(server).await;
     assert_eq!(server.get("admin", PATH).await.0, StatusCode::NOT_FOUND);
     let (status, _) = server.ask("dana", Method::PUT, PATH, POLICY).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
@@ -75,9 +77,7 @@ async fn a_namespace_has_a_policy_of_its_own() {
     assert_eq!(history["items"].as_array().map(Vec::len), Some(2), "{history}");
 }
 
-#[tokio::test]
-async fn who_examines_is_named_by_a_security_officer() {
-    let server = Server::new().await;
+async fn who_examines_is_named_by_a_security_officer(server: &Server) {
     server.post("dana", "/projects", &json!({"name": "shop"})).await;
     let path = "/projects/shop/examiners/dana";
     assert_eq!(server.ask("dana", Method::PUT, path, "").await.0, StatusCode::FORBIDDEN);

@@ -5,6 +5,11 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+on_both_engines!(
+    every_route_is_there_and_none_opens_without_a_login,
+    answers_have_the_described_fields,
+);
+
 fn document() -> Value {
     serde_json::to_value(sealock_api_sealock::openapi()).unwrap()
 }
@@ -74,9 +79,7 @@ fn every_operation_is_described() {
     }
 }
 
-#[tokio::test]
-async fn every_route_is_there_and_none_opens_without_a_login() {
-    let server = Server::new().await;
+async fn every_route_is_there_and_none_opens_without_a_login(server: &Server) {
     let (status, served) = server.get("", "/openapi.json").await;
     assert_eq!((status, &served), (StatusCode::OK, &document()));
     let open = ["/me", "/evidence-key", "/policies/schema"];
@@ -120,9 +123,7 @@ async fn every_route_is_there_and_none_opens_without_a_login() {
 }
 
 /// What lower floors serialise has the fields that the document describes.
-#[tokio::test]
-async fn answers_have_the_described_fields() {
-    let server = Server::new().await;
+async fn answers_have_the_described_fields(server: &Server) {
     let document = document();
     let fields = |name: &str| -> BTreeSet<String> {
         let pointer = format!("/components/schemas/{name}/properties");

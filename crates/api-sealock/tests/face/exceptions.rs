@@ -2,6 +2,12 @@ use crate::server::Server;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+on_both_engines!(
+    nobody_grants_their_own_waiver,
+    waivers_have_an_end_and_a_reason,
+    quarantines_are_the_security_role_s,
+);
+
 async fn shop(server: &Server) {
     for who in ["admin", "dana"] {
         let name = if who == "dana" { "other" } else { "shop" };
@@ -34,11 +40,9 @@ impl Now for sealock_metadata::testing::TestDatabase {
     }
 }
 
-#[tokio::test]
-async fn nobody_grants_their_own_waiver() {
-    let server = Server::new().await;
-    shop(&server).await;
-    let waiver = waiver(&server);
+async fn nobody_grants_their_own_waiver(server: &Server) {
+    shop(server).await;
+    let waiver = waiver(server);
     let (status, asked) = server.post("dana", "/projects/shop/waivers", &waiver).await;
     assert_eq!((status, &asked["state"]), (StatusCode::CREATED, &json!("requested")), "{asked}");
     let grant = Server::in_shop(&asked["id"], "grant");
@@ -59,10 +63,8 @@ async fn nobody_grants_their_own_waiver() {
     assert_eq!(server.ask("sofia", Method::POST, &revoke, "").await.1["state"], "revoked");
 }
 
-#[tokio::test]
-async fn waivers_have_an_end_and_a_reason() {
-    let server = Server::new().await;
-    shop(&server).await;
+async fn waivers_have_an_end_and_a_reason(server: &Server) {
+    shop(server).await;
     for (field, value) in [
         ("expires_at", json!("2020-01-01T00:00:00Z")),
         ("expires_at", json!("2999-01-01T00:00:00Z")),
@@ -72,16 +74,14 @@ async fn waivers_have_an_end_and_a_reason() {
         ("digest", json!("sha256:12")),
         ("scope", json!({})),
     ] {
-        let mut bad = waiver(&server);
+        let mut bad = waiver(server);
         bad[field] = value;
         let (status, answer) = server.post("dana", "/projects/shop/waivers", &bad).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}: {answer}");
     }
 }
 
-#[tokio::test]
-async fn quarantines_are_the_security_role_s() {
-    let server = Server::new().await;
+async fn quarantines_are_the_security_role_s(server: &Server) {
     let path = format!("/quarantines/sha256:{}", "a".repeat(64));
     let ban = json!({"target": "manifest", "reason": "malware"}).to_string();
     let (status, _) = server.ask("dana", Method::PUT, &path, ban.clone()).await;

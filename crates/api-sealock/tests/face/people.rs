@@ -3,18 +3,21 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use serde_json::json;
 
-#[tokio::test]
-async fn who_one_is() {
-    let server = Server::new().await;
+on_both_engines!(
+    who_one_is,
+    a_registry_token_opens_nothing_here,
+    users_are_a_matter_of_administrators,
+    everybody_changes_their_own_password_only,
+);
+
+async fn who_one_is(server: &Server) {
     let (_, me) = server.get("sofia", "/me").await;
     let sofia = json!({"name": "sofia", "kind": "user", "admin": false, "security_officer": true});
     assert_eq!(me, sofia);
     assert_eq!(server.get("", "/me").await.1["kind"], "anonymous");
 }
 
-#[tokio::test]
-async fn a_registry_token_opens_nothing_here() {
-    let server = Server::new().await;
+async fn a_registry_token_opens_nothing_here(server: &Server) {
     for token in ["abc", "eyJhbGciOiJFUzI1NiJ9.e30.AA"] {
         let request = Request::get(format!("{}/me", sealock_api_sealock::BASE))
             .header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -23,9 +26,7 @@ async fn a_registry_token_opens_nothing_here() {
     }
 }
 
-#[tokio::test]
-async fn users_are_a_matter_of_administrators() {
-    let server = Server::new().await;
+async fn users_are_a_matter_of_administrators(server: &Server) {
     let user = json!({"name": "new", "password": PASSWORD});
     for who in ["dana", "sofia"] {
         assert_eq!(server.post(who, "/users", &user).await.0, StatusCode::FORBIDDEN);
@@ -61,9 +62,7 @@ async fn users_are_a_matter_of_administrators() {
     );
 }
 
-#[tokio::test]
-async fn everybody_changes_their_own_password_only() {
-    let server = Server::new().await;
+async fn everybody_changes_their_own_password_only(server: &Server) {
     let new = json!({"password": "battery staple"}).to_string();
     let (status, _) = server.ask("dana", Method::PATCH, "/users/sofia", new.clone()).await;
     assert_eq!(status, StatusCode::FORBIDDEN);

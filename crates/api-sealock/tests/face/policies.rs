@@ -2,12 +2,16 @@ use crate::server::Server;
 use http::{Method, StatusCode};
 use serde_json::json;
 
+on_both_engines!(
+    policies_are_read_set_and_kept,
+    an_error_names_its_place,
+    the_floor_is_the_security_role_s,
+);
+
 const GOOD: &str =
     "apiVersion: sealock/v1\nkind: Policy\nname: own\nrules:\n- name: signed\n  signed: {}\n";
 
-#[tokio::test]
-async fn policies_are_read_set_and_kept() {
-    let server = Server::new().await;
+async fn policies_are_read_set_and_kept(server: &Server) {
     server.post("dana", "/projects", &json!({"name": "shop"})).await;
     let path = "/projects/shop/policy";
     assert_eq!(server.get("dana", path).await.0, StatusCode::NOT_FOUND);
@@ -26,9 +30,7 @@ async fn policies_are_read_set_and_kept() {
     assert_eq!(server.get("dana", path).await.0, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn an_error_names_its_place() {
-    let server = Server::new().await;
+async fn an_error_names_its_place(server: &Server) {
     let bad = GOOD.replace("signed: {}", "signed: {atLeest: 1}");
     let (status, answer) = server.ask("dana", Method::POST, "/policies/validate", bad).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -42,9 +44,7 @@ async fn an_error_names_its_place() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
-#[tokio::test]
-async fn the_floor_is_the_security_role_s() {
-    let server = Server::new().await;
+async fn the_floor_is_the_security_role_s(server: &Server) {
     for path in ["/policy/floor", "/tiers/release/policy"] {
         assert_eq!(server.get("dana", path).await.0, StatusCode::OK, "who is refused may read why");
         let (status, _) = server.ask("dana", Method::PUT, path, GOOD).await;

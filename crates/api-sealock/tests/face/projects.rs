@@ -3,15 +3,21 @@ use http::{Method, StatusCode};
 use sealock_signing::SigningKey;
 use serde_json::{Value, json};
 
+on_both_engines!(
+    not_there_and_not_yours_are_the_same,
+    high_tiers_are_for_administrators,
+    keys,
+    members_and_robots,
+    lists_are_paged_and_limits_hold,
+);
+
 async fn project(server: &Server, who: &str, name: &str) {
     let (status, answer) = server.post(who, "/projects", &json!({"name": name})).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
 }
 
-#[tokio::test]
-async fn not_there_and_not_yours_are_the_same() {
-    let server = Server::new().await;
-    project(&server, "admin", "secret").await;
+async fn not_there_and_not_yours_are_the_same(server: &Server) {
+    project(server, "admin", "secret").await;
     for path in [
         "/projects/NAME",
         "/projects/NAME/keys",
@@ -39,13 +45,11 @@ async fn not_there_and_not_yours_are_the_same() {
     assert_eq!(server.get("dana", "/projects/secret/x").await.0, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn high_tiers_are_for_administrators() {
-    let server = Server::new().await;
+async fn high_tiers_are_for_administrators(server: &Server) {
     let release = json!({"name": "r", "tier": "release"});
     assert_eq!(server.post("dana", "/projects", &release).await.0, StatusCode::FORBIDDEN);
     assert_eq!(server.post("admin", "/projects", &release).await.0, StatusCode::CREATED);
-    project(&server, "dana", "mine").await;
+    project(server, "dana", "mine").await;
     let up = json!({"tier": "release"}).to_string();
     let (status, _) = server.ask("dana", Method::PATCH, "/projects/mine", up).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
@@ -53,10 +57,8 @@ async fn high_tiers_are_for_administrators() {
     assert_eq!(server.post("dana", "/projects", &bad).await.0, StatusCode::BAD_REQUEST);
 }
 
-#[tokio::test]
-async fn keys() {
-    let server = Server::new().await;
-    project(&server, "dana", "shop").await;
+async fn keys(server: &Server) {
+    project(server, "dana", "shop").await;
     let pem = SigningKey::generate().unwrap().public_key().to_pem();
     let key = json!({"name": "pipeline", "pem": pem});
     let (status, added) = server.post("dana", "/projects/shop/keys", &key).await;
@@ -83,10 +85,8 @@ async fn keys() {
     assert_eq!(gone, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn members_and_robots() {
-    let server = Server::new().await;
-    project(&server, "admin", "shop").await;
+async fn members_and_robots(server: &Server) {
+    project(server, "admin", "shop").await;
     let member = json!({"user": "dana", "role": "maintainer"});
     assert_eq!(server.post("dana", "/projects/shop/members", &member).await.0, 404);
     let (status, _) = server.post("admin", "/projects/shop/members", &member).await;
@@ -115,11 +115,9 @@ async fn members_and_robots() {
     assert!(answer.to_string().contains("maintainer"), "{answer}");
 }
 
-#[tokio::test]
-async fn lists_are_paged_and_limits_hold() {
-    let server = Server::new().await;
+async fn lists_are_paged_and_limits_hold(server: &Server) {
     for index in 0..5 {
-        project(&server, "dana", &format!("p{index}")).await;
+        project(server, "dana", &format!("p{index}")).await;
     }
     let (mut names, mut after) = (Vec::new(), String::new());
     loop {

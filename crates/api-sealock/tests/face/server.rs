@@ -8,6 +8,7 @@ use sealock_advisories::EgressPolicy;
 use sealock_api_sealock::{BASE, Face, router};
 pub(crate) use sealock_http::testing::PASSWORD;
 use sealock_http::testing::Stand;
+use sealock_metadata::testing::TestDatabase;
 use serde_json::Value;
 use std::ops::Deref;
 use tower::ServiceExt as _;
@@ -28,8 +29,8 @@ impl Deref for Server {
 
 impl Server {
     /// With the administrator `admin`, the developer `dana` and the security officer `sofia`.
-    pub(crate) async fn new() -> Self {
-        let stand = Stand::new().await;
+    pub(crate) async fn on(database: TestDatabase) -> Self {
+        let stand = Stand::on(database).await;
         let face = Face {
             gatekeeper: stand.gatekeeper(),
             registry: stand.registry.clone(),
@@ -46,6 +47,13 @@ impl Server {
             assert_eq!(status, StatusCode::CREATED);
         }
         server
+    }
+
+    /// Ends the test: its database is removed.
+    pub(crate) async fn finish(self) {
+        let Stand { registry, database, .. } = self.stand;
+        registry.close().await;
+        database.finish().await;
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
@@ -82,6 +90,23 @@ impl Server {
 
     pub(crate) async fn post(&self, who: &str, path: &str, body: &Value) -> (StatusCode, Value) {
         self.ask(who, Method::POST, path, body.to_string()).await
+    }
+
+    /// The items of all pages of a list.
+    pub(crate) async fn all(&self, who: &str, path: &str) -> Vec<Value> {
+        let (mut items, mut after) = (Vec::new(), String::new());
+        loop {
+            let join = if path.contains('?') { '&' } else { '?' };
+            let (status, page) = self.get(who, &format!("{path}{join}limit=2{after}")).await;
+            assert_eq!(status, StatusCode::OK, "{path}: {page}");
+            let rows = page["items"].as_array().unwrap();
+            assert!(rows.len() <= 2, "{path}");
+            items.extend(rows.iter().cloned());
+            match &page["next"] {
+                Value::String(next) => after = format!("&after={next}"),
+                _ => return items,
+            }
+        }
     }
 
     pub(crate) async fn delete(&self, who: &str, path: &str) -> StatusCode {
