@@ -6,12 +6,16 @@
 
 mod digest;
 mod error_code;
+mod fuzz;
 mod manifest;
 pub mod media_type;
 mod name;
+mod strict;
 
 pub use digest::{Algorithm, Digest, DigestError};
 pub use error_code::ErrorCode;
+#[doc(hidden)]
+pub use fuzz::{fuzz_manifest, fuzz_reference};
 pub use manifest::{
     Descriptor, MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestKind,
     Platform,

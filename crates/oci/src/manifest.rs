@@ -1,11 +1,14 @@
-use crate::{Digest, media_type};
-use serde::{Deserialize, Serialize};
+use crate::{Digest, media_type, strict};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use std::collections::BTreeMap;
 
 /// Largest manifest accepted, in bytes (the specification asks for at least 4 MiB).
 pub const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 /// Most layers or children in one manifest.
 pub const MAX_DESCRIPTORS: usize = 10_000;
+/// Longest media type, artifact type or part of a platform, in bytes (RFC 6838, section 4.2, needs
+/// 255 with both names at their longest).
+const MAX_WORD_BYTES: usize = 255;
 
 /// Annotations, in key order.
 type Annotations = BTreeMap<String, String>;
@@ -24,14 +27,27 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// Where else the bytes lie (non-distributable layers).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "none_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Free annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "none_is_empty",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: Annotations,
     /// The platform of an index entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
+}
+
+/// `null` as some writers put it where there is nothing.
+fn none_is_empty<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The platform of an index entry.
@@ -122,18 +138,21 @@ struct Raw {
     manifests: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
     annotations: Option<Annotations>,
+    /// Layers of Docker's schema 1: a client that still reads them would see another image.
+    fs_layers: Option<IgnoredAny>,
 }
 
 impl Manifest {
     /// Reads manifest bytes that were sent as `content_type` (parameters ignored; empty means "see
     /// the body").
     ///
-    /// A document with both `layers` and `manifests` is refused: two readers could take it for two
-    /// things.
+    /// A document with both `layers` and `manifests`, or with a field that is not spelled exactly,
+    /// is refused: two readers could take it for two things.
     pub fn parse(content_type: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(ManifestError::TooLarge);
         }
+        strict::check(bytes)?;
         let raw: Raw = serde_json::from_slice(bytes)?;
         if raw.schema_version != 2 {
             return Err(ManifestError::SchemaVersion);
@@ -159,23 +178,44 @@ impl Manifest {
             ManifestKind::Index if raw.layers.is_some() || raw.config.is_some() => {
                 return Err(ManifestError::Shape("an index must not have layers or a config"));
             }
+            _ if raw.fs_layers.is_some() => {
+                return Err(ManifestError::Shape("fsLayers belongs to schema 1 only"));
+            }
             _ => {}
         }
-        let (layers, manifests) =
-            (raw.layers.unwrap_or_default(), raw.manifests.unwrap_or_default());
-        if layers.len().max(manifests.len()) > MAX_DESCRIPTORS {
-            return Err(ManifestError::TooMany);
-        }
-        Ok(Self {
+        let manifest = Self {
             kind,
             media_type,
             artifact_type: raw.artifact_type,
             config: raw.config,
-            layers,
-            manifests,
+            layers: raw.layers.unwrap_or_default(),
+            manifests: raw.manifests.unwrap_or_default(),
             subject: raw.subject,
             annotations: raw.annotations.unwrap_or_default(),
-        })
+        };
+        manifest.check_limits()?;
+        Ok(manifest)
+    }
+
+    fn check_limits(&self) -> Result<(), ManifestError> {
+        if self.layers.len().max(self.manifests.len()) > MAX_DESCRIPTORS {
+            return Err(ManifestError::TooMany);
+        }
+        let descriptors =
+            self.config.iter().chain(&self.layers).chain(&self.manifests).chain(&self.subject);
+        let words = descriptors.flat_map(|descriptor| {
+            let platform = descriptor.platform.iter();
+            let platform =
+                platform.flat_map(|p| [Some(&p.architecture), Some(&p.os), p.variant.as_ref()]);
+            platform.chain([Some(&descriptor.media_type), descriptor.artifact_type.as_ref()])
+        });
+        let mut words = words.chain([self.artifact_type.as_ref()]).flatten();
+        match words.all(|word| is_word(word)) {
+            true => Ok(()),
+            false => Err(ManifestError::Shape(
+                "media types, artifact types and platforms are at most 255 printable characters",
+            )),
+        }
     }
 
     /// The artifact type under which this manifest is listed as a referrer (distribution-spec,
@@ -186,6 +226,10 @@ impl Manifest {
             .filter(|t| !t.is_empty())
             .or_else(|| self.config.as_ref().map(|c| c.media_type.as_str()))
     }
+}
+
+fn is_word(text: &str) -> bool {
+    text.len() <= MAX_WORD_BYTES && text.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
 #[cfg(test)]
@@ -220,5 +264,33 @@ mod tests {
             Manifest::parse(media_type::OCI_MANIFEST, other.as_bytes()),
             Err(ManifestError::MediaTypeMismatch { .. })
         ));
+    }
+
+    #[test]
+    fn refuses_what_clients_could_read_otherwise() {
+        let parse = |more: &str| {
+            let body = format!(r#"{{"schemaVersion":2,"config":{CONFIG},"layers":[]{more}}}"#);
+            Manifest::parse(media_type::OCI_MANIFEST, body.as_bytes())
+        };
+        assert!(parse("").is_ok());
+        for bad in [
+            r#","Layers":[]"#.to_owned(),
+            r#","fsLayers":[]"#.to_owned(),
+            r#","artifactType":"a\u0000b""#.to_owned(),
+            format!(r#","artifactType":"{}""#, "a".repeat(256)),
+            r#","subject":{"mediaType":"a\nb","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}"#.to_owned(),
+        ] {
+            assert!(parse(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn null_stands_for_nothing() {
+        let digest = Digest::sha256(b"{}");
+        let body = format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"a/b","digest":"{digest}","size":2,"urls":null,"annotations":null,"platform":null}},"layers":null,"subject":null,"annotations":null}}"#
+        );
+        let parsed = Manifest::parse(media_type::OCI_MANIFEST, body.as_bytes()).expect("valid");
+        assert!(parsed.layers.is_empty() && parsed.subject.is_none());
     }
 }
