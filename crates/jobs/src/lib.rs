@@ -34,11 +34,11 @@ pub async fn enqueue(
     key: &str,
     payload: &impl serde::Serialize,
 ) -> Result<()> {
-    let now = tx.now();
+    let now = tx.shared_now().await?;
     enqueue_at(tx, kind, key, payload, now).await
 }
 
-/// As [`enqueue`], not before `run_after`.
+/// As [`enqueue`], not before `run_after`, which lies less than [`jobs::HORIZON`] ahead.
 pub async fn enqueue_at(
     tx: &mut Tx,
     kind: &str,

@@ -32,8 +32,7 @@ impl Jobs {
                 return Ok(RunOutcome::Done);
             }
             let mut tx = self.inner.db.write().await?;
-            let until = tx.now() + LEASE;
-            let claimed = jobs::claim_key(&mut tx, kind, key, until).await?;
+            let claimed = jobs::claim_key(&mut tx, kind, key, LEASE).await?;
             tx.commit().await?;
             let Some(job) = claimed else {
                 let look = async {

@@ -1,5 +1,5 @@
 use crate::{JobError, Jobs, handler::Registered};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sealock_metadata::{Engine, Result, jobs, jobs::Job};
 use std::time::Duration;
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
@@ -74,15 +74,13 @@ impl Jobs {
         }
         // A look without the write lock first: idle workers must not stand in the writers' queue.
         let mut tx = self.inner.db.read().await?;
-        let due = jobs::next_due(&mut tx, &kinds).await?;
-        let now = tx.now();
+        let due = jobs::any_due(&mut tx, &kinds).await?;
         tx.rollback().await?;
-        if due.is_none_or(|due| due > now) {
+        if !due {
             return Ok(false);
         }
         let mut tx = self.inner.db.write().await?;
-        let until = tx.now() + LEASE;
-        let Some(job) = jobs::claim(&mut tx, &kinds, until).await? else {
+        let Some(job) = jobs::claim(&mut tx, &kinds, LEASE).await? else {
             return Ok(false);
         };
         tx.commit().await?;
@@ -140,8 +138,7 @@ impl Jobs {
     async fn hold(&self, job: &Job) -> bool {
         let held = async {
             let mut tx = self.inner.db.write().await?;
-            let until = tx.now() + LEASE;
-            let held = jobs::extend(&mut tx, job.id, job.lease, until).await?;
+            let held = jobs::extend(&mut tx, job.id, job.lease, LEASE).await?;
             tx.commit().await?;
             Result::<bool>::Ok(held)
         };
@@ -157,7 +154,7 @@ impl Jobs {
             Ok(()) => jobs::complete(&mut tx, job.id, job.lease).await?,
             Err(error) => {
                 let last = matches!(error, JobError::Permanent(_)) || job.attempts >= attempts;
-                let retry = (!last).then(|| pause_after(tx.now(), job));
+                let retry = (!last).then(|| pause_after(job));
                 let mut text = error.to_string();
                 text.truncate(text.floor_char_boundary(MAX_ERROR));
                 let (kind, key) = (&job.kind, &job.key);
@@ -176,13 +173,12 @@ impl Jobs {
     }
 }
 
-/// The next attempt's time: the pause doubles, and the job's number spreads those that failed
+/// The pause before the next attempt: it doubles, and the job's number spreads those that failed
 /// together.
-fn pause_after(now: Timestamp, job: &Job) -> Timestamp {
+fn pause_after(job: &Job) -> SignedDuration {
     let doublings = u32::try_from(job.attempts.clamp(1, 20) - 1).unwrap_or(0);
     let pause = FIRST_PAUSE.saturating_mul(1_i32 << doublings.min(20)).min(LONGEST_PAUSE);
-    let spread = pause / 4 * i32::try_from(job.id.rem_euclid(8)).unwrap_or(0) / 8;
-    now.saturating_add(pause + spread).unwrap_or(Timestamp::MAX)
+    pause + pause / 4 * i32::try_from(job.id.rem_euclid(8)).unwrap_or(0) / 8
 }
 
 async fn work(jobs: Jobs, mut stopped: watch::Receiver<bool>) {

@@ -60,6 +60,7 @@ both_engines!(
     a_door_waits_no_longer_than_its_limit,
     a_lost_lease_is_another_workers_and_the_late_one_is_fenced_off,
     workers_start_at_once_and_stop,
+    a_clock_that_jumps_stops_no_job,
 );
 
 async fn a_job_lives_and_dies_with_its_transaction(t: &mut TestDatabase) {
@@ -148,21 +149,20 @@ async fn a_door_waits_no_longer_than_its_limit(t: &mut TestDatabase) {
 async fn a_lost_lease_is_another_workers_and_the_late_one_is_fenced_off(t: &mut TestDatabase) {
     put(&t.db, "a").await;
     let mut tx = t.db.write().await.unwrap();
-    let soon = tx.now() + SignedDuration::from_secs(30);
-    let first = jobs::claim(&mut tx, &["kind"], soon).await.unwrap().unwrap();
-    assert_eq!(jobs::claim(&mut tx, &["kind"], soon).await.unwrap(), None);
+    let span = SignedDuration::from_secs(30);
+    let first = jobs::claim(&mut tx, &["kind"], span).await.unwrap().unwrap();
+    assert_eq!(jobs::claim(&mut tx, &["kind"], span).await.unwrap(), None);
     tx.commit().await.unwrap();
     // Queued again while it runs: that one waits for the first to end.
     put(&t.db, "a").await;
     let mut tx = t.db.write().await.unwrap();
-    assert_eq!(jobs::claim(&mut tx, &["kind"], soon).await.unwrap(), None);
+    assert_eq!(jobs::claim(&mut tx, &["kind"], span).await.unwrap(), None);
     tx.commit().await.unwrap();
     t.clock.advance(SignedDuration::from_secs(31));
     let mut tx = t.db.write().await.unwrap();
-    let later = tx.now() + SignedDuration::from_secs(30);
-    let second = jobs::claim(&mut tx, &["kind"], later).await.unwrap().unwrap();
+    let second = jobs::claim(&mut tx, &["kind"], span).await.unwrap().unwrap();
     assert_eq!((second.id, second.lease), (first.id, first.lease + 1));
-    assert!(!jobs::extend(&mut tx, first.id, first.lease, later).await.unwrap());
+    assert!(!jobs::extend(&mut tx, first.id, first.lease, span).await.unwrap());
     assert!(!jobs::complete(&mut tx, first.id, first.lease).await.unwrap());
     assert!(jobs::complete(&mut tx, second.id, second.lease).await.unwrap());
     tx.commit().await.unwrap();
@@ -188,4 +188,28 @@ async fn workers_start_at_once_and_stop(t: &mut TestDatabase) {
     jobs.wake();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(handler.runs.load(Ordering::SeqCst), 20);
+}
+
+/// A clock that ran ahead for a while leaves leases and due times in the future behind.
+async fn a_clock_that_jumps_stops_no_job(t: &mut TestDatabase) {
+    let (jobs, handler) = queue(&t.db, Counting { fail_first: 1, ..Counting::default() });
+    let right = t.db.clock().now();
+    t.clock.advance(SignedDuration::from_hours(24 * 365));
+    put(&t.db, "leased").await;
+    let mut tx = t.db.write().await.unwrap();
+    let span = SignedDuration::from_secs(30);
+    let leased = jobs::claim(&mut tx, &["kind"], span).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    put(&t.db, "fails").await;
+    put(&t.db, "waits").await;
+    assert_eq!(jobs.drain().await.unwrap(), 2, "one of them fails and pauses");
+    put(&t.db, "late").await;
+    t.clock.set(right);
+    assert_eq!(jobs.drain().await.unwrap(), 3, "the lease, the pause and the time are over");
+    assert_eq!(handler.runs.load(Ordering::SeqCst), 5);
+    for key in ["leased", "fails", "waits", "late"] {
+        assert_eq!(open(&t.db, key).await, 0, "{key}");
+    }
+    let mut tx = t.db.write().await.unwrap();
+    assert!(!jobs::complete(&mut tx, leased.id, leased.lease).await.unwrap(), "fenced off");
 }

@@ -55,6 +55,10 @@ pub struct Decision {
     pub context: String,
     /// When.
     pub at: Timestamp,
+    /// How often the same was decided again and counted here.
+    pub repeats: i64,
+    /// When it was counted last.
+    pub last_at: Option<Timestamp>,
 }
 
 /// Which decisions to list. Every given part must match.
@@ -92,6 +96,8 @@ fn read(row: &Row) -> Result<Decision> {
         address: row.get("address")?,
         context: row.get("context")?,
         at: row.get("decided_at")?,
+        repeats: row.get("repeats")?,
+        last_at: row.opt("last_at")?,
     })
 }
 
@@ -132,6 +138,14 @@ fn values(new: &NewDecision<'_>, now: Timestamp) -> Result<Vec<Value>> {
         new.context,
         now
     ])
+}
+
+/// Counts a decision that was made again. How often by now; `None` when there is no such record.
+pub async fn repeat(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
+    let now = tx.now();
+    let sql = "UPDATE decisions SET repeats = repeats + 1, last_at = $2 WHERE id = $1 \
+               RETURNING repeats";
+    tx.find(sql, params![id, now], |row| row.get("repeats")).await
 }
 
 /// A decision with its input document, if the caller may read its project.

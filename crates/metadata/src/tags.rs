@@ -91,7 +91,26 @@ pub async fn set(
     }
 }
 
-async fn lock(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<TagRow>> {
+/// Makes a tag that is not there yet. False when it is: then nothing changed, whoever made it.
+pub async fn create(
+    tx: &mut Tx,
+    repository_id: i64,
+    tag: &Tag,
+    manifest_id: i64,
+    immutable: bool,
+    pushed_by: &str,
+) -> Result<bool> {
+    let now = tx.now();
+    let sql = "INSERT INTO tags (repository_id, name, manifest_id, immutable, pushed_by, \
+               created_at, updated_at) SELECT $1, $2, m.id, $4, $5, $6, $6 FROM manifests m \
+               WHERE m.id = $3 AND m.repository_id = $1 \
+               ON CONFLICT (repository_id, name) DO NOTHING";
+    let values = params![repository_id, tag, manifest_id, immutable, pushed_by, now];
+    Ok(tx.execute(sql, values).await? == 1)
+}
+
+/// A tag of a repository, held still until the transaction ends.
+pub async fn lock(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<TagRow>> {
     let sql = "SELECT t.*, m.digest AS digest FROM tags t JOIN manifests m ON m.id = t.manifest_id \
                WHERE t.repository_id = $1 AND t.name = $2 /*pg: FOR UPDATE OF t */";
     tx.find(sql, params![repository_id, tag], read).await

@@ -20,6 +20,8 @@ both_engines!(
     an_immutable_tag_stays,
     referrers_are_filtered_and_paged_and_need_no_subject,
     accessories_die_with_their_subject,
+    the_name_of_an_accessory_makes_nothing_an_accessory,
+    a_tag_is_made_once,
     deleting_an_index_or_a_child_changes_the_others_facts,
     nothing_is_found_through_another_project,
     a_dying_or_corrupt_blob_is_replaced_and_not_linked,
@@ -246,4 +248,41 @@ async fn many_layers_go_in_with_few_statements(t: &mut TestDatabase) {
     let stored = manifests::blobs(&mut tx, here.id, &[manifest.id]).await.unwrap();
     assert_eq!(stored.len(), 1_001);
     assert!(stored.iter().enumerate().all(|(n, b)| b.digest == digest(&n.to_string())));
+}
+
+/// Whoever may attest can put such a name on what is there: deleting the subject must not reach it.
+async fn the_name_of_an_accessory_makes_nothing_an_accessory(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let project = project(&mut tx, "app", Tier::Release).await;
+    let here = repository(&mut tx, &project, "x").await;
+    push(&mut tx, &here, "m", Parts { tag: Some("v1"), ..Parts::default() }).await;
+    let other = push(&mut tx, &here, "other", Parts { tag: Some("v2"), ..Parts::default() }).await;
+    let chart = push(&mut tx, &here, "chart", Parts::default()).await;
+    tag_it(&mut tx, &here, &chart, "stable", true).await;
+    let stem = digest("m").to_string().replace(':', "-");
+    tag_it(&mut tx, &here, &other, &format!("{stem}.sig"), false).await;
+    tag_it(&mut tx, &here, &chart, &format!("{stem}.att"), false).await;
+    // The index that a client keeps has no other name, and goes.
+    let kept = Parts { children: &["far"], tag: Some(&stem), ..Parts::default() };
+    push(&mut tx, &here, "index", kept).await;
+    let gone = manifests::delete(&mut tx, here.id, &digest("m"), false).await.unwrap().unwrap();
+    let mut names: Vec<_> = gone.manifests.iter().map(|m| m.annotations["name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["index", "m"]);
+    assert_eq!(gone.tags.len(), 4, "{:?}", gone.tags);
+    let left = tags::list(&mut tx, here.id, "", 10).await.unwrap();
+    let left: Vec<_> = left.iter().map(|tag| tag.name.as_str()).collect();
+    assert_eq!(left, ["stable", "v2"]);
+}
+
+async fn a_tag_is_made_once(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let project = project(&mut tx, "app", Tier::Sandbox).await;
+    let here = repository(&mut tx, &project, "x").await;
+    let one = push(&mut tx, &here, "one", Parts::default()).await;
+    let two = push(&mut tx, &here, "two", Parts::default()).await;
+    let tag = "v1".parse().unwrap();
+    assert!(tags::create(&mut tx, here.id, &tag, one.id, false, "ann").await.unwrap());
+    assert!(!tags::create(&mut tx, here.id, &tag, two.id, false, "bob").await.unwrap());
+    assert_eq!(tags::find(&mut tx, here.id, &tag).await.unwrap().unwrap().digest, one.digest);
 }

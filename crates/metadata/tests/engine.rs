@@ -173,6 +173,7 @@ both_engines!(
     of_two_uploads_of_the_same_bytes_one_wins,
     text_with_nul_finds_nothing_and_breaks_nothing,
     times_and_big_numbers_come_back_as_they_went,
+    replicas_agree_on_the_time,
 );
 
 async fn a_newer_schema_is_refused_and_the_own_one_is_opened_again(t: &mut TestDatabase) {
@@ -330,4 +331,38 @@ fn what_was_acknowledged_survives_a_kill() {
         last = Some(acknowledged);
     }
     assert!(last.is_some_and(|last| last > 10), "{last:?}");
+}
+
+/// A machine whose clock is a year ahead.
+#[derive(Debug)]
+struct Ahead;
+
+const YEAR: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 365);
+
+impl Clock for Ahead {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + YEAR
+    }
+
+    fn is_machines(&self) -> bool {
+        true
+    }
+}
+
+async fn replicas_agree_on_the_time(t: &mut TestDatabase) {
+    let ahead = Database::open(t.config.clone(), Arc::new(Ahead)).await.unwrap();
+    let right = Database::open(t.config.clone(), Arc::new(SystemClock)).await.unwrap();
+    let mut tx = right.read().await.unwrap();
+    let first = tx.shared_now().await.unwrap();
+    drop(tx);
+    let mut tx = ahead.read().await.unwrap();
+    let apart = tx.shared_now().await.unwrap().duration_since(first).abs();
+    match ahead.engine() {
+        // One process uses the file: its clock is the only one.
+        Engine::Sqlite => assert!(apart >= YEAR, "{apart}"),
+        Engine::Postgres => assert!(apart < jiff::SignedDuration::from_mins(5), "{apart}"),
+    }
+    drop(tx);
+    ahead.close().await;
+    right.close().await;
 }

@@ -8,6 +8,12 @@ use std::{
 pub trait Clock: Send + Sync + Debug {
     /// The present moment, cut to microseconds.
     fn now(&self) -> Timestamp;
+
+    /// Whether it is a machine's own, which may differ from another replica's. What replicas must
+    /// agree on is then told by the database ([`crate::Tx::shared_now`]).
+    fn is_machines(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's clock.
@@ -18,6 +24,10 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the seam itself")]
     fn now(&self) -> Timestamp {
         cut(Timestamp::now())
+    }
+
+    fn is_machines(&self) -> bool {
+        true
     }
 }
 

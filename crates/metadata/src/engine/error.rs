@@ -122,6 +122,22 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether the cause may pass by itself, or when an operator has helped: the same transaction
+    /// can be run again later.
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Retry
+                | Self::Busy { .. }
+                | Self::Locked
+                | Self::Unavailable { .. }
+                | Self::Disk { .. }
+                | Self::CannotOpen { .. }
+        )
+    }
+}
+
 /// Longest wait for a connection, in seconds.
 pub(super) const ACQUIRE_SECONDS: u64 = 15;
 

@@ -34,6 +34,16 @@ impl Tx {
         self.clock.now()
     }
 
+    /// The time that all replicas agree on: the database server's (decision D13). SQLite has one
+    /// process, whose clock it is; so has a test that holds the clock.
+    pub async fn shared_now(&mut self) -> Result<Timestamp> {
+        if matches!(self.inner, Inner::Sqlite(_)) || !self.clock.is_machines() {
+            return Ok(self.now());
+        }
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
+        self.find(sql, Vec::new(), |row| row.get("now")).await?.ok_or(Error::Retry)
+    }
+
     /// Runs a statement; how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
         Ok(match &mut self.inner {

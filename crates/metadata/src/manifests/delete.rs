@@ -19,9 +19,10 @@ pub struct Deleted {
 
 /// Removes a manifest of a repository with its tags and its accessories: what refers to it by
 /// `subject`, directly or through another accessory, and the legacy tags `sha256-<hex>.sig`, `.att`
-/// and `.sbom` (decision D8). Bumps the children of what it removes (decision D9). With an
-/// accessory goes what it proved about its subject; one that was only overwritten keeps it. `None`
-/// when there is no such manifest.
+/// and `.sbom` and the client-kept index `sha256-<hex>` (decision D8). What has another tag
+/// besides such a name loses the name only: a name says nothing about what it was put on. Bumps
+/// the children of what it removes (decision D9). With an accessory goes what it proved about its
+/// subject; one that was only overwritten keeps it. `None` when there is no such manifest.
 ///
 /// With `force` immutable tags go too: for eradication only.
 pub async fn delete(
@@ -33,7 +34,7 @@ pub async fn delete(
     let Some(root) = lock(tx, repository_id, digest).await? else {
         return Ok(None);
     };
-    let manifests = with_accessories(tx, root).await?;
+    let (manifests, names) = with_accessories(tx, root).await?;
     let ids: Vec<i64> = manifests.iter().map(|m| m.id).collect();
     let tags = crate::tags::of_manifests(tx, repository_id, &ids).await?;
     // An accessory's own tags never protect it: immutability does not cover accessories (D8).
@@ -57,7 +58,12 @@ pub async fn delete(
     super::bump_by_digest(tx, repository_id, &left).await?;
     let sql = "DELETE FROM manifests WHERE repository_id = $1 AND id = ANY($2)";
     tx.execute(sql, params![repository_id, &ids]).await?;
-    let tags = tags.into_iter().map(|tag| tag.name).collect();
+    // Names of accessories on manifests that stay.
+    let sql = "DELETE FROM tags WHERE repository_id = $1 AND name = ANY($2) AND immutable = 0 \
+               RETURNING name";
+    let loose: Vec<String> =
+        tx.list(sql, params![repository_id, &names], |row| row.get("name")).await?;
+    let tags = tags.into_iter().map(|tag| tag.name).chain(loose).collect();
     Ok(Some(Deleted { manifests, tags, immutable: None }))
 }
 
@@ -69,27 +75,30 @@ async fn lock(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option
     tx.find(sql, params![repository_id, digest], read).await
 }
 
-/// The manifest and everything that lives by it, one query for each level of depth.
-async fn with_accessories(tx: &mut Tx, root: Manifest) -> Result<Vec<Manifest>> {
+/// The names under which clients keep the accessories of a digest.
+fn accessory_names(digest: &Digest) -> [String; 4] {
+    let stem = digest.to_string().replacen(':', "-", 1);
+    [".sig", ".att", ".sbom", ""].map(|kind| format!("{stem}{kind}"))
+}
+
+/// The manifest and everything that lives by it, one query for each level of depth; and the names
+/// of accessories of all of these.
+async fn with_accessories(tx: &mut Tx, root: Manifest) -> Result<(Vec<Manifest>, Vec<String>)> {
     let repository_id = root.repository_id;
     let mut seen = BTreeSet::from([root.id]);
     let mut level = vec![root.digest];
     let mut all = vec![root];
+    let mut names = Vec::new();
     for _ in 0..MAX_DEPTH {
-        let legacy: Vec<String> = level
-            .iter()
-            .flat_map(|digest| {
-                let stem = digest.to_string().replacen(':', "-", 1);
-                ["sig", "att", "sbom"].map(|kind| format!("{stem}.{kind}"))
-            })
-            .collect();
+        names.extend(level.iter().flat_map(accessory_names));
         let sql = select!(
             "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
              WHERE m.repository_id = $1 AND (m.subject_digest = ANY($2) OR m.id IN (\
-             SELECT t.manifest_id FROM tags t WHERE t.repository_id = $1 AND t.name = ANY($3))) \
-             ORDER BY m.id /*pg: FOR UPDATE OF m */"
+             SELECT t.manifest_id FROM tags t WHERE t.repository_id = $1 AND t.name = ANY($3)) \
+             AND NOT EXISTS (SELECT 1 FROM tags o WHERE o.manifest_id = m.id \
+             AND NOT o.name = ANY($3))) ORDER BY m.id /*pg: FOR UPDATE OF m */"
         );
-        let found = tx.list(sql, params![repository_id, &level, &legacy], read).await?;
+        let found = tx.list(sql, params![repository_id, &level, &names], read).await?;
         level.clear();
         for manifest in found {
             if seen.insert(manifest.id) {
@@ -101,5 +110,5 @@ async fn with_accessories(tx: &mut Tx, root: Manifest) -> Result<Vec<Manifest>> 
             break;
         }
     }
-    Ok(all)
+    Ok((all, names))
 }

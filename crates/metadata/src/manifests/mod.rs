@@ -16,6 +16,10 @@ use jiff::Timestamp;
 use sealock_oci::{Digest, Tag};
 use std::collections::BTreeMap;
 
+/// Longest annotations that a manifest's row keeps, as JSON, in bytes. Of a manifest with longer
+/// ones, only its bytes tell.
+pub const MAX_ROW_ANNOTATIONS_BYTES: usize = 16 * 1024;
+
 words! {
     /// Image or index, as `sealock_oci::ManifestKind`.
     pub enum Kind {
@@ -71,7 +75,7 @@ pub struct Manifest {
     pub config_media_type: Option<String>,
     /// What it says something about.
     pub subject: Option<Digest>,
-    /// Annotations.
+    /// Annotations; empty when they are longer than [`MAX_ROW_ANNOTATIONS_BYTES`].
     pub annotations: BTreeMap<String, String>,
     /// Key of its contents: a digest over its ordered layers.
     pub chain: Option<Digest>,
@@ -244,7 +248,7 @@ pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, boo
                 new.config.map(|(digest, _)| digest),
                 new.config.map(|(_, media_type)| media_type),
                 new.subject,
-                serde_json::to_string(new.annotations)?,
+                row_annotations(new.annotations)?,
                 new.chain,
                 new.state,
                 new.pushed_by,
@@ -258,6 +262,13 @@ pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, boo
     }
     let row = find(tx, new.repository_id, new.digest).await?.ok_or(crate::Error::Retry)?;
     Ok((row, inserted.is_some()))
+}
+
+/// Annotations as the row keeps them; none when they are long, or lists of rows would hold
+/// gigabytes. The payload has them.
+fn row_annotations(annotations: &BTreeMap<String, String>) -> Result<String> {
+    let text = serde_json::to_string(annotations)?;
+    Ok(if text.len() > MAX_ROW_ANNOTATIONS_BYTES { "{}".to_owned() } else { text })
 }
 
 async fn insert_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
@@ -306,6 +317,19 @@ pub async fn load_tagged(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<O
                JOIN manifest_payloads p ON p.manifest_id = m.id \
                WHERE t.repository_id = $1 AND t.name = $2";
     tx.find(sql, params![repository_id, tag], read_stored).await
+}
+
+/// Manifests of a repository with these digests.
+pub async fn find_many(
+    tx: &mut Tx,
+    repository_id: i64,
+    digests: &[Digest],
+) -> Result<Vec<Manifest>> {
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+         WHERE m.repository_id = $1 AND m.digest = ANY($2) ORDER BY m.digest"
+    );
+    tx.list(sql, params![repository_id, digests], read).await
 }
 
 /// Manifests of a repository with these digests, with their bytes.

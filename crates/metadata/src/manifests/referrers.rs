@@ -15,7 +15,7 @@ pub struct Referrer {
     pub size: u64,
     /// The type that the filter looks at.
     pub artifact_type: Option<String>,
-    /// Annotations.
+    /// Annotations; empty when they are longer than [`super::MAX_ROW_ANNOTATIONS_BYTES`].
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -4,7 +4,8 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-const MIGRATIONS: [&str; 2] = [include_str!("0001.sql"), include_str!("0002.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")];
 
 /// The schema that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
