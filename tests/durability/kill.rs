@@ -12,7 +12,7 @@ use reqwest::Method;
 use sealock_tests::{
     http::Http,
     images::{MANIFEST, Made, digest},
-    server::{Server, pause},
+    server::{Server, eventually, pause},
 };
 
 const ROUNDS: u64 = 4;
@@ -96,7 +96,13 @@ fn kill_in_the_middle_of_pushes(mut server: Server) {
                 scope.spawn(|| push_until_killed(&http, &seeds, &stop, &done));
             }
             // Another moment each time, so that the cut falls into another step.
-            pause(Duration::from_millis(700 + 137 * round));
+            // After the first of this round was acknowledged, however slow the machine is.
+            let seen = || done.manifests.lock().unwrap().len();
+            let before = seen();
+            eventually("a push is acknowledged", Duration::from_secs(60), || {
+                (seen() > before).then_some(())
+            });
+            pause(Duration::from_millis(500 + 137 * round));
             server.kill();
             stop.store(true, Ordering::Relaxed);
         });

@@ -1,5 +1,8 @@
 //! A 201 is a promise: SIGKILL in the middle of pushes loses nothing that was acknowledged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod full;
 mod kill;
+mod outage;
 mod starts;
+mod stop;

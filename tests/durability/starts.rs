@@ -85,6 +85,29 @@ fn a_damaged_database_is_an_error_that_says_so() {
 }
 
 #[test]
+fn a_missing_database_is_not_replaced_by_an_empty_one() {
+    let mut server = Server::start();
+    server.terminate();
+    let database = server.data_directory().join("sealock.db");
+    let aside = server.scratch().join("aside.db");
+    std::fs::rename(&database, &aside).unwrap();
+    let start = Command::new(binary())
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(server.data_directory())
+        .args(["--listen", &server.host(), "--no-admission"])
+        .output()
+        .unwrap();
+    assert!(!start.status.success());
+    let said = String::from_utf8_lossy(&start.stderr);
+    assert!(said.contains("is missing") && said.contains("backup"), "{said}");
+    assert!(!database.exists(), "an empty database took its place");
+    std::fs::rename(&aside, &database).unwrap();
+    server.restart();
+    assert_eq!(server.admin().get("/v2/").unwrap().status(), 200);
+}
+
+#[test]
 fn the_first_words_say_how_to_go_on() {
     let server = Server::start_with(Options { generated_password: true, ..Options::default() });
     let said = server.log();

@@ -38,6 +38,9 @@ pub struct Options {
     pub generated_password: bool,
     /// More environment.
     pub environment: Vec<(String, String)>,
+    /// Keep the data on a file system of this size, in MiB, which ends with the server; see
+    /// [`Server::start_on_small_disk`].
+    pub disk_mib: Option<u32>,
 }
 
 /// What a TLS listener needs and what its clients trust, as PEM files.
@@ -107,6 +110,32 @@ impl Server {
         Some(Self::start_with(options))
     }
 
+    /// Starts a server whose data lie on a small file system of their own; `None` after a permitted
+    /// skip.
+    #[must_use]
+    pub fn start_on_small_disk(options: Options) -> Option<Self> {
+        let try_it = Command::new("unshare")
+            .args(["-Urm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"])
+            .stderr(Stdio::null())
+            .status();
+        if !try_it.is_ok_and(|status| status.success()) {
+            skips::skip("small-disk", "Allow user namespaces (unshare -Urm).");
+            return None;
+        }
+        Some(Self::start_with(options))
+    }
+
+    /// A path as the server's process sees it: its file system may be its own.
+    ///
+    /// # Panics
+    /// If the server does not run.
+    #[must_use]
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        let process = self.child.as_ref().expect("the server runs").id();
+        let path = path.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc").join(process.to_string()).join("root").join(path)
+    }
+
     /// Starts a server with these options and waits until it answers.
     ///
     /// # Panics
@@ -132,7 +161,17 @@ impl Server {
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "the server still runs");
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log");
-        let mut command = Command::new(binary());
+        let mut command = match self.options.disk_mib {
+            None => Command::new(binary()),
+            Some(mib) => {
+                std::fs::create_dir_all(self.data_directory()).expect("a place to mount");
+                let mount = format!("mount -t tmpfs -o size={mib}m tmpfs \"$0\" && exec \"$@\"");
+                let mut command = Command::new("unshare");
+                command.args(["-Urm", "sh", "-c", &mount]).arg(self.data_directory());
+                command.arg(binary());
+                command
+            }
+        };
         command
             .arg("serve")
             .arg("--data-dir")
@@ -205,6 +244,19 @@ impl Server {
             }
             pause(Duration::from_millis(20));
         }
+    }
+
+    /// Sends SIGTERM twice, half a second apart, and waits for the end.
+    ///
+    /// # Panics
+    /// If the server does not run.
+    pub fn terminate_twice(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("the server runs");
+        for _ in 0..2 {
+            run("kill", &["-TERM", &child.id().to_string()]).ok();
+            pause(Duration::from_millis(500));
+        }
+        child.wait().expect("the child ends")
     }
 
     /// Whether the server's process is still there.
