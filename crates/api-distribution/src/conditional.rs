@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sealock_oci::Digest;
+use sealock_registry::{Expected, Precondition};
 
 /// The `ETag` of content.
 pub(crate) fn etag(digest: &Digest) -> HeaderValue {
@@ -11,21 +12,37 @@ pub(crate) fn etag(digest: &Digest) -> HeaderValue {
 
 /// Whether `If-None-Match` names this content, so that GET and HEAD answer 304.
 pub(crate) fn not_modified(headers: &HeaderMap, digest: &Digest) -> bool {
-    // The weak comparison: W/ does not matter.
-    names(headers, &header::IF_NONE_MATCH, Some(digest), true)
+    !precondition(headers).none_matches.is_none_or(|expected| {
+        let condition = Precondition { matches: None, none_matches: Some(expected) };
+        condition.holds(Some(digest))
+    })
 }
 
-/// Whether the conditions of a change hold while `current` is what is there.
-pub(crate) fn change_is_allowed(headers: &HeaderMap, current: Option<&Digest>) -> bool {
-    let matches = !headers.contains_key(header::IF_MATCH)
-        || names(headers, &header::IF_MATCH, current, false);
-    let none_matches = !names(headers, &header::IF_NONE_MATCH, current, true);
-    matches && none_matches
+/// The conditions of a change.
+pub(crate) fn precondition(headers: &HeaderMap) -> Precondition {
+    Precondition {
+        // The strong comparison: a weak tag never matches.
+        matches: expected(headers, &header::IF_MATCH, false),
+        none_matches: expected(headers, &header::IF_NONE_MATCH, true),
+    }
 }
 
-/// Whether a change carries conditions at all.
-pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH)
+/// What a header lists; none without the header. A tag that is no digest of ours matches nothing.
+fn expected(headers: &HeaderMap, name: &HeaderName, weak: bool) -> Option<Expected> {
+    let tags = listed(headers, name);
+    if !headers.contains_key(name) {
+        return None;
+    }
+    let mut digests = Vec::new();
+    for tag in tags {
+        if tag == "*" {
+            return Some(Expected::Anything);
+        }
+        let tag = if weak { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
+        let opaque = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        digests.extend(opaque.and_then(|tag| tag.parse::<Digest>().ok()));
+    }
+    Some(Expected::OneOf(digests))
 }
 
 /// Whether `If-Range` lets `Range` count.
@@ -33,16 +50,9 @@ pub(crate) fn range_counts(headers: &HeaderMap, digest: &Digest) -> bool {
     headers.get(header::IF_RANGE).is_none_or(|value| *value == etag(digest))
 }
 
-fn names(headers: &HeaderMap, name: &HeaderName, current: Option<&Digest>, weak: bool) -> bool {
-    let Some(current) = current else { return false };
-    let wanted = format!("\"{current}\"");
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag == wanted || (weak && tag.strip_prefix("W/") == Some(&wanted)))
+fn listed<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -63,18 +73,18 @@ mod tests {
         assert!(!not_modified(&headers(header::IF_NONE_MATCH, &format!("\"{other}\"")), &digest));
         assert!(!not_modified(&HeaderMap::new(), &digest));
 
-        let exact = headers(header::IF_MATCH, &format!("\"{digest}\""));
-        assert!(change_is_allowed(&exact, Some(&digest)));
-        assert!(!change_is_allowed(&exact, Some(&other)));
-        assert!(!change_is_allowed(&exact, None));
+        let exact = precondition(&headers(header::IF_MATCH, &format!("\"{digest}\"")));
+        assert!(exact.holds(Some(&digest)));
+        assert!(!exact.holds(Some(&other)));
+        assert!(!exact.holds(None));
         // The strong comparison: a weak tag never matches.
-        assert!(!change_is_allowed(
-            &headers(header::IF_MATCH, &format!("W/\"{digest}\"")),
-            Some(&digest)
-        ));
-        let absent = headers(header::IF_NONE_MATCH, "*");
-        assert!(change_is_allowed(&absent, None));
-        assert!(!change_is_allowed(&absent, Some(&digest)));
-        assert!(change_is_allowed(&HeaderMap::new(), None));
+        let weak = precondition(&headers(header::IF_MATCH, &format!("W/\"{digest}\"")));
+        assert!(!weak.holds(Some(&digest)));
+        let foreign = precondition(&headers(header::IF_MATCH, "\"v1\", v2"));
+        assert!(!foreign.holds(Some(&digest)), "it is a condition all the same");
+        let absent = precondition(&headers(header::IF_NONE_MATCH, "*"));
+        assert!(absent.holds(None));
+        assert!(!absent.holds(Some(&digest)));
+        assert!(precondition(&HeaderMap::new()).is_empty());
     }
 }

@@ -1,18 +1,18 @@
 //! What of a request is read before anybody is asked who sends it, as one entry for fuzzing.
 
 use crate::{
-    conditional::{change_is_allowed, not_modified},
+    conditional::{not_modified, precondition},
     path::{Target, Thing},
     query::Query,
     range::{Wanted, chunk, wanted},
     warning,
 };
 use http::{HeaderMap, HeaderValue, Method, header};
-use sealock_http::Credentials;
+use sealock_http::{Credentials, Front, Peer, bearer_challenge};
 use sealock_oci::Digest;
 
-/// Reads the lines of an input as path, query, `Range`, `Content-Range`, `If-None-Match` and
-/// `Authorization`, and checks what must hold whatever they say.
+/// Reads the lines of an input as path, query, `Range`, `Content-Range`, `If-None-Match`,
+/// `Authorization`, `Host` and `X-Forwarded-For`, and checks what must hold whatever they say.
 #[doc(hidden)]
 pub fn fuzz_request(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -40,10 +40,33 @@ pub fn fuzz_request(bytes: &[u8]) {
     }
     let digest = Digest::sha256(bytes);
     if not_modified(&headers, &digest) {
-        assert!(!change_is_allowed(&headers, Some(&digest)), "both read If-None-Match alike");
+        assert!(!precondition(&headers).holds(Some(&digest)), "both read If-None-Match alike");
     }
     let _ = Credentials::read(&headers);
+    check_front(line(), line());
     warning::add(&mut headers, [text.as_ref()]);
+}
+
+/// Whatever host a client claims, a challenge keeps its form; whatever a proxy forwards, a client
+/// has an address.
+fn check_front(host: &str, forwarded: &str) {
+    let peer = std::net::SocketAddr::from(([10, 0, 0, 1], 1));
+    let mut request = http::Request::new(());
+    for (name, value) in
+        [("host", host), ("x-forwarded-host", host), ("x-forwarded-for", forwarded)]
+    {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    request.extensions_mut().insert(Peer { address: peer, tls: false });
+    let (parts, ()) = request.into_parts();
+    let front = Front { external_url: None, trusted_proxies: vec![peer.ip()] };
+    let _ = front.client_address(&parts);
+    let base = front.base_url(&parts);
+    let challenge = bearer_challenge(&base, "sealock", Some("repository:a/b:pull"), None);
+    let challenge = challenge.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    assert_eq!(challenge.matches('"').count(), 6, "{challenge}");
 }
 
 /// A path that is understood is the only spelling of what it names, but for the colon of a digest

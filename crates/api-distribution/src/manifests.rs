@@ -1,7 +1,7 @@
 //! Manifests in and out.
 
 use crate::{
-    conditional::{change_is_allowed, etag, is_conditional, not_modified},
+    conditional::{etag, not_modified, precondition},
     routes::{Asked, CONTENT_DIGEST, value},
     warning,
 };
@@ -12,7 +12,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sealock_http::{HttpError, Result, read_limited};
 use sealock_oci::{ErrorCode, MAX_MANIFEST_BYTES, Reference};
-use sealock_registry::{Kind, MAX_TAGS, ManifestPush, PulledManifest};
+use sealock_registry::{MAX_TAGS, ManifestPush, PulledManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -60,14 +60,15 @@ pub(crate) async fn put(asked: Asked<'_>, reference: &Reference, body: Body) -> 
         })?,
     };
     let payload = read_limited(body, MAX_MANIFEST_BYTES, "a manifest").await?;
-    check_conditions(&asked, reference).await?;
-    let pushed = asked
-        .registry
-        .put_manifest(
-            asked.caller,
-            ManifestPush { repository: asked.name, reference, tags: &tags, content_type, payload },
-        )
-        .await?;
+    let push = ManifestPush {
+        repository: asked.name,
+        reference,
+        tags: &tags,
+        content_type,
+        payload,
+        condition: &precondition(asked.headers),
+    };
+    let pushed = asked.registry.put_manifest(asked.caller, push).await?;
     let digest = pushed.digest;
     let mut headers = HeaderMap::from_iter([
         (header::LOCATION, value(format!("/v2/{}/manifests/{digest}", asked.name))?),
@@ -89,28 +90,7 @@ pub(crate) async fn put(asked: Asked<'_>, reference: &Reference, body: Body) -> 
 
 /// `DELETE /v2/<name>/manifests/<tag or digest>`
 pub(crate) async fn delete(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
-    check_conditions(&asked, reference).await?;
-    asked.registry.delete_manifest(asked.caller, asked.name, reference).await?;
+    let condition = precondition(asked.headers);
+    asked.registry.delete_manifest(asked.caller, asked.name, reference, &condition).await?;
     Ok(StatusCode::ACCEPTED.into_response())
-}
-
-/// `If-Match` and `If-None-Match` against what the reference names now.
-async fn check_conditions(asked: &Asked<'_>, reference: &Reference) -> Result<()> {
-    if !is_conditional(asked.headers) {
-        return Ok(());
-    }
-    let current = match asked.registry.head_manifest(asked.caller, asked.name, reference).await {
-        Ok(pulled) => Some(pulled.digest),
-        Err(error) if error.kind() == Kind::NotFound => None,
-        Err(error) => return Err(error.into()),
-    };
-    if change_is_allowed(asked.headers, current.as_ref()) {
-        return Ok(());
-    }
-    let now = current.map_or("nothing".to_owned(), |digest| digest.to_string());
-    Err(HttpError::new(
-        StatusCode::PRECONDITION_FAILED,
-        ErrorCode::Denied,
-        format!("{reference} names {now} now; read it again before you change it"),
-    ))
 }

@@ -83,10 +83,14 @@ impl Query {
 
 fn decode(text: &str) -> Result<String> {
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced)
+    let decoded = percent_decode_str(&spaced)
         .decode_utf8()
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| invalid("the query is not UTF-8".to_owned()))
+        .map_err(|_| invalid("the query is not UTF-8".to_owned()))?;
+    // No name, tag, digest or media type holds one, and PostgreSQL's text none that is zero.
+    if decoded.chars().any(char::is_control) {
+        return Err(invalid("the query holds control characters".to_owned()));
+    }
+    Ok(decoded.into_owned())
 }
 
 fn invalid(message: String) -> HttpError {
@@ -118,6 +122,7 @@ mod tests {
         assert!(query.tags().is_err());
         assert!(query.algorithm().is_err());
         assert!(Query::parse(Some("a=%ff")).is_err());
+        assert!(Query::parse(Some("last=a%00")).is_err());
         assert_eq!(Query::parse(Some("n=99999999999")).unwrap().n().unwrap(), Some(u32::MAX));
     }
 }

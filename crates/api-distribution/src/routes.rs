@@ -58,7 +58,7 @@ async fn v2(State(face): State<Face>, request: Request) -> Response {
 
 /// Reads the path, then finds out who asks, then answers; a 401 carries the challenge.
 async fn to_target(face: &Face, parts: &Parts, body: Body) -> Result<Response> {
-    let target = Target::parse(parts.uri.path())?;
+    let target = Target::parse(parts.uri.path()).map_err(|error| not_to_be_put(error, parts))?;
     let challenge = |error: HttpError, problem: &str| {
         let scope = scope_of(&target, parts);
         face.gatekeeper.bearer_challenge(error, parts, scope.as_deref(), Some(problem))
@@ -154,6 +154,14 @@ fn require_token_for(caller: &Caller, target: &Target, method: &Method) -> Resul
         return Ok(());
     }
     Err(HttpError::unauthorized(format!("the token does not cover {needed}")))
+}
+
+/// What cannot be named is not there for who reads, and a mistake of who writes.
+fn not_to_be_put(error: HttpError, parts: &Parts) -> HttpError {
+    if parts.method != Method::PUT || error.code() != "MANIFEST_UNKNOWN" {
+        return error;
+    }
+    HttpError::bad_request(ErrorCode::ManifestInvalid, error.message())
 }
 
 fn wrong_method(allowed: &'static str) -> HttpError {

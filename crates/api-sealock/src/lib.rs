@@ -41,7 +41,7 @@
 //! | POST `/projects/{project}/waivers/{id}/grant`, `/projects/{project}/waivers/{id}/refuse`, `/projects/{project}/waivers/{id}/revoke` | `{reason?}` | waiver |
 //! | GET `/quarantines`; PUT, DELETE `/quarantines/{digest}` | `{target: manifest\|blob, reason}` | list; quarantine; 204 |
 //! | POST `/eradications` | `{digest, reason}` | `{digest, deleted: [...], pulled: [...], admitted: [...]}` |
-//! | GET `/decisions` | `digest=`, `door=`, `project=` | list of `{id, door, repository, digest, action, actor, address, at, input_digest}` |
+//! | GET `/decisions` | `digest=`, `door=`, `project=` | list of `{id, door, repository, digest, action, actor, address, at, repeats, last_at, input_digest}` |
 //! | GET `/decisions/{id}`, `/decisions/{id}/document` | | with verdict; the canonical input |
 //! | POST `/decisions/{id}/replay` | | `{same: bool, recorded: verdict, replayed: verdict}` |
 //! | GET `/affected` | `vulnerability=` or `purl=` with `range=`? | list of `{repository, digest, tags, tier, vulnerability, component, version, path, layer, severity, fix, kev}` |

@@ -1,6 +1,7 @@
 use crate::{
     Access, AuthError, IssuedToken, Principal, Randomness, Right, RightSet, Scope, SecretString,
     TokenError, Tokens,
+    attempts::Attempts,
     name::{check_robot_name, check_user_name, robot_login, split_robot},
     password::{Passwords, check_new_password},
     scope::grant,
@@ -10,7 +11,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use sealock_metadata::{Database, robots, users};
 use sha2::{Digest as _, Sha256};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use subtle::ConstantTimeEq as _;
 
 /// Name of the first administrator.
@@ -34,6 +35,7 @@ impl Login {
 pub struct Authenticator {
     db: Database,
     passwords: Passwords,
+    attempts: Arc<Attempts>,
     tokens: Arc<Tokens>,
     random: Arc<dyn Randomness>,
 }
@@ -63,7 +65,7 @@ impl Authenticator {
         random: Arc<dyn Randomness>,
     ) -> Result<Self, AuthError> {
         let passwords = Passwords::new(random.clone())?;
-        Ok(Self { db, passwords, tokens: Arc::new(tokens), random })
+        Ok(Self { db, passwords, attempts: Arc::default(), tokens: Arc::new(tokens), random })
     }
 
     /// The token service's name.
@@ -71,24 +73,45 @@ impl Authenticator {
         self.tokens.service()
     }
 
-    /// Checks a name and a secret: a user's password or a robot's secret.
-    pub async fn login(&self, name: &str, secret: &SecretString) -> Result<Login, AuthError> {
+    /// Checks a name and a secret: a user's password or a robot's secret. After a few wrong
+    /// passwords for a name from one address, further ones wait.
+    pub async fn login(
+        &self,
+        address: IpAddr,
+        name: &str,
+        secret: &SecretString,
+    ) -> Result<Login, AuthError> {
         match split_robot(name) {
             Some((project, robot)) => self.login_robot(project, robot, secret).await,
-            None => self.login_user(name, secret).await,
+            None => self.login_user(address, name, secret).await,
         }
     }
 
-    async fn login_user(&self, name: &str, secret: &SecretString) -> Result<Login, AuthError> {
+    async fn login_user(
+        &self,
+        address: IpAddr,
+        name: &str,
+        secret: &SecretString,
+    ) -> Result<Login, AuthError> {
         let mut tx = self.db.read().await?;
         let found = users::credentials(&mut tx, name).await?;
         tx.rollback().await?;
         let stored = found.as_ref().and_then(|found| found.password_hash.as_deref());
+        let attempt = Attempts::key(address, name);
+        if !self.passwords.is_verified(stored, secret) {
+            self.attempts.enter(&attempt).await?;
+        }
         // Done for unknown and closed accounts too: the time tells nothing.
         let right = self.passwords.verify(stored, secret).await?;
         match found {
-            Some(found) if right && !found.user.disabled => user_login(found),
-            _ => Err(AuthError::BadCredentials),
+            Some(found) if right && !found.user.disabled => {
+                self.attempts.succeeded(&attempt);
+                user_login(found)
+            }
+            _ => {
+                self.attempts.failed(attempt);
+                Err(AuthError::BadCredentials)
+            }
         }
     }
 

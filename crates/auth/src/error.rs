@@ -9,6 +9,12 @@ pub enum AuthError {
     /// Too many log-ins wait for their password to be checked.
     #[error("too many log-ins at once; try again in a few seconds")]
     Busy,
+    /// Too many log-ins under this name failed from where the caller is.
+    #[error("too many log-ins under this name failed; try again in {seconds} s")]
+    TooManyAttempts {
+        /// When the next one is looked at, from now.
+        seconds: u64,
+    },
     /// The bearer token does not count.
     #[error("the token is not valid: {0}")]
     Token(#[from] TokenError),

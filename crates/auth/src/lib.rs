@@ -2,8 +2,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
+mod attempts;
 mod authenticator;
 mod error;
+mod fuzz;
 mod name;
 mod password;
 mod principal;
@@ -15,8 +17,11 @@ mod secret;
 mod token;
 
 pub use access::{Access, project_rights, readable_projects};
+pub use attempts::neighbourhood;
 pub use authenticator::{Authenticator, FIRST_ADMIN, Login, NewRobot, RobotSettings, secret_hash};
 pub use error::AuthError;
+#[doc(hidden)]
+pub use fuzz::fuzz_credentials;
 pub use name::{ROBOT_PREFIX, check_robot_name, check_user_name, robot_login};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, check_new_password};
 pub use principal::{Caller, Principal};

@@ -80,6 +80,11 @@ impl Passwords {
         Ok(right)
     }
 
+    /// Whether this password was verified a moment ago.
+    pub(crate) fn is_verified(&self, stored: Option<&str>, password: &SecretString) -> bool {
+        stored.is_some_and(|stored| self.verified.contains_key(&self.mark(stored, password)))
+    }
+
     async fn compare(&self, stored: String, password: &SecretString) -> Result<bool, AuthError> {
         let (password, own) = (password.clone(), self.clone());
         self.heavy(move || {

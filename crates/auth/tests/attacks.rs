@@ -14,9 +14,10 @@ use sealock_metadata::{
     users,
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 const SERVICE: &str = "sealock";
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn authenticator(t: &TestDatabase, key: &TokenKey) -> Authenticator {
     let random = Arc::new(SystemRandomness);
@@ -96,12 +97,13 @@ both_engines!(
     a_token_opens_only_what_it_names_and_nothing_in_a_namesake,
     roles_as_in_harbor,
     the_first_administrator_is_made_once,
+    guessing_one_name_from_one_address_is_slowed_down_and_nobody_else,
 );
 
 async fn wrong_credentials_all_look_alike(t: &mut TestDatabase) {
     let auth = authenticator(t, &TokenKey::generate().unwrap());
     let ann = user(&auth, "ann").await;
-    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    let login = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap();
     assert_eq!(login.principal.user_id(), Some(ann.id));
     let long = SecretString::new("x".repeat(1_000_000));
     for (name, secret) in [
@@ -115,13 +117,13 @@ async fn wrong_credentials_all_look_alike(t: &mut TestDatabase) {
         ("robot$a+b", "".into()),
         ("", "".into()),
     ] {
-        let error = auth.login(name, &secret).await.unwrap_err();
+        let error = auth.login(HERE, name, &secret).await.unwrap_err();
         assert!(matches!(error, AuthError::BadCredentials), "{name}: {error}");
     }
     let mut tx = t.db.write().await.unwrap();
     users::set_flags(&mut tx, ann.id, false, false, true).await.unwrap();
     tx.commit().await.unwrap();
-    let error = auth.login("ann", &"correct horse".into()).await.unwrap_err();
+    let error = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap_err();
     assert!(matches!(error, AuthError::BadCredentials), "a closed account");
 }
 
@@ -129,7 +131,7 @@ async fn tokens_that_are_not_ours(t: &mut TestDatabase) {
     let key = TokenKey::generate().unwrap();
     let auth = authenticator(t, &key);
     user(&auth, "ann").await;
-    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    let login = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap();
     let issued = auth.issue(&login, &[]).await.unwrap();
     let token = issued.token.expose();
     assert_eq!(auth.bearer(token).await.unwrap().0, login.principal);
@@ -237,7 +239,7 @@ async fn a_token_ends_with_its_account_and_its_secret(t: &mut TestDatabase) {
     let auth = authenticator(t, &TokenKey::generate().unwrap());
     let app = project(t, "app", false).await;
     let ann = user(&auth, "ann").await;
-    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    let login = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap();
     let first = auth.issue(&login, &[]).await.unwrap().token;
     let hash = auth.hash_new(&"battery staple".into()).await.unwrap();
     let mut tx = t.db.write().await.unwrap();
@@ -245,8 +247,8 @@ async fn a_token_ends_with_its_account_and_its_secret(t: &mut TestDatabase) {
     tx.commit().await.unwrap();
     let revoked = |result| matches!(result, Err(AuthError::Token(TokenError::Revoked)));
     assert!(revoked(auth.bearer(first.expose()).await));
-    assert!(auth.login("ann", &"correct horse".into()).await.is_err(), "not from the cache");
-    let login = auth.login("ann", &"battery staple".into()).await.unwrap();
+    assert!(auth.login(HERE, "ann", &"correct horse".into()).await.is_err(), "not from the cache");
+    let login = auth.login(HERE, "ann", &"battery staple".into()).await.unwrap();
     let second = auth.issue(&login, &[]).await.unwrap().token;
     assert!(auth.bearer(second.expose()).await.is_ok());
     let mut tx = t.db.write().await.unwrap();
@@ -258,7 +260,7 @@ async fn a_token_ends_with_its_account_and_its_secret(t: &mut TestDatabase) {
     let ends = t.clock.as_ref();
     let ends = sealock_metadata::Clock::now(ends) + SignedDuration::from_hours(1);
     let ci = robot(t, &auth, &app, &[Right::Push], Some(ends)).await;
-    let login = auth.login(&ci.login, &ci.secret).await.unwrap();
+    let login = auth.login(HERE, &ci.login, &ci.secret).await.unwrap();
     let token = auth.issue(&login, &[]).await.unwrap().token;
     assert!(auth.bearer(token.expose()).await.is_ok());
     for closed in [true, false] {
@@ -266,19 +268,19 @@ async fn a_token_ends_with_its_account_and_its_secret(t: &mut TestDatabase) {
         robots::set_disabled(&mut tx, app.id, ci.id, closed).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(revoked(auth.bearer(token.expose()).await), closed);
-        assert_eq!(auth.login(&ci.login, &ci.secret).await.is_err(), closed);
+        assert_eq!(auth.login(HERE, &ci.login, &ci.secret).await.is_err(), closed);
     }
     let mut tx = t.db.write().await.unwrap();
     let secret = auth.renew_robot(&mut tx, app.id, ci.id).await.unwrap().unwrap();
     assert!(auth.renew_robot(&mut tx, app.id + 1, ci.id).await.unwrap().is_none());
     tx.commit().await.unwrap();
     assert!(revoked(auth.bearer(token.expose()).await));
-    assert!(auth.login(&ci.login, &ci.secret).await.is_err());
-    assert!(auth.login(&ci.login, &secret).await.is_ok());
+    assert!(auth.login(HERE, &ci.login, &ci.secret).await.is_err());
+    assert!(auth.login(HERE, &ci.login, &secret).await.is_ok());
     t.clock.set(ends - SignedDuration::from_secs(1));
-    assert!(auth.login(&ci.login, &secret).await.is_ok());
+    assert!(auth.login(HERE, &ci.login, &secret).await.is_ok());
     t.clock.set(ends);
-    assert!(auth.login(&ci.login, &secret).await.is_err(), "expired");
+    assert!(auth.login(HERE, &ci.login, &secret).await.is_err(), "expired");
 }
 
 async fn a_robot_is_nobody_outside_its_project(t: &mut TestDatabase) {
@@ -287,12 +289,12 @@ async fn a_robot_is_nobody_outside_its_project(t: &mut TestDatabase) {
     let open = project(t, "open", true).await;
     let ci = robot(t, &auth, &a, &[Right::Push], None).await;
     assert_eq!(ci.login, "robot$a+ci");
-    let login = auth.login(&ci.login, &ci.secret).await.unwrap();
+    let login = auth.login(HERE, &ci.login, &ci.secret).await.unwrap();
     let pull = RightSet::of(&[Right::Pull]);
     assert_eq!(rights(t, &login.principal, &a).await, RightSet::of(&[Right::Push, Right::Pull]));
     assert_eq!(rights(t, &login.principal, &b).await, RightSet::NONE);
     assert_eq!(rights(t, &login.principal, &open).await, pull);
-    assert!(auth.login("robot$b+ci", &ci.secret).await.is_err());
+    assert!(auth.login(HERE, "robot$b+ci", &ci.secret).await.is_err());
     let asked =
         scope("repository:a/x:pull,push,delete repository:b/x:pull,push repository:no/x:pull");
     let issued = auth.issue(&login, &asked).await.unwrap();
@@ -316,7 +318,7 @@ async fn a_token_opens_only_what_it_names_and_nothing_in_a_namesake(t: &mut Test
     let app = project(t, "app", false).await;
     let ann = user(&auth, "ann").await;
     join(t, &app, &ann, Role::Maintainer).await;
-    let login = auth.login("ann", &"correct horse".into()).await.unwrap();
+    let login = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap();
     let issued = auth.issue(&login, &scope("repository:app/x:pull,push")).await.unwrap();
     let (principal, access) = auth.bearer(issued.token.expose()).await.unwrap();
     let mut caller = Caller {
@@ -357,7 +359,7 @@ async fn roles_as_in_harbor(t: &mut TestDatabase) {
     let auth = authenticator(t, &TokenKey::generate().unwrap());
     let (private, public) = (project(t, "private", false).await, project(t, "public", true).await);
     let ann = user(&auth, "ann").await;
-    let principal = auth.login("ann", &"correct horse".into()).await.unwrap().principal;
+    let principal = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap().principal;
     assert_eq!(rights(t, &principal, &private).await, RightSet::NONE);
     assert_eq!(rights(t, &principal, &public).await, RightSet::of(&[Right::Pull]));
     assert_eq!(rights(t, &Principal::Anonymous, &private).await, RightSet::NONE);
@@ -378,7 +380,7 @@ async fn roles_as_in_harbor(t: &mut TestDatabase) {
     let mut tx = t.db.write().await.unwrap();
     users::set_flags(&mut tx, ann.id, true, false, false).await.unwrap();
     tx.commit().await.unwrap();
-    let principal = auth.login("ann", &"correct horse".into()).await.unwrap().principal;
+    let principal = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap().principal;
     assert!(principal.is_sysadmin() && !principal.is_security_officer());
     let got = rights(t, &principal, &private).await;
     assert!(got.contains(Right::ManageProject) && !got.contains(Right::Examine));
@@ -394,8 +396,37 @@ async fn the_first_administrator_is_made_once(t: &mut TestDatabase) {
     assert!(matches!(weak, Err(AuthError::Password(_))));
     let password = auth.bootstrap(None).await.unwrap().unwrap();
     assert!(password.expose().len() >= 24);
-    let login = auth.login(FIRST_ADMIN, &password).await.unwrap();
+    let login = auth.login(HERE, FIRST_ADMIN, &password).await.unwrap();
     assert!(login.principal.is_sysadmin() && login.principal.is_security_officer());
     assert!(auth.bootstrap(Some("correct horse".into())).await.unwrap().is_none());
-    assert!(auth.login(FIRST_ADMIN, &"correct horse".into()).await.is_err());
+    assert!(auth.login(HERE, FIRST_ADMIN, &"correct horse".into()).await.is_err());
+}
+
+async fn guessing_one_name_from_one_address_is_slowed_down_and_nobody_else(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    user(&auth, "ann").await;
+    user(&auth, "bob").await;
+    let elsewhere = IpAddr::from([192, 0, 2, 7]);
+    // Shown a moment ago: the guesser beside her does not keep her out.
+    auth.login(elsewhere, "ann", &"correct horse".into()).await.unwrap();
+    let mut told = None;
+    // Longer than any password, so that a guess costs no hash.
+    let secret = SecretString::new("x".repeat(1_000));
+    for guess in 0..150 {
+        match auth.login(HERE, "ann", &secret).await.unwrap_err() {
+            AuthError::TooManyAttempts { seconds } => {
+                told = Some((guess, seconds));
+                break;
+            }
+            other => assert!(matches!(other, AuthError::BadCredentials), "{other}"),
+        }
+    }
+    let (guess, seconds) = told.unwrap();
+    assert!((100..120).contains(&guess) && (1..=31).contains(&seconds), "{guess} {seconds}");
+    auth.login(HERE, "ann", &"correct horse".into()).await.unwrap();
+    let wrong = "wrong horse".into();
+    for (address, name) in [(elsewhere, "ann"), (HERE, "bob"), (HERE, "nobody")] {
+        let error = auth.login(address, name, &wrong).await.unwrap_err();
+        assert!(matches!(error, AuthError::BadCredentials), "{name}: {error}");
+    }
 }

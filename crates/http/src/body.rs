@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// Reads a whole body of at most `limit` bytes. `what` names it in the error.
 pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes> {
@@ -66,22 +66,59 @@ fn broken(error: &axum::Error) -> HttpError {
     .with_log(error)
 }
 
+/// Most bytes that are still taken of a body whose request is answered already.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// Longest time for which they are taken.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// A body that fails when its sender pauses for too long.
-pub(crate) struct IdleLimited<B> {
-    inner: B,
+///
+/// Dropped before its end, it is read on for a while: most clients send all they have before they
+/// look for an answer, and a connection that is closed under them loses a refusal on its way. Those
+/// that ask before they send (`Expect: 100-continue`) are not told to go on.
+pub(crate) struct IdleLimited<B: Lingers> {
+    /// None once it has ended.
+    inner: Option<B>,
+    lingers: bool,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B> IdleLimited<B> {
-    pub(crate) fn new(inner: B, limit: Duration) -> Self {
-        Self { inner, limit, timer: None }
+/// What a body must be like to be read after its request.
+pub(crate) trait Lingers: HttpBody + Unpin + Send + 'static {}
+impl<B: HttpBody<Data: Send, Error: Send> + Unpin + Send + 'static> Lingers for B {}
+
+impl<B: Lingers> IdleLimited<B> {
+    pub(crate) fn new(inner: B, lingers: bool, limit: Duration) -> Self {
+        Self { inner: Some(inner), lingers, limit, timer: None }
+    }
+}
+
+impl<B: Lingers> Drop for IdleLimited<B> {
+    fn drop(&mut self) {
+        let Some(inner) = self.inner.take().filter(|inner| !inner.is_end_stream()) else { return };
+        if !self.lingers {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _in_time = tokio::time::timeout(LINGER, drain(inner)).await;
+            });
+        }
+    }
+}
+
+async fn drain(mut body: impl Lingers) {
+    let mut taken = 0;
+    while taken < LINGER_BYTES {
+        let Some(Ok(frame)) = body.frame().await else { return };
+        taken += frame.data_ref().map_or(0, |data| data.remaining());
     }
 }
 
 impl<B> HttpBody for IdleLimited<B>
 where
-    B: HttpBody + Unpin,
+    B: Lingers,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Data = B::Data;
@@ -91,16 +128,21 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
             // Kept and set anew at the next pause: a timer per frame would cost more than the
             // frame.
             self.timer = None;
+            if !matches!(frame, Some(Ok(_))) {
+                self.inner = None;
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(timer.as_mut().poll(context));
-        timer.as_mut().reset(Instant::now() + limit);
+        // Who sends nothing is not waited for again.
+        self.inner = None;
         let error = io::Error::new(
             io::ErrorKind::TimedOut,
             format!("no byte of the body arrived for {} seconds", limit.as_secs()),
@@ -109,11 +151,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
@@ -121,6 +163,7 @@ where
 mod tests {
     use super::*;
     use http_body_util::StreamBody;
+    use tokio::time::Instant;
 
     #[tokio::test]
     async fn bodies_beyond_the_limit_are_refused_whether_announced_or_not() {
@@ -157,7 +200,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pausing_sender_is_cut_off() {
         let stream = futures_util::stream::pending::<Result<Frame<Bytes>, io::Error>>();
-        let mut body = IdleLimited::new(StreamBody::new(stream), Duration::from_secs(60));
+        let mut body = IdleLimited::new(StreamBody::new(stream), true, Duration::from_secs(60));
         let begin = Instant::now();
         let error = body.frame().await.unwrap().expect_err("cut off");
         assert_eq!(error.to_string(), "no byte of the body arrived for 60 seconds");

@@ -194,8 +194,9 @@ impl From<sealock_registry::Error> for HttpError {
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Range => StatusCode::RANGE_NOT_SATISFIABLE,
-            Kind::Policy => StatusCode::PRECONDITION_FAILED,
+            Kind::Precondition | Kind::Policy => StatusCode::PRECONDITION_FAILED,
             Kind::Unsupported => StatusCode::METHOD_NOT_ALLOWED,
+            Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Kind::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
             Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
@@ -203,7 +204,7 @@ impl From<sealock_registry::Error> for HttpError {
         };
         let mut made = Self::new(status, error.code(), error.message());
         made.0.log = error.log().map(str::to_owned);
-        if error.kind() == Kind::Busy {
+        if matches!(error.kind(), Kind::Busy | Kind::TooMany) {
             let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
             made.0.headers.insert(header::RETRY_AFTER, seconds);
         }
@@ -227,6 +228,10 @@ impl From<AuthError> for HttpError {
                 let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, text)
                     .with_header(header::RETRY_AFTER, seconds)
+            }
+            AuthError::TooManyAttempts { seconds } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, text)
+                    .with_header(header::RETRY_AFTER, seconds.into())
             }
             AuthError::Name(_) | AuthError::Password(_) => {
                 Self::bad_request(ErrorCode::Unsupported, text)

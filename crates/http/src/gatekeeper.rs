@@ -87,7 +87,7 @@ impl Gatekeeper {
         secret: &SecretString,
     ) -> Result<(Caller, Login)> {
         let mut caller = self.stranger(parts);
-        let login = match self.authenticator.login(name, secret).await {
+        let login = match self.authenticator.login(caller.address, name, secret).await {
             Ok(login) => login,
             Err(error) => {
                 if matches!(error, AuthError::BadCredentials) {

@@ -21,7 +21,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -61,7 +61,7 @@ impl Default for ListenerLimits {
             headers: 100,
             header_bytes: 64 * 1024,
             streams: 128,
-            drain: Duration::from_secs(30),
+            drain: Duration::from_secs(15),
         }
     }
 }
@@ -71,10 +71,13 @@ const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// HTTP/2 flow-control windows in bytes, per stream and per connection.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// How long connections that are cut off may take to notice.
+const CUT_OFF: Duration = Duration::from_secs(1);
 /// Pause after the system refuses a connection for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` is ready, then lets requests under way end within the limit.
+/// Serves until `shutdown` is ready, then lets requests under way end within the limit, and cuts
+/// off what is left: when this returns, no handler runs.
 ///
 /// With `tls` the listener speaks TLS only, HTTP/2 or HTTP/1.1 as the client chooses by ALPN;
 /// without it, HTTP/1.1 only.
@@ -88,6 +91,7 @@ pub async fn serve(
     let acceptor = tls.map(TlsAcceptor::from);
     let room = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
+    let (cut, _) = watch::channel(false);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -98,17 +102,27 @@ pub async fn serve(
         let peer = Peer { address, tls: acceptor.is_some() };
         let connection = Connection { app: app.clone(), peer, limits, watcher: graceful.watcher() };
         let acceptor = acceptor.clone();
+        let mut cut = cut.subscribe();
         tokio::spawn(async move {
             let _permit: OwnedSemaphorePermit = permit;
-            match acceptor {
-                Some(acceptor) => connection.serve_tls(acceptor, stream).await,
-                None => connection.serve(stream, false, None).await,
+            let served = async {
+                match acceptor {
+                    Some(acceptor) => connection.serve_tls(acceptor, stream).await,
+                    None => connection.serve(stream, false, None).await,
+                }
+            };
+            tokio::select! {
+                () = served => {}
+                _ = cut.wait_for(|cut| *cut) => {}
             }
         });
     }
     drop(listener);
     if timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way when the time to drain was over");
+        let _nobody_left = cut.send(true);
+        let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+        let _every_connection_is_gone = timeout(CUT_OFF, room.acquire_many(all)).await;
     }
 }
 
@@ -172,7 +186,8 @@ impl Connection {
             if let Some(certificate) = certificate {
                 parts.extensions.insert(certificate);
             }
-            let body = Body::new(IdleLimited::new(body, limits.body_idle));
+            let asks_first = parts.headers.contains_key(http::header::EXPECT);
+            let body = Body::new(IdleLimited::new(body, !asks_first, limits.body_idle));
             app.clone().call(Request::from_parts(parts, body))
         });
         let served = if http2 {

@@ -64,7 +64,10 @@ impl Stand {
             Authenticator::new(database.db.clone(), tokens, random).expect("an authenticator");
         let given = Some(SecretString::new(PASSWORD));
         authenticator.bootstrap(given).await.expect("an administrator");
-        let login = authenticator.login(FIRST_ADMIN, &PASSWORD.into()).await.expect("logs in");
+        let login = authenticator
+            .login([127, 0, 0, 1].into(), FIRST_ADMIN, &PASSWORD.into())
+            .await
+            .expect("logs in");
         let admin = Caller {
             principal: login.principal,
             address: IpAddr::from([127, 0, 0, 1]),

@@ -7,6 +7,7 @@ use axum::{
     extract::Request,
     routing::{get, post},
 };
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use sealock_http::{
@@ -61,6 +62,7 @@ fn app() -> Router {
             }),
         )
         .route("/endless", get(|| async { Body::from(vec![0; 64 * 1024 * 1024]) }))
+        .route("/refuse", post(|| async { (StatusCode::FORBIDDEN, "not you") }))
         .route(
             "/count",
             post(|body: Body| async move {
@@ -296,4 +298,46 @@ async fn ask_tls(address: SocketAddr, config: rustls::ClientConfig) -> Option<St
     stream.read_to_end(&mut answer).await.ok()?;
     let answer = String::from_utf8(answer).unwrap();
     answer.rsplit("\r\n").next().map(str::to_owned)
+}
+
+/// Most clients send all they have before they look at the answer; one that comes early must not
+/// be lost because the connection is closed under them.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let served = start(limits(), None).await;
+    const SIZE: usize = 8 * 1024 * 1024;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let head = format!("POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: {SIZE}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    stream.write_all(&vec![0; SIZE]).await.expect("the body is taken");
+    // The connection is whole: the next request is answered, too.
+    stream.write_all(format!("GET /ok HTTP/1.1\r\n{CLOSE}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.ends_with("\r\nok"), "{answer}");
+    // Who asks before sending is not told to go on.
+    let head = "POST /refuse HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 9999999\r\n";
+    let answer = ask(served.address, &format!("{head}{CLOSE}")).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+}
+
+/// What is still under way when the time to drain is over is cut off: nothing runs on.
+#[tokio::test]
+async fn a_request_that_does_not_end_is_cut_off_when_the_server_stops() {
+    let limits = ListenerLimits {
+        body_idle: Duration::from_secs(60),
+        drain: Duration::from_millis(300),
+        ..limits()
+    };
+    let served = start(limits, None).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let head = format!("POST /count HTTP/1.1\r\ncontent-length: 10\r\n{CLOSE}01234");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    served.stop.send(()).unwrap();
+    timeout(Duration::from_secs(2), served.task).await.expect("does not wait").unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(Duration::from_secs(2), stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(read.is_err() || answer.is_empty(), "an answer out of nowhere");
 }

@@ -30,6 +30,8 @@ const WAITING_PULLS: usize = 8_192;
 const PULLS_AT_ONCE: usize = 2_000;
 /// How long a pull waits to be written.
 const PULL_DELAY: Duration = Duration::from_millis(800);
+/// How long a batch waits for a database that does not answer, until it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long a flush waits at most, and between two looks.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 const FLUSH_PAUSE: Duration = Duration::from_millis(10);
@@ -218,19 +220,41 @@ async fn write_pulls(
                 batch.push(event);
             }
         }
-        if let Err(error) = write_batch(&database, &batch).await {
-            tracing::error!(%error, pulls = batch.len(), "pulls could not be written to the audit log");
-        }
+        write_batch(&database, &batch).await;
         waiting.fetch_sub(batch.len(), Ordering::AcqRel);
         batch.clear();
     }
 }
 
-async fn write_batch(database: &Database, batch: &[Event]) -> metadata::Result<()> {
+/// Writes a batch, however long the database takes: what arrives meanwhile waits, and when too
+/// much waits, pulls are refused rather than forgotten.
+async fn write_batch(database: &Database, batch: &[Event]) {
     let rows: Vec<NewEvent<'_>> = batch.iter().map(Event::row).collect();
+    let at = database.clock().now();
+    loop {
+        let Err(error) = write_rows(database, &rows, at).await else { return };
+        if error.may_pass() {
+            tracing::error!(%error, pulls = rows.len(), "pulls wait to be written to the audit log");
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        }
+        // One bad row must not take the others with it.
+        for row in &rows {
+            if let Err(error) = write_rows(database, std::slice::from_ref(row), at).await {
+                tracing::error!(%error, ?row, "a pull could not be written to the audit log");
+            }
+        }
+        return;
+    }
+}
+
+async fn write_rows(
+    database: &Database,
+    rows: &[NewEvent<'_>],
+    at: jiff::Timestamp,
+) -> metadata::Result<()> {
     let mut tx = database.write().await?;
-    let now = tx.now();
-    metadata::audit::record_all(&mut tx, &rows, now).await?;
+    metadata::audit::record_all(&mut tx, rows, at).await?;
     tx.commit().await
 }
 

@@ -38,8 +38,19 @@ pub struct Decision {
     pub context: String,
     /// When.
     pub at: jiff::Timestamp,
+    /// How often the same refusal was repeated to the same caller and is counted here.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeats: i64,
+    /// When it was repeated last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<jiff::Timestamp>,
     /// Digest of the canonical input document.
     pub input_digest: Digest,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(repeats: &i64) -> bool {
+    *repeats == 0
 }
 
 /// Which decisions are asked for. Every given part must match.
@@ -74,7 +85,8 @@ pub fn replay_document(document: &[u8]) -> Result<Verdict> {
 
 impl Registry {
     /// Records a refusal, with the document it was made from, and makes the error that says why.
-    /// A refusal that cannot be recorded is refused all the same.
+    /// The same refusal of the same caller again is counted in the record of the first one. A
+    /// refusal that cannot be recorded is refused all the same.
     pub(crate) async fn refuse(
         &self,
         caller: &Caller,
@@ -83,7 +95,19 @@ impl Registry {
         door: Door,
         judged: Judged,
     ) -> Error {
+        let words = judged.words();
+        let (who, whence) = (&caller.principal, caller.address);
+        let key = format!("{door} {repository}@{digest} {who} {whence} {}", words.join("\n"));
+        let event = Event::new(caller, door.as_str())
+            .denied()
+            .at((project, repository))
+            .digest(&digest)
+            .detail("reasons", words);
         let record = async {
+            let _one_at_a_time = self.flights().enter(&key).await;
+            if let Some(id) = self.count_refusal(&key, &event).await? {
+                return Ok(id);
+            }
             let mut tx = self.database().write().await?;
             let id = self
                 .record_decision(
@@ -95,15 +119,9 @@ impl Registry {
                     &judged,
                 )
                 .await?;
-            Event::new(caller, door.as_str())
-                .denied()
-                .at((project, repository))
-                .digest(&digest)
-                .detail("decision", id)
-                .detail("reasons", judged.words())
-                .record(&mut tx)
-                .await?;
+            event.clone().detail("decision", id).record(&mut tx).await?;
             tx.commit().await?;
+            self.refusals().remember(key.clone(), id);
             Ok::<_, Error>(id)
         };
         let decision = match record.await {
@@ -201,6 +219,8 @@ fn decision(row: Row) -> Decision {
         address: row.address,
         context: row.context,
         at: row.at,
+        repeats: row.repeats,
+        last_at: row.last_at,
         input_digest: row.input_digest,
     }
 }

@@ -1,7 +1,7 @@
 //! Tags, manifests and blobs out of a repository.
 
 use crate::{
-    Error, Kind, Registry, Result,
+    Error, Kind, Precondition, Registry, Result,
     access::{Need, Scope},
     audit::Event,
     pull::{blob_unknown, manifest_unknown},
@@ -18,12 +18,14 @@ impl Registry {
         caller: &Caller,
         name: &RepositoryName,
         reference: &Reference,
+        condition: &Precondition,
     ) -> Result<()> {
         let mut tx = self.database().write().await?;
         let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
         match reference {
-            Reference::Tag(tag) => delete_tag(&mut tx, caller, &scope, tag).await?,
+            Reference::Tag(tag) => delete_tag(&mut tx, caller, &scope, tag, condition).await?,
             Reference::Digest(digest) => {
+                condition.require(reference, Some(digest))?;
                 delete_digest(&mut tx, caller, &scope, digest).await?;
             }
         }
@@ -46,8 +48,8 @@ impl Registry {
         }
         if !metadata::blobs::unlink(&mut tx, repository.id, digest).await? {
             return Err(Error::new(
-                Kind::Conflict,
-                ErrorCode::Denied,
+                Kind::Unsupported,
+                ErrorCode::Unsupported,
                 format!("a manifest of {name} names the blob {digest}; delete the manifest first"),
             ));
         }
@@ -60,10 +62,18 @@ impl Registry {
     }
 }
 
-async fn delete_tag(tx: &mut Tx, caller: &Caller, scope: &Scope, tag: &Tag) -> Result<()> {
+async fn delete_tag(
+    tx: &mut Tx,
+    caller: &Caller,
+    scope: &Scope,
+    tag: &Tag,
+    condition: &Precondition,
+) -> Result<()> {
     let repository_id = scope.repository()?.id;
-    let unknown = || manifest_unknown(&Reference::Tag(tag.clone()));
-    let row = metadata::tags::find(tx, repository_id, tag).await?.ok_or_else(unknown)?;
+    let reference = Reference::Tag(tag.clone());
+    let unknown = || manifest_unknown(&reference);
+    let row = metadata::tags::lock(tx, repository_id, tag).await?.ok_or_else(unknown)?;
+    condition.require(&reference, Some(&row.digest))?;
     if row.immutable {
         return Err(immutable_tag(tag, &row.digest));
     }

@@ -21,11 +21,15 @@ pub enum Kind {
     TooLarge,
     /// A chunk does not begin where the upload stands.
     Range,
+    /// What the caller expected to find is not what is there (`If-Match`, `If-None-Match`).
+    Precondition,
     /// The gate refuses; the verdict says why.
     Policy,
     /// Understood, and not offered here.
     Unsupported,
-    /// Too many of something at once; try again later.
+    /// The caller has too many of something open.
+    TooMany,
+    /// The server is short of something; try again later.
     Busy,
     /// No space is left on the server.
     Full,

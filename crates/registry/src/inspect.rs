@@ -30,23 +30,28 @@ type Running = Shared<BoxFuture<'static, Result<Arc<LayerContents>, String>>>;
 
 /// Inspections under way.
 pub(crate) struct Inspections {
-    places: Arc<Semaphore>,
+    /// Of inspectors that ride along with uploads: slow clients hold these.
+    riding: Arc<Semaphore>,
+    /// Of those that read stored files, which nobody outside can slow down.
+    reading: Arc<Semaphore>,
     rides: Mutex<HashMap<Uuid, Ride<LayerContents>>>,
     running: Mutex<HashMap<Digest, Running>>,
 }
 
 impl Inspections {
-    /// At most `places` layers are read at a time.
+    /// At most `places` layers are read at a time while they arrive, and as many from the disk.
     pub(crate) fn new(places: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(places)),
+            riding: Arc::new(Semaphore::new(places)),
+            reading: Arc::new(Semaphore::new(places)),
             rides: Mutex::default(),
             running: Mutex::default(),
         }
     }
 
+    /// The places of those that ride along.
     pub(crate) fn places(&self) -> &Arc<Semaphore> {
-        &self.places
+        &self.riding
     }
 
     /// The inspector that has seen an upload up to `received`, to ride on.
@@ -176,7 +181,7 @@ impl Registry {
         let (registry, digest) = (self.clone(), *digest);
         let key = BlobKey { digest, generation: blob.generation };
         let work = async move {
-            let place = registry.inspections().places.clone();
+            let place = registry.inspections().reading.clone();
             let _place = place.acquire_owned().await.map_err(|error| error.to_string())?;
             let store = registry.blobs().clone();
             let read = move || {

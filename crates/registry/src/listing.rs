@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 /// Most entries of a client-kept referrers index that are looked up.
 const MAX_FALLBACK_ENTRIES: usize = 1_000;
 
+/// Annotations in one page of referrers, in bytes, after which it ends: what a client reads as an
+/// index may have 4 MiB.
+const MAX_REFERRERS_BYTES: usize = 3 * 1024 * 1024;
+
 /// Which tags are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TagsShown {
@@ -76,18 +80,9 @@ impl Registry {
         .await?;
         let mut found: BTreeMap<String, Descriptor> = BTreeMap::new();
         for row in rows {
-            found.insert(
-                row.digest.to_string(),
-                Descriptor {
-                    media_type: row.media_type,
-                    digest: row.digest,
-                    size: row.size,
-                    artifact_type: row.artifact_type,
-                    urls: Vec::new(),
-                    annotations: row.annotations,
-                    platform: None,
-                },
-            );
+            let described = described(row.media_type, row.digest, row.size, row.artifact_type);
+            let annotations = row.annotations;
+            found.insert(row.digest.to_string(), Descriptor { annotations, ..described });
         }
         for listed in fallback_entries(&mut tx, repository.id, subject).await? {
             let wanted = artifact_type.is_none_or(|t| listed.artifact_type.as_deref() == Some(t));
@@ -96,8 +91,10 @@ impl Registry {
                 found.entry(key).or_insert(listed);
             }
         }
-        let items = found.into_values().take(limit as usize + 1).collect();
-        Ok(Page::cut(items, limit, |descriptor| descriptor.digest.to_string()))
+        let items: Vec<_> = found.into_values().take(limit as usize + 1).collect();
+        let fit = annotate(&mut tx, repository.id, items).await?;
+        let limit = limit.min(u32::try_from(fit.0).unwrap_or(u32::MAX));
+        Ok(Page::cut(fit.1, limit, |descriptor| descriptor.digest.to_string()))
     }
 
     /// Names of the repositories that the caller may pull from, in bytewise order.
@@ -139,19 +136,52 @@ async fn fallback_entries(
     };
     let digests: Vec<Digest> =
         index.manifests.iter().take(MAX_FALLBACK_ENTRIES).map(|entry| entry.digest).collect();
-    let present = metadata::manifests::load_many(tx, repository_id, &digests).await?;
-    Ok(present
-        .into_iter()
-        .map(|stored| Descriptor {
-            media_type: stored.manifest.media_type,
-            digest: stored.manifest.digest,
-            size: stored.manifest.size,
-            artifact_type: stored.manifest.artifact_type,
-            urls: Vec::new(),
-            annotations: stored.manifest.annotations,
-            platform: None,
-        })
-        .collect())
+    let present = metadata::manifests::find_many(tx, repository_id, &digests).await?;
+    let describe = |row: metadata::manifests::Manifest| {
+        let described = described(row.media_type, row.digest, row.size, row.artifact_type);
+        Descriptor { annotations: row.annotations, ..described }
+    };
+    Ok(present.into_iter().map(describe).collect())
+}
+
+fn described(
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    artifact_type: Option<String>,
+) -> Descriptor {
+    let (urls, annotations, platform) = (Vec::new(), BTreeMap::new(), None);
+    Descriptor { media_type, digest, size, artifact_type, urls, annotations, platform }
+}
+
+/// Adds the annotations that a row does not keep, and cuts a page that grows too long, after the
+/// first entry at the earliest. How many entries fit, and these with at most one more, which says
+/// that there is a next page.
+async fn annotate(
+    tx: &mut Tx,
+    repository_id: i64,
+    items: Vec<Descriptor>,
+) -> Result<(usize, Vec<Descriptor>)> {
+    let mut fit = Vec::new();
+    let mut bytes = 0;
+    for mut item in items {
+        if bytes > MAX_REFERRERS_BYTES {
+            let count = fit.len();
+            fit.push(item);
+            return Ok((count, fit));
+        }
+        let long = metadata::manifests::MAX_ROW_ANNOTATIONS_BYTES as u64;
+        if item.annotations.is_empty()
+            && item.size > long
+            && let Some(stored) = metadata::manifests::load(tx, repository_id, &item.digest).await?
+            && let Ok(manifest) = Manifest::parse(&item.media_type, &stored.payload)
+        {
+            item.annotations = manifest.annotations;
+        }
+        bytes += item.annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        fit.push(item);
+    }
+    Ok((fit.len(), fit))
 }
 
 #[cfg(test)]

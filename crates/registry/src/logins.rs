@@ -76,9 +76,11 @@ impl Registry {
         self.log_pull(Event::new(caller, "login")).await
     }
 
-    /// Records that somebody failed to log in under a name.
+    /// Records that somebody failed to log in under a name: the first of an address one by one,
+    /// then fewer, with the count so far.
     pub async fn log_refused_login(&self, caller: &Caller, name: &str) -> Result<()> {
         let name: String = name.chars().take(MAX_RECORDED_NAME).collect();
-        self.record_now(&Event::new(caller, "login").denied().detail("name", name)).await
+        let event = Event::new(caller, "login").denied().detail("name", name);
+        self.record_refused_login(caller, event).await
     }
 }

@@ -1,7 +1,7 @@
 //! Manifests in: parse, judge at the push door, and one transaction that makes it all visible.
 
 use crate::{
-    Error, Kind, Registry, Result,
+    Error, Kind, Precondition, Registry, Result,
     access::{Need, Scope},
     audit::Event,
     contents::Layers,
@@ -40,6 +40,8 @@ pub struct ManifestPush<'a> {
     pub content_type: &'a str,
     /// The body.
     pub payload: Bytes,
+    /// What the reference must name until now.
+    pub condition: &'a Precondition,
 }
 
 /// A manifest that is durable.
@@ -196,11 +198,24 @@ impl Registry {
         let repository = scope.ensure_repository(&mut tx).await?;
         let sizes = require_blobs(&mut tx, repository.id, &incoming.manifest).await?;
         check_sizes(&incoming.manifest, &sizes)?;
+        let absent = require_condition(&mut tx, repository.id, push).await?;
         let stored = self.insert_manifest(&mut tx, repository.id, caller, incoming, state).await?;
         let immutable = !accessory && self.tags_are_immutable(&mut tx, &scope.project).await?;
         let who = caller.principal.to_string();
         let mut moved = Vec::new();
         for tag in &incoming.tags {
+            if absent
+                && metadata::tags::create(&mut tx, repository.id, tag, stored.0.id, immutable, &who)
+                    .await?
+            {
+                moved.push((tag, None));
+                continue;
+            }
+            if absent {
+                // Made by another push since the look.
+                let row = metadata::tags::lock(&mut tx, repository.id, tag).await?;
+                push.condition.require(push.reference, row.map(|row| row.digest).as_ref())?;
+            }
             let set =
                 metadata::tags::set(&mut tx, repository.id, tag, stored.0.id, immutable, &who)
                     .await?;
@@ -330,6 +345,28 @@ impl Registry {
         let documents = policies.iter().map(|policy| &policy.document);
         Ok(sealock_policy::immutable_tags(project.tier, documents))
     }
+}
+
+/// Compares what a push expects to find with what is there; a tag that is there is held still.
+/// Whether a tag was expected to be absent, and was: then it must still be when it is made.
+async fn require_condition(
+    tx: &mut Tx,
+    repository_id: i64,
+    push: &ManifestPush<'_>,
+) -> Result<bool> {
+    if push.condition.is_empty() {
+        return Ok(false);
+    }
+    let current = match push.reference {
+        Reference::Tag(tag) => {
+            metadata::tags::lock(tx, repository_id, tag).await?.map(|t| t.digest)
+        }
+        Reference::Digest(digest) => {
+            metadata::manifests::find(tx, repository_id, digest).await?.map(|m| m.digest)
+        }
+    };
+    push.condition.require(push.reference, current.as_ref())?;
+    Ok(current.is_none() && matches!(push.reference, Reference::Tag(_)))
 }
 
 /// Layers that a registry need not hold (image-spec, "Non-distributable Layers").

@@ -7,6 +7,7 @@ use crate::{
     jobs::JOB_KINDS,
     policies::PolicyCache,
     product_keys::ProductKeys,
+    refusals::Refusals,
 };
 use sealock_advisories::SnapshotStore;
 use sealock_blobs::BlobStore;
@@ -60,6 +61,7 @@ struct Inner {
     inspections: Inspections,
     flights: Flights,
     policies: PolicyCache,
+    refusals: Refusals,
     pulls: SharedPullLog,
     admissions: AdmissionLog,
     jobs: Jobs,
@@ -89,6 +91,7 @@ impl Registry {
                 inspections: Inspections::new(places.max(2)),
                 flights: Flights::default(),
                 policies: PolicyCache::new(),
+                refusals: Refusals::new(),
                 jobs,
             }),
         };
@@ -138,6 +141,10 @@ impl Registry {
 
     pub(crate) fn policy_cache(&self) -> &PolicyCache {
         &self.inner.policies
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
     }
 
     pub(crate) fn pulls(&self) -> &PullLog {

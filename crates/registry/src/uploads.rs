@@ -20,6 +20,10 @@ use uuid::Uuid;
 /// Largest blob, in bytes: what S3 can hold as one object, and more than any layer.
 pub const MAX_BLOB_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
+/// Most unfinished uploads of one user or robot to one repository. Clients send a few layers at a
+/// time; what breaks off expires after [`crate::UPLOAD_REST`].
+pub const MAX_OPEN_UPLOADS: i64 = 1_000;
+
 /// A request's body as it arrives.
 pub type Body<'a> = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + 'a>>;
 
@@ -72,6 +76,16 @@ impl Registry {
         let repository = scope.ensure_repository(&mut tx).await?;
         let state = serde_json::to_string(&state).map_err(Error::internal)?;
         let who = caller.principal.to_string();
+        if metadata::uploads::count(&mut tx, repository.id, &who).await? >= MAX_OPEN_UPLOADS {
+            return Err(Error::new(
+                crate::Kind::TooMany,
+                ErrorCode::TooManyRequests,
+                format!(
+                    "{who} has {MAX_OPEN_UPLOADS} unfinished uploads to {name}; finish or cancel \
+                     some, or wait until they expire"
+                ),
+            ));
+        }
         metadata::uploads::create(&mut tx, &id.to_string(), repository.id, &who, &state).await?;
         tx.commit().await?;
         Ok(UploadStatus { id, offset: 0 })
@@ -96,7 +110,11 @@ impl Registry {
         let (_, broken) = self.receive(&mut writer, body).await?;
         if let Some(error) = broken {
             writer.abort().await?;
-            return Err(cut(&error));
+            return Err(Error::invalid(
+                ErrorCode::BlobUploadInvalid,
+                "the request's body broke off; nothing was kept, send it again",
+            )
+            .with_log(error));
         }
         self.publish(writer, digest, repository_id, None).await
     }
@@ -131,7 +149,10 @@ impl Registry {
         };
         // Dropping the writer leaves the upload where its row says.
         check_length(range, received.0, received.1.is_some())?;
-        let state = writer.suspend().await?;
+        let state = match writer.suspend().await {
+            Ok(state) => state,
+            Err(error) => return Err(self.lost(open.repository_id, id, error.into()).await),
+        };
         let offset = state.offset;
         let mut tx = self.database().write().await?;
         let text = serde_json::to_string(&state).map_err(Error::internal)?;
@@ -140,6 +161,8 @@ impl Registry {
             metadata::uploads::advance(&mut tx, repository, &key, before, offset, &text).await?;
         tx.commit().await?;
         if !moved {
+            // Cancelled while it was written to: whoever cancelled it left the file to us.
+            self.blobs().discard(state).await?;
             return Err(unknown(id));
         }
         match received.1 {
@@ -199,8 +222,11 @@ impl Registry {
     ) -> Result<()> {
         let open = self.find_upload(caller, name, id).await?;
         self.forget_upload(open.repository_id, id).await?;
-        self.blobs().discard(open.state).await?;
-        Ok(())
+        match self.blobs().discard(open.state).await {
+            // Who writes to it finds that it is gone, and removes the file.
+            Err(BlobError::UploadBusy(_)) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// Uploads are found by id, repository and who began them: nobody writes into another's.

@@ -20,7 +20,10 @@ use commands::{
     Context, admission, advisories, affected, artifact, audit, cluster, decision, policy, project,
     promote, promotions, quarantine, scan, serve, user, waiver,
 };
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+/// How long threads may go on after the work is done.
+const LAST_THREADS: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -28,7 +31,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&error.into()),
     };
-    match runtime.block_on(run(cli)) {
+    let ended = runtime.block_on(run(cli));
+    // A thread that still waits, say for the rest of an upload, does not keep the process.
+    runtime.shutdown_timeout(LAST_THREADS);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
     }

@@ -127,3 +127,41 @@ async fn robots_and_members_keep_to_their_rights() {
     let digest = Digest::sha256(b"layer one");
     assert_eq!(status(&robot, Method::HEAD, &format!("/v2/team/app/blobs/{digest}")).await, 200);
 }
+
+/// A clock that jumps costs clients a new token and an unfinished upload at most.
+#[tokio::test]
+async fn clocks_that_jump_lose_nothing() {
+    let api = Api::new().await;
+    api.push("team/app", "v1", "one").await;
+    let scope = "repository:team/app:pull,push";
+    let path = "/v2/team/app/manifests/v1";
+    let clock = &api.stand.database.clock;
+    let start = api.stand.database.db.clock().now();
+    let day = jiff::SignedDuration::from_hours(24);
+    let location = api.begin("team/app").await;
+    for jump in [day * 365, day * -365, day * 3, day * -3] {
+        let old = get_token(&api, "admin", scope).await;
+        clock.advance(jump);
+        let refused = api.anonymous(Method::GET, path).bearer_auth(&old).send().await.unwrap();
+        assert!(header(&refused, "www-authenticate").ends_with(",error=\"invalid_token\""));
+        assert_eq!(refused.status(), 401, "{jump}");
+        let new = get_token(&api, "admin", scope).await;
+        let get = api.anonymous(Method::GET, path).bearer_auth(&new).send().await.unwrap();
+        assert_eq!(get.status(), 200, "{jump}");
+        api.push("team/app", &format!("at{}", jump.as_hours()), "one").await;
+    }
+    // Back where it was, the upload goes on; far ahead, it has expired, and says so.
+    clock.set(start);
+    assert_eq!(api.stand.registry.drop_stale_uploads().await.unwrap(), 0);
+    let sent = api.ask(Method::PATCH, &location).body("part").send().await.unwrap();
+    assert_eq!(sent.status(), 202);
+    clock.advance(day * 8);
+    assert_eq!(api.stand.registry.drop_stale_uploads().await.unwrap(), 1);
+    let gone = api.ask(Method::PATCH, &location).body("rest").send().await.unwrap();
+    assert_eq!(error(gone).await, (404, "BLOB_UPLOAD_UNKNOWN".into()));
+    clock.set(start);
+    for tag in ["v1", "at8760", "at-8760", "at72", "at-72"] {
+        let path = format!("/v2/team/app/manifests/{tag}");
+        assert_eq!(api.status(Method::GET, &path).await, 200, "{tag}");
+    }
+}

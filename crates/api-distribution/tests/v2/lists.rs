@@ -89,3 +89,39 @@ async fn referrers_by_type_and_in_pages() {
     let wrong = api.ask(Method::GET, "/v2/team/app/referrers/sha256:x").send().await.unwrap();
     assert_eq!(error(wrong).await, (400, "DIGEST_INVALID".into()));
 }
+
+/// Annotations may be megabytes; a page of referrers is not gigabytes.
+#[tokio::test]
+async fn referrers_with_long_annotations_come_in_shorter_pages() {
+    let api = Api::new().await;
+    let subject = api.push("team/app", "v1", "subject").await;
+    let mut expected = std::collections::BTreeMap::new();
+    for i in 0..4 {
+        let mut manifest = api.image("team/app", "referrer").await;
+        let text = format!("{i}").repeat(2_000_000);
+        manifest["subject"] = json!({
+            "mediaType": crate::support::OCI_MANIFEST, "digest": subject, "size": 100,
+        });
+        manifest["annotations"] = json!({ "long": text });
+        let digest = Digest::sha256(manifest.to_string().as_bytes()).to_string();
+        assert_eq!(api.put("team/app", &digest, &manifest).await.status(), 201);
+        expected.insert(digest, text);
+    }
+    let mut next = format!("/v2/team/app/referrers/{subject}");
+    let mut found = Vec::new();
+    let mut pages = 0;
+    while !next.is_empty() {
+        let response = api.ask(Method::GET, &next).send().await.unwrap();
+        let link = header(&response, "link").to_owned();
+        next = link.trim_start_matches('<').split('>').next().unwrap().to_owned();
+        let page = json_of(response).await;
+        for entry in page["manifests"].as_array().unwrap() {
+            let digest = entry["digest"].as_str().unwrap().to_owned();
+            assert_eq!(entry["annotations"]["long"], expected[&digest], "{digest}");
+            found.push(digest);
+        }
+        pages += 1;
+    }
+    assert_eq!(found, expected.into_keys().collect::<Vec<_>>(), "in order, none twice");
+    assert_eq!(pages, 2);
+}

@@ -6,6 +6,7 @@ mod support;
 
 mod base;
 mod blobs;
+mod faults;
 mod lists;
 mod manifests;
 mod roles;

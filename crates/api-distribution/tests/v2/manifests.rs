@@ -125,3 +125,38 @@ async fn deleted_by_tag_and_by_digest() {
         assert_eq!(api.status(Method::GET, &path(reference)).await, 404);
     }
 }
+
+/// What Go's JSON reader, and with it every container client, takes for another image than we do.
+#[tokio::test]
+async fn a_manifest_that_clients_read_otherwise_is_refused() {
+    let api = Api::new().await;
+    let good = api.image("team/app", "good").await;
+    let evil = api.image("team/app", "evil").await;
+    let put = async |name: &str, text: String| {
+        let request = api.ask(Method::PUT, &format!("/v2/team/app/manifests/{name}"));
+        let put = request.header("content-type", OCI_MANIFEST).body(text).send().await.unwrap();
+        if put.status() == 201 { (201, String::new()) } else { error(put).await }
+    };
+    let layers = evil["layers"].to_string();
+    for field in ["Layers", "LAYERS", "layer\u{17f}", "layer\\u017f", "layers", "fsLayers"] {
+        let text = good.to_string();
+        let doubled = format!("{},\"{field}\":{layers}}}", &text[..text.len() - 1]);
+        assert_eq!(put("v1", doubled).await, (400, "MANIFEST_INVALID".into()), "{field}");
+    }
+    let digest = good["layers"][0]["digest"].as_str().unwrap();
+    let twice = good.to_string().replace(
+        &format!("\"digest\":\"{digest}\""),
+        &format!("\"digest\":\"{digest}\",\"Digest\":{}", evil["layers"][0]["digest"]),
+    );
+    assert_ne!(twice, good.to_string());
+    assert_eq!(put("v1", twice).await, (400, "MANIFEST_INVALID".into()));
+    let list = json!([2, OCI_MANIFEST, null, good["config"], good["layers"], null, null, null]);
+    assert_eq!(put("v1", list.to_string()).await, (400, "MANIFEST_INVALID".into()));
+    assert_eq!(api.status(Method::GET, "/v2/team/app/manifests/v1").await, 404);
+    // Beside the fields that clients know, anything goes; and annotations are the pusher's own.
+    let mut free = good.clone();
+    free["annotations"] = json!({"Layers": "a", "layers": "b"});
+    free["x"] = json!({"Digest": 1});
+    assert_eq!(put("v1", free.to_string()).await.0, 201);
+    assert_eq!(put("-v1", good.to_string()).await, (400, "MANIFEST_INVALID".into()));
+}

@@ -222,6 +222,11 @@ pub(crate) struct Decision {
     context: Option<String>,
     #[schema(format = DateTime)]
     at: String,
+    /// How often the same refusal was repeated to the same caller and is counted here.
+    repeats: Option<i64>,
+    /// When it was repeated last.
+    #[schema(format = DateTime)]
+    last_at: Option<String>,
     /// Digest of the canonical input document.
     input_digest: String,
 }

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use sealock_auth::{Caller, Principal};
 use sealock_oci::Digest;
 use sealock_policy::{GateInput, evaluate};
-use sealock_registry::{Body, ManifestPush};
+use sealock_registry::{Body, ManifestPush, Precondition};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -69,6 +69,7 @@ impl Server {
             tags: &[],
             content_type: "",
             payload: payload.into(),
+            condition: &Precondition::default(),
         };
         self.registry.put_manifest(&caller, push).await.unwrap().digest.to_string()
     }

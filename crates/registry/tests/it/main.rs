@@ -3,6 +3,7 @@
 
 mod admissions;
 mod clusters;
+mod crowd;
 mod doors;
 mod evidence;
 mod examiners;

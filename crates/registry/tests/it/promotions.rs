@@ -10,8 +10,8 @@ use sealock_facts::{Action, Door, EvidenceState, Finding, Severity, WaiverScope,
 use sealock_oci::{Digest, Reference};
 use sealock_policy::GateInput;
 use sealock_registry::{
-    DecisionQuery, FindingQuery, Kind, PageRequest, PromotionTarget, WaiverRequest, WaiverStep,
-    replay_document,
+    DecisionQuery, FindingQuery, Kind, PageRequest, Precondition, PromotionTarget, WaiverRequest,
+    WaiverStep, replay_document,
 };
 use sealock_signing::SigningKey;
 use serde_json::json;
@@ -74,7 +74,9 @@ async fn promote_signed(story: Story) {
     let again = story.promote().await.unwrap();
     assert!(again.already);
     assert_eq!((again.vsa, again.decision), (done.vsa, done.decision));
-    let gone = registry.delete_manifest(&story.dev, &name, &"v1".parse().unwrap()).await;
+    let gone = registry
+        .delete_manifest(&story.dev, &name, &"v1".parse().unwrap(), &Precondition::default())
+        .await;
     assert_eq!(gone.unwrap_err().kind(), Kind::Policy);
 }
 

@@ -3,7 +3,7 @@
 use crate::world::{World, anonymous, body, descriptor, gzip, repo, tar_of};
 use sealock_facts::Tier;
 use sealock_oci::{Algorithm, Digest, ErrorCode, Reference, Tag};
-use sealock_registry::{ChunkRange, Kind, PageRequest, TagsShown};
+use sealock_registry::{ChunkRange, Kind, PageRequest, Precondition, TagsShown};
 use serde_json::json;
 
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
@@ -182,7 +182,11 @@ async fn referrers_merge_what_clients_keep_themselves() {
     assert_eq!(filtered[0].annotations.get("kind").map(String::as_str), Some("a/without"));
     // Accessories die with their subject.
     let reference = Reference::Digest(image.digest);
-    world.registry.delete_manifest(&dev, &repo("team/app"), &reference).await.unwrap();
+    world
+        .registry
+        .delete_manifest(&dev, &repo("team/app"), &reference, &Precondition::default())
+        .await
+        .unwrap();
     let gone = Reference::Digest(with.digest);
     let gone = world.registry.get_manifest(&dev, &repo("team/app"), &gone).await.unwrap_err();
     assert_eq!(gone.code(), ErrorCode::ManifestUnknown);

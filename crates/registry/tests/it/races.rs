@@ -49,7 +49,8 @@ async fn a_signature_that_goes_while_a_promotion_is_under_way_stops_it() {
     let (registry, dev) = (story.world.registry.clone(), story.dev.clone());
     meanwhile(&story, move || async move {
         let reference = signature.to_string().parse().unwrap();
-        registry.delete_manifest(&dev, &repo("team/app"), &reference).await.unwrap();
+        let any = sealock_registry::Precondition::default();
+        registry.delete_manifest(&dev, &repo("team/app"), &reference, &any).await.unwrap();
     });
     let refused = story.promote().await.unwrap_err();
     assert!(refused.message().contains("signature"), "{refused}");
@@ -103,6 +104,7 @@ async fn a_tag_that_moves_while_a_promotion_is_under_way_takes_nothing_along() {
             tags: &[],
             content_type: "",
             payload: moved.manifest.into(),
+            condition: &sealock_registry::Precondition::default(),
         };
         registry.put_manifest(&dev, push).await.unwrap();
     });

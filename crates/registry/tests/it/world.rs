@@ -8,7 +8,9 @@ use sealock_metadata::{
     self as metadata, Database, TestClock, testing::TestDatabase, users::NewUser,
 };
 use sealock_oci::{Algorithm, Digest, RepositoryName};
-use sealock_registry::{Body, Config, ManifestPush, NewProject, PushedManifest, Registry, Result};
+use sealock_registry::{
+    Body, Config, ManifestPush, NewProject, Precondition, PushedManifest, Registry, Result,
+};
 use sealock_signing::MasterKey;
 use serde_json::{Value, json};
 use std::{io::Write, sync::Arc, time::Duration};
@@ -149,6 +151,7 @@ impl World {
             tags: &[],
             content_type: "",
             payload: payload.to_vec().into(),
+            condition: &Precondition::default(),
         };
         self.registry.put_manifest(caller, push).await
     }

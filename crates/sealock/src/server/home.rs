@@ -44,6 +44,11 @@ impl Home {
         self.path.join(name)
     }
 
+    /// Whether a server has stored anything here: blobs are made after the database.
+    pub(crate) fn was_used(&self) -> bool {
+        self.join("blobs").exists()
+    }
+
     /// Reads a small file, if it is there.
     pub(crate) fn read_optional(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.join(name);

@@ -2,7 +2,7 @@
 
 use super::{first_start, health, home::Home, keys, logging, tls, tls::Tls};
 use crate::commands::serve::Serve;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use sealock_advisories::{EgressPolicy, SnapshotStore};
 use sealock_auth::{Authenticator, SystemRandomness, TokenKey, Tokens};
@@ -13,8 +13,12 @@ use sealock_registry::{Config, DOOR_WAIT, Registry};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
-/// How long jobs under way may take to end when the server stops.
+/// How long jobs under way may take to end when the server stops. Requests have 15 seconds at the
+/// same time; with what follows, a stop takes less than the 30 seconds after which container
+/// platforms lose patience.
 const JOBS_GRACE: Duration = Duration::from_secs(10);
+/// How long connections to the database may take to close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// Jobs that run at a time.
 const WORKERS: usize = 4;
 
@@ -55,7 +59,7 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     });
     let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
     let app = faces(&product, &args, ca);
-    let stop = stop_signal();
+    let stop = stop_signals();
     tracing::info!(%url, "serving");
     let limits = ListenerLimits::default();
     let main = sealock_http::serve(
@@ -63,15 +67,32 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
         registry_tls.map(|tls| tls.config),
         app,
         limits,
-        stopped(stop.clone()),
+        signals(stop.clone(), 1),
     );
-    let webhooks = serve_admission(&product, admission, stopped(stop));
-    tokio::join!(main, webhooks);
-    upkeep.abort();
-    workers.stop(JOBS_GRACE).await;
-    product.registry.close().await;
+    let webhooks = serve_admission(&product, admission, signals(stop.clone(), 1));
+    let jobs = async {
+        signals(stop.clone(), 1).await;
+        upkeep.abort();
+        workers.stop(JOBS_GRACE).await;
+    };
+    let all = async {
+        tokio::join!(main, webhooks, jobs);
+        close(&product).await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = signals(stop.clone(), 2) => bail!("told to stop a second time: ended at once"),
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Writes what is held in memory, then closes the database: SQLite folds its log into the file.
+async fn close(product: &Product) {
+    product.registry.close().await;
+    if tokio::time::timeout(CLOSE_LIMIT, product.database.close()).await.is_err() {
+        tracing::warn!("the database was still in use; its log is read at the next start");
+    }
 }
 
 fn url(args: &Serve, tls: bool, address: SocketAddr) -> String {
@@ -101,7 +122,9 @@ async fn open(args: &Serve, home: &Home, url: &str) -> Result<Product> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let config = match &args.database_url {
         Some(url) => DatabaseConfig::postgres(url),
-        None => DatabaseConfig::sqlite(home.join("sealock.db")),
+        None => {
+            DatabaseConfig::Sqlite { path: home.join("sealock.db"), must_exist: home.was_used() }
+        }
     };
     let database = Database::open(config, clock.clone()).await?;
     let registry = Registry::open(Config {
@@ -169,30 +192,31 @@ async fn serve_admission(
     sealock_http::serve(listener, Some(tls.config), app, ListenerLimits::default(), stop).await;
 }
 
-/// Becomes true on SIGTERM or SIGINT.
-fn stop_signal() -> watch::Receiver<bool> {
-    let (say, hear) = watch::channel(false);
+/// Counts SIGTERM and SIGINT.
+fn stop_signals() -> watch::Receiver<u32> {
+    let (say, hear) = watch::channel(0);
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(mut terminate), Ok(mut interrupt)) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            tracing::error!("signals cannot be heard; end the server with SIGKILL");
+            return std::future::pending::<()>().await;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
             }
-            _ => {
-                tracing::error!("signals cannot be heard; end the server with SIGKILL");
-                std::future::pending::<()>().await;
-            }
+            tracing::info!("stopping; requests under way may end");
+            say.send_modify(|heard| *heard += 1);
         }
-        tracing::info!("stopping; requests under way may end");
-        let _ = say.send(true);
     });
     hear
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
+/// Waits until this many signals were heard.
+async fn signals(mut stop: watch::Receiver<u32>, count: u32) {
     // An error means that the sender is gone: that is a stop, too.
-    let _ = stop.wait_for(|stop| *stop).await;
+    let _ = stop.wait_for(|heard| *heard >= count).await;
 }
