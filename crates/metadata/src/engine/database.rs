@@ -121,7 +121,7 @@ impl Database {
     /// Begins a transaction that only reads, on one snapshot.
     pub async fn read(&self) -> Result<Tx> {
         let inner = match &self.pools {
-            Pools::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
+            Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?),
             Pools::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 Inner::Postgres(pool.begin_with(begin).await?)
@@ -134,9 +134,7 @@ impl Database {
     /// [`Error::Busy`] after a bounded wait; on PostgreSQL it runs under READ COMMITTED.
     pub async fn write(&self) -> Result<Tx> {
         let inner = match &self.pools {
-            Pools::Sqlite { writer, .. } => {
-                Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
+            Pools::Sqlite { writer, .. } => Inner::Sqlite(begin(writer, "BEGIN IMMEDIATE").await?),
             Pools::Postgres(pool) => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
             }
@@ -154,6 +152,25 @@ impl Database {
             Pools::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Begins a transaction on SQLite. After some errors, such as a full disk, SQLite has rolled back
+/// by itself, and a connection that was told to do it again believes for ever that it stands in a
+/// transaction. It is closed, and another one takes its place.
+async fn begin(
+    pool: &SqlitePool,
+    sql: &'static str,
+) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
+    for _ in 0..=SQLITE_READERS {
+        match pool.begin_with(sql).await {
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                tracing::warn!("a connection to the database was lost in a transaction; closed");
+                pool.acquire().await?.close().await?;
+            }
+            other => return Ok(other?),
+        }
+    }
+    Err(Error::Retry)
 }
 
 fn at(path: &Path, error: sqlx::Error) -> Error {
