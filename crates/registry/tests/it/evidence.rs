@@ -72,8 +72,14 @@ async fn a_signature_on_an_index_covers_a_child_while_it_lists_it() {
     // does not give it back.
     let name = crate::world::repo("team/multi");
     registry
-        .delete_manifest(&story.dev, &name, &index.to_string().parse().unwrap(), &sealock_registry::Precondition::default())
-        .await.unwrap();
+        .delete_manifest(
+            &story.dev,
+            &name,
+            &index.to_string().parse().unwrap(),
+            &sealock_registry::Precondition::default(),
+        )
+        .await
+        .unwrap();
     assert!(!open(&story, &guest, "team/multi", &child.digest).await);
     assert_eq!(story.index("team/multi", "v1", &[&child]).await.0, index);
     assert!(!open(&story, &guest, "team/multi", &child.digest).await);
@@ -120,7 +126,11 @@ async fn an_index_whose_child_is_gone_is_unknown() {
     assert!(open(&story, &guest, "team/multi", &index).await);
     let name = crate::world::repo("team/multi");
     let reference = two.digest.to_string().parse().unwrap();
-    world.registry.delete_manifest(&story.dev, &name, &reference, &sealock_registry::Precondition::default()).await.unwrap();
+    world
+        .registry
+        .delete_manifest(&story.dev, &name, &reference, &sealock_registry::Precondition::default())
+        .await
+        .unwrap();
     assert!(!open(&story, &guest, "team/multi", &index).await);
     world.image(&story.dev, "team/multi", "", &[OS, DPKG, ("b", "2")]).await.unwrap();
     assert!(open(&story, &guest, "team/multi", &index).await);
