@@ -6,7 +6,7 @@
 
 use crate::{
     Error, Page, PageRequest, Registry, Result,
-    access::Need,
+    access::{Need, Scope},
     audit::Event,
     gate::{Judged, Node, Question},
     promotion_plan::Plan,
@@ -14,7 +14,7 @@ use crate::{
     quarantine::words,
     verdicts::subject,
 };
-use sealock_auth::{Caller, Right};
+use sealock_auth::{Caller, Principal, Right};
 use sealock_facts::{Door, Verdict};
 use sealock_metadata::{
     self as metadata, Tx, manifests::Manifest as ManifestRow, projects::Project,
@@ -125,7 +125,8 @@ struct Seen {
 
 impl Registry {
     /// Promotes an image. The caller needs the right to promote into the target project and to
-    /// pull from the source. Doing it again links what has come since, and nothing twice.
+    /// pull from the source; a robot of the source project needs the right to promote there, and to
+    /// be invited by the target's own policy. Doing it again links what has come since, and nothing twice.
     pub async fn promote(
         &self,
         caller: &Caller,
@@ -180,7 +181,13 @@ impl Registry {
         let scope = self.scope(&mut tx, caller, source, Need::Has(Right::Pull)).await?;
         let row = resolve(&mut tx, scope.repository()?.id, reference).await?;
         let need = Need::Has(Right::Promote);
-        let (project, _) = self.project_scope(&mut tx, caller, &target.project, need).await?;
+        let project = match self.project_scope(&mut tx, caller, &target.project, need).await {
+            Ok((project, _)) => project,
+            Err(refused) => {
+                let invited = self.invited(&mut tx, caller, &scope, &target.project).await?;
+                invited.ok_or(refused)?
+            }
+        };
         if project.id == scope.project.id {
             return Err(Error::invalid(
                 ErrorCode::Unsupported,
@@ -206,6 +213,31 @@ impl Registry {
             target_name,
             tag,
         })
+    }
+
+    /// The target, for a robot of the source project with the right to promote. A robot belongs to
+    /// one project, so it has no rights in the target: it may go where the target's own policy
+    /// names its project among the sources, literally. A tier's list invites nobody.
+    async fn invited(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        source: &Scope,
+        target: &str,
+    ) -> Result<Option<Project>> {
+        let own = matches!(&caller.principal,
+            Principal::Robot { project_id, .. } if *project_id == source.project.id);
+        if !own || !source.rights.contains(Right::Promote) {
+            return Ok(None);
+        }
+        let Some(project) = metadata::projects::find(tx, target).await? else { return Ok(None) };
+        let policies = self.policies_of(tx, &project, None).await?;
+        let invites = policies
+            .iter()
+            .filter(|policy| policy.scope == sealock_policy::Scope::Project)
+            .filter_map(|policy| policy.document.access.sources.as_ref())
+            .any(|sources| sources.projects.iter().any(|p| p.as_str() == source.project.name));
+        Ok(invites.then_some(project))
     }
 
     /// One attempt. None when something changed under it.
