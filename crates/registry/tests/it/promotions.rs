@@ -292,13 +292,10 @@ async fn a_robot_of_the_source_goes_where_the_targets_own_policy_names_its_proje
         )
     };
     // Nobody invites it: neither the tier's list of tiers, nor another project's name, nor a glob.
-    let absent = world.registry.promote(
-        &robot,
-        &repo("team/app"),
-        &Reference::Digest(story.image.digest),
-        &"nosuch/app:v1".parse().unwrap(),
-    );
-    let absent = absent.await.unwrap_err();
+    let target = |to: &str| to.parse::<PromotionTarget>().unwrap();
+    let (from, reference) = (repo("team/app"), Reference::Digest(story.image.digest));
+    let absent = world.registry.promote(&robot, &from, &reference, &target("nosuch/app:v1")).await;
+    let absent = absent.unwrap_err();
     let refused = promote(&robot).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::NotFound);
     assert_eq!(refused.message(), absent.message().replace("nosuch", "release"));
