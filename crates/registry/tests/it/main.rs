@@ -8,6 +8,7 @@ mod doors;
 mod evidence;
 mod examiners;
 mod held;
+mod invited;
 mod later;
 mod promotions;
 mod pushes;
