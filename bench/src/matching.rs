@@ -40,6 +40,7 @@ pub(crate) fn matching(args: &Matching) -> Result<Value> {
         times.push(started.elapsed());
     }
     Ok(
-        json!({"components": components.len(), "findings": found, "records": index.records(), "time": load::summary(times)}),
+        json!({"components": components.len(), "findings": found, "records": index.records(),
+               "time": load::summary(times)}),
     )
 }

@@ -126,7 +126,8 @@ struct Seen {
 impl Registry {
     /// Promotes an image. The caller needs the right to promote into the target project and to
     /// pull from the source; a robot of the source project needs the right to promote there, and to
-    /// be invited by the target's own policy. Doing it again links what has come since, and nothing twice.
+    /// be invited by the target's own policy. Doing it again links what has come since, and nothing
+    /// twice.
     pub async fn promote(
         &self,
         caller: &Caller,
