@@ -39,8 +39,6 @@ pub(crate) fn matching(args: &Matching) -> Result<Value> {
         found = index.findings(&components, now)?.len();
         times.push(started.elapsed());
     }
-    Ok(
-        json!({"components": components.len(), "findings": found, "records": index.records(),
-               "time": load::summary(times)}),
-    )
+    Ok(json!({"components": components.len(), "findings": found, "records": index.records(),
+               "time": load::summary(times)}))
 }
