@@ -91,12 +91,12 @@ impl Collector {
         }
     }
 
-    /// Counts bytes that were read or decompressed.
-    /// How many bytes may still be read, in bytes.
+    /// What may still be read or decompressed, in bytes.
     pub(crate) fn room(&self) -> u64 {
         self.limits.total_bytes.saturating_sub(self.bytes)
     }
 
+    /// Counts bytes that were read or decompressed.
     pub(crate) fn charge(&mut self, bytes: u64) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.limits.total_bytes {
