@@ -20,6 +20,7 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["sealock-auth", "sealock-jobs"],
     &["sealock-registry"],
+    &["sealock-lifecycle"],
     &["sealock-http"],
     &[
         "sealock-api-distribution",

@@ -104,11 +104,13 @@ impl Registry {
         Ok(registry)
     }
 
-    pub(crate) fn database(&self) -> &Database {
+    /// The database, for what stands above the registry and has queries of its own.
+    pub fn database(&self) -> &Database {
         &self.inner.database
     }
 
-    pub(crate) fn blobs(&self) -> &BlobStore {
+    /// The bytes, for what stands above the registry and looks after the files.
+    pub fn blobs(&self) -> &BlobStore {
         &self.inner.blobs
     }
 

@@ -152,11 +152,11 @@ async fn clocks_that_jump_lose_nothing() {
     }
     // Back where it was, the upload goes on; far ahead, it has expired, and says so.
     clock.set(start);
-    assert_eq!(api.stand.registry.drop_stale_uploads().await.unwrap(), 0);
+    assert_eq!(sealock_lifecycle::drop_stale_uploads(&api.stand.registry).await.unwrap(), 0);
     let sent = api.ask(Method::PATCH, &location).body("part").send().await.unwrap();
     assert_eq!(sent.status(), 202);
     clock.advance(day * 8);
-    assert_eq!(api.stand.registry.drop_stale_uploads().await.unwrap(), 1);
+    assert_eq!(sealock_lifecycle::drop_stale_uploads(&api.stand.registry).await.unwrap(), 1);
     let gone = api.ask(Method::PATCH, &location).body("rest").send().await.unwrap();
     assert_eq!(error(gone).await, (404, "BLOB_UPLOAD_UNKNOWN".into()));
     clock.set(start);

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     drop(welcome);
     let upkeep = tokio::spawn({
         let registry = product.registry.clone();
-        async move { registry.look_after().await }
+        async move { sealock_lifecycle::look_after(&registry).await }
     });
     let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
     let app = faces(&product, &args, ca);
