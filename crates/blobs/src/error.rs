@@ -1,5 +1,5 @@
 use crate::BlobKey;
-use sealock_oci::{Algorithm, Digest};
+use sealock_oci::Digest;
 use std::{io, path::PathBuf};
 use uuid::Uuid;
 
@@ -37,14 +37,6 @@ pub enum BlobError {
     /// The bytes received have another digest than the client said. Nothing was kept.
     #[error("the content's digest is {}, not {}", .0.actual, .0.expected)]
     DigestMismatch(Box<DigestMismatch>),
-    /// The upload was begun under another algorithm than the digest's; the bytes are still there.
-    #[error("the upload is hashed with {}, the digest is {expected}", begun.name())]
-    AlgorithmMismatch {
-        /// What the client said.
-        expected: Digest,
-        /// What the upload was begun with.
-        begun: Algorithm,
-    },
     /// The blob is larger than the caller's limit for reading it into memory.
     #[error("the blob has {size} bytes, more than the limit of {limit}")]
     TooLarge {
@@ -113,7 +105,7 @@ impl BlobError {
 
     /// Whether the upload cannot go on and its client must begin again.
     pub fn upload_is_lost(&self) -> bool {
-        !matches!(self, Self::UploadBusy(_) | Self::AlgorithmMismatch { .. })
+        !matches!(self, Self::UploadBusy(_))
     }
 }
 

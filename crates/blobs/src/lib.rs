@@ -7,7 +7,8 @@
 //! keeps beside its own records; [`BlobStore::resume`] goes on from it, also after a restart.
 //! [`UploadWriter::finish`] compares the digest, flushes the bytes, publishes the file under its
 //! digest and flushes the directory: when it returns, the blob survives power loss. After a failed
-//! write or flush an upload is lost for good; it is never retried on the same file.
+//! write or flush an upload is lost for good; it is never retried on the same file. Only a client
+//! that ends an upload with a digest of another algorithm than it announced costs a second pass.
 //!
 //! # On disk
 //! ```text
@@ -34,7 +35,7 @@ pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::{BlobError, DigestMismatch};
 pub use key::BlobKey;
 pub use read::{BlobReader, READ_CHUNK_BYTES, SyncReader};
-pub use store::BlobStore;
+pub use store::{BlobStore, MAX_REHASHES};
 pub use upload::{BATCH_BYTES, StoredBlob, UploadState, UploadWriter};
 
 /// What the calls of this crate return.

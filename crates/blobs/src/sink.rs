@@ -7,6 +7,7 @@ use crate::{
     hash::Hasher,
     key::{blob_file, generation_of, upload_file},
     store::{Active, Inner},
+    upload::BATCH_BYTES,
 };
 use bytes::Bytes;
 use sealock_oci::{Algorithm, Digest};
@@ -15,6 +16,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
+use tokio::sync::Semaphore;
 
 /// How far the file may run ahead of the device before it is asked to write, in bytes.
 const WRITEBACK_BYTES: u64 = 8 * 1024 * 1024;
@@ -117,29 +119,64 @@ impl Sink {
         })
     }
 
-    /// Compares the digest, then makes the bytes durable under their name.
+    /// Compares the digest, then makes the bytes durable under their name. A digest of another
+    /// algorithm than the upload was begun with costs one more reading of the stored bytes.
     pub(crate) fn finish(&mut self, batch: &[Bytes], expected: &Digest) -> Result<StoredBlob> {
-        if expected.algorithm() != self.algorithm {
-            return Err(BlobError::AlgorithmMismatch {
-                expected: *expected,
-                begun: self.algorithm,
-            });
-        }
+        let announced = expected.algorithm() == self.algorithm;
         self.guarded(|sink| {
             sink.hash(batch);
-            let actual =
-                sink.hasher.digest().ok_or(BlobError::UploadStateInvalid(sink.active.id()))?;
-            if actual != *expected {
-                let mismatch = DigestMismatch { expected: *expected, actual };
-                return Err(BlobError::DigestMismatch(Box::new(mismatch)));
+            if announced {
+                sink.require(&sink.hasher, expected)?;
             }
             sink.write(batch)?;
             if sink.offset == 0 {
                 sink.open()?;
             }
+            if !announced {
+                sink.require(&sink.rehash(expected.algorithm())?, expected)?;
+            }
             sink.flush()?;
-            sink.publish(actual)
+            sink.publish(*expected)
         })
+    }
+
+    fn require(&self, hasher: &Hasher, expected: &Digest) -> Result<()> {
+        let actual = hasher.digest().ok_or(BlobError::UploadStateInvalid(self.active.id()))?;
+        if actual == *expected {
+            return Ok(());
+        }
+        let mismatch = DigestMismatch { expected: *expected, actual };
+        Err(BlobError::DigestMismatch(Box::new(mismatch)))
+    }
+
+    /// Hashes what was written from its first byte, for a client that names its algorithm only at
+    /// the end (distribution-spec lets it).
+    fn rehash(&self, algorithm: Algorithm) -> Result<Hasher> {
+        let file = self.store.disk.open_read(&self.path).map_err(at("open", &self.path))?;
+        let mut hasher = Hasher::new(algorithm);
+        let mut buffer = vec![0; BATCH_BYTES];
+        let mut done = 0;
+        while done < self.offset {
+            let rest = usize::try_from(self.offset - done).unwrap_or(BATCH_BYTES).min(BATCH_BYTES);
+            match file.read_at(&mut buffer[..rest], done) {
+                Ok(0) => {
+                    let (id, expected) = (self.active.id(), self.offset);
+                    return Err(BlobError::UploadDamaged { id, expected, found: done });
+                }
+                Ok(n) => {
+                    hasher.update(&buffer[..n]);
+                    done += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(at("read", &self.path)(error)),
+            }
+        }
+        Ok(hasher)
+    }
+
+    /// Who hashes stored bytes again waits here for a place.
+    pub(crate) fn rehash_places(&self) -> Arc<Semaphore> {
+        self.store.rehash_places.clone()
     }
 
     /// Bytes first, then the name: only what was flushed is ever seen under a digest.

@@ -12,7 +12,12 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
+
+/// Most uploads whose stored bytes are hashed again at the same time, because the digest that ends
+/// them is of another algorithm than the one announced. Others wait: each costs a whole reading.
+pub const MAX_REHASHES: usize = 2;
 
 /// The store below one root directory. Clones share it.
 #[derive(Clone)]
@@ -26,6 +31,8 @@ pub(crate) struct Inner {
     /// Uploads that somebody writes to. Two writers on one file could leave bytes that are not the
     /// ones that were hashed.
     active: Arc<Mutex<HashSet<Uuid>>>,
+    /// Places for hashing stored bytes again.
+    pub(crate) rehash_places: Arc<Semaphore>,
     /// Shard directories whose own name this process has flushed.
     durable_shards: Mutex<HashSet<PathBuf>>,
 }
@@ -56,6 +63,7 @@ impl BlobStore {
             root: root.to_owned(),
             disk,
             active: Arc::default(),
+            rehash_places: Arc::new(Semaphore::new(MAX_REHASHES)),
             durable_shards: Mutex::default(),
         };
         inner.create_root(root)?;

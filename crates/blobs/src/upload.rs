@@ -130,12 +130,23 @@ impl UploadWriter {
     /// Compares the digest and makes the blob durable under it. When the digest is another one, or
     /// anything fails, nothing of the upload remains.
     ///
+    /// Where the digest is of another algorithm than the upload was begun with, the stored bytes
+    /// are read and hashed once more, for [`crate::MAX_REHASHES`] uploads at a time.
+    ///
     /// Once started, the work runs to its end even if the caller stops waiting.
     pub async fn finish(mut self, expected: &Digest) -> Result<StoredBlob> {
         let mut sink = self.settled().await?;
         let batch = self.take_pending();
         let expected = *expected;
-        blocking(move || sink.finish(&batch, &expected)).await
+        let place = match expected.algorithm() == self.algorithm {
+            true => None,
+            false => sink.rehash_places().acquire_owned().await.ok(),
+        };
+        blocking(move || {
+            let _place = place;
+            sink.finish(&batch, &expected)
+        })
+        .await
     }
 
     /// Drops the upload and its file.

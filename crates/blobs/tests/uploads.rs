@@ -4,7 +4,10 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use proptest::prelude::*;
-use sealock_blobs::{BlobError, BlobKey, BlobStore, RealDisk, testing::FaultyDisk};
+use sealock_blobs::{
+    BlobError, BlobKey, BlobStore, RealDisk,
+    testing::{FaultyDisk, Operation},
+};
 use sealock_oci::{Algorithm, Digest};
 use std::{io::Read as _, sync::Arc};
 use tempfile::TempDir;
@@ -116,12 +119,53 @@ async fn a_file_shorter_than_acknowledged_is_damage_and_a_longer_one_is_cut() {
 }
 
 #[tokio::test]
-async fn the_digest_must_be_of_the_algorithm_begun_with() {
-    let (_root, store) = store();
-    let mut writer = store.begin(Algorithm::Sha256).unwrap();
-    writer.write(Bytes::from_static(b"one")).await.unwrap();
-    let outcome = writer.finish(&Digest::sha512(b"one")).await;
-    assert!(matches!(outcome, Err(BlobError::AlgorithmMismatch { .. })));
+async fn bytes_are_read_again_only_for_a_digest_of_another_algorithm() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::new();
+    let store = BlobStore::open(root.path(), Arc::new(disk.clone())).unwrap();
+    let content = some_bytes(1_300_000);
+    let digests = [Digest::sha256(&content), Digest::sha512(&content)];
+    for begun in [Algorithm::Sha256, Algorithm::Sha512] {
+        for expected in digests {
+            let before = disk.count(Operation::Read);
+            let mut writer = store.begin(begun).unwrap();
+            writer.write(content.slice(..700_000)).await.unwrap();
+            let mut writer = store.resume(writer.suspend().await.unwrap()).await.unwrap();
+            writer.write(content.slice(700_000..)).await.unwrap();
+            let blob = writer.finish(&expected).await.unwrap();
+            let again = disk.count(Operation::Read) - before;
+            assert_eq!(again > 0, begun != expected.algorithm(), "{again} reads for {expected}");
+            let read = store.open_blob(&blob.key).await.unwrap().read_all(u64::MAX).await.unwrap();
+            assert_eq!((blob.key.digest, read), (expected, content.clone()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_digest_of_another_algorithm_is_compared_and_its_reading_may_fail() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::new();
+    let store = BlobStore::open(root.path(), Arc::new(disk.clone())).unwrap();
+    let written = async || {
+        let mut writer = store.begin(Algorithm::Sha256).unwrap();
+        writer.write(some_bytes(10_000)).await.unwrap();
+        writer
+    };
+    let mut other = some_bytes(10_000).to_vec();
+    other[9_999] ^= 1;
+    match written().await.finish(&Digest::sha512(&other)).await {
+        Err(BlobError::DigestMismatch(found)) => {
+            assert_eq!(found.actual, Digest::sha512(&some_bytes(10_000)));
+        }
+        other => panic!("{other:?}"),
+    }
+    for operation in [Operation::OpenRead, Operation::Read] {
+        disk.fail_once(operation, 0, std::io::ErrorKind::Other);
+        let outcome = written().await.finish(&Digest::sha512(&some_bytes(10_000))).await;
+        assert!(matches!(outcome, Err(BlobError::Disk { .. })), "{operation:?}: {outcome:?}");
+    }
+    let left = std::fs::read_dir(root.path().join("uploads")).unwrap().count();
+    assert_eq!(left, 0, "nothing of a failed upload remains");
 }
 
 proptest! {

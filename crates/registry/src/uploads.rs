@@ -183,19 +183,10 @@ impl Registry {
     ) -> Result<PushedBlob> {
         let open = self.find_upload(caller, name, id).await?;
         check_start(&open.state, range)?;
-        // An upload without a byte has hashed nothing yet: the digest may still choose.
-        let rehashed = open.state.algorithm != digest.algorithm();
-        if rehashed && open.state.offset > 0 {
-            return Err(Error::invalid(
-                ErrorCode::DigestInvalid,
-                format!(
-                    "the upload is hashed with {}; begin it with digest-algorithm={}",
-                    open.state.algorithm.name(),
-                    digest.algorithm().name()
-                ),
-            ));
-        }
-        let mut writer = match rehashed {
+        // An upload without a byte has hashed nothing yet: the digest may still choose. One with
+        // bytes goes on as it was begun, and the store hashes what it holds once more.
+        let chooses = open.state.offset == 0 && open.state.algorithm != digest.algorithm();
+        let mut writer = match chooses {
             true => self.blobs().begin_as(id, digest.algorithm())?,
             false => self.blobs().resume(open.state).await?,
         };
@@ -386,9 +377,7 @@ impl From<BlobError> for Error {
         let text = error.to_string();
         let lost = error.upload_is_lost();
         let made = match error {
-            BlobError::DigestMismatch { .. } | BlobError::AlgorithmMismatch { .. } => {
-                Self::invalid(ErrorCode::DigestInvalid, text)
-            }
+            BlobError::DigestMismatch { .. } => Self::invalid(ErrorCode::DigestInvalid, text),
             BlobError::UploadBusy(_) => Self::conflict(text),
             BlobError::UploadUnknown(_)
             | BlobError::UploadDamaged { .. }

@@ -142,8 +142,11 @@ async fn a_blob_that_cannot_be_read_is_never_served_short() {
     let path = format!("/v2/team/app/blobs/{digest}");
     for after in 0..3 {
         api.stand.disk.fail_once(Operation::Read, after, ErrorKind::Other);
-        let got = api.ask(Method::GET, &path).send().await.unwrap();
-        let whole = got.status() == 200 && got.bytes().await.is_ok_and(|got| got == content);
+        // The connection may end before the client has seen the answer's head.
+        let whole = match api.ask(Method::GET, &path).send().await {
+            Ok(got) if got.status() == 200 => got.bytes().await.is_ok_and(|got| got == content),
+            _ => false,
+        };
         api.stand.disk.heal();
         assert!(!whole || after > 0, "the read did not fail");
         let again = api.ask(Method::GET, &path).send().await.unwrap();

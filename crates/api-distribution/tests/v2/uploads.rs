@@ -101,7 +101,7 @@ async fn cancelled_uploads_and_those_of_others_are_unknown() {
 }
 
 #[tokio::test]
-async fn sha512_when_it_is_announced_or_nothing_was_hashed_yet() {
+async fn sha512_whether_it_is_announced_or_not() {
     let api = Api::new().await;
     let digest = Digest::sha512(b"content");
     let path = "/v2/team/app/blobs/uploads/?digest-algorithm=sha512";
@@ -117,10 +117,27 @@ async fn sha512_when_it_is_announced_or_nothing_was_hashed_yet() {
     let put = api.ask(Method::PUT, &format!("{location}?digest={late}"));
     let put = put.body("all in the last request").send().await.unwrap();
     assert_eq!(put.status(), 201);
-    let location = api.begin("team/app").await;
-    api.ask(Method::PATCH, &location).body("content").send().await.unwrap();
-    let put = api.ask(Method::PUT, &format!("{location}?digest={digest}")).send().await.unwrap();
-    assert_eq!(error(put).await, (400, "DIGEST_INVALID".into()));
+    // Chunks whose algorithm the client names only at the end, and the other way round.
+    for (announced, by) in
+        [("", Digest::sha512 as fn(&[u8]) -> Digest), ("?digest-algorithm=sha512", Digest::sha256)]
+    {
+        let path = format!("/v2/team/app/blobs/uploads/{announced}");
+        let begin = async || {
+            let begun = api.ask(Method::POST, &path).send().await.unwrap();
+            let location = header(&begun, "location").to_owned();
+            api.ask(Method::PATCH, &location).body("in two ").send().await.unwrap();
+            location
+        };
+        let end = |location: &str, digest| {
+            api.ask(Method::PUT, &format!("{location}?digest={digest}")).body("parts").send()
+        };
+        let wrong = end(&begin().await, by(b"in two halves")).await.unwrap();
+        assert_eq!(error(wrong).await, (400, "DIGEST_INVALID".into()));
+        let digest = by(b"in two parts");
+        assert_eq!(end(&begin().await, digest).await.unwrap().status(), 201);
+        let blob = api.ask(Method::GET, &format!("/v2/team/app/blobs/{digest}"));
+        assert_eq!(blob.send().await.unwrap().text().await.unwrap(), "in two parts");
+    }
     let unknown = "/v2/team/app/blobs/uploads/?digest-algorithm=md5";
     assert_eq!(api.status(Method::POST, unknown).await, 400);
 }
