@@ -10,6 +10,7 @@ mod fuzz;
 mod manifest;
 pub mod media_type;
 mod name;
+mod referrers_tag;
 mod strict;
 
 pub use digest::{Algorithm, Digest, DigestError};
@@ -21,3 +22,4 @@ pub use manifest::{
     Platform,
 };
 pub use name::{ImageReference, NameError, Reference, RepositoryName, Tag};
+pub use referrers_tag::ReferrersTag;

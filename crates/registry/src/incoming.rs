@@ -145,13 +145,8 @@ pub(crate) fn read_diff_ids(config: &[u8]) -> Option<Vec<Digest>> {
     (!config.rootfs.diff_ids.is_empty()).then_some(config.rootfs.diff_ids)
 }
 
-/// The subject of a client-kept referrers tag, `sha256-<64 hex>` as a whole.
-pub(crate) fn fallback_subject(tag: &Tag) -> Option<Digest> {
-    let hex = tag.as_str().strip_prefix("sha256-")?;
-    format!("sha256:{hex}").parse().ok()
-}
-
-/// The subject of cosign's legacy tags.
+/// The subject of cosign's legacy tags. They exist for SHA-256 only: no tag is long enough for
+/// another digest, and accessories of such a subject name it in their `subject` field.
 pub(crate) fn legacy_subject(tag: &Tag) -> Option<Digest> {
     let (hex, suffix) = tag.as_str().strip_prefix("sha256-")?.split_once('.')?;
     matches!(suffix, "sig" | "att" | "sbom").then_some(())?;

@@ -1,17 +1,9 @@
 //! Lists of the distribution API: tags, referrers, catalog.
 
-use crate::{
-    Error, Page, PageRequest, Registry, Result,
-    access::Need,
-    incoming::{fallback_subject, legacy_subject},
-};
+use crate::{Error, Page, PageRequest, Registry, Result, access::Need, incoming::legacy_subject};
 use sealock_auth::{Caller, Right};
-use sealock_metadata::{self as metadata, Tx};
-use sealock_oci::{Descriptor, Digest, Manifest, RepositoryName, Tag};
-use std::collections::BTreeMap;
-
-/// Most entries of a client-kept referrers index that are looked up.
-const MAX_FALLBACK_ENTRIES: usize = 1_000;
+use sealock_metadata::{self as metadata, Tx, manifests::Referrer};
+use sealock_oci::{Descriptor, Digest, Manifest, ReferrersTag, RepositoryName, Tag};
 
 /// Annotations in one page of referrers, in bytes, after which it ends: what a client reads as an
 /// index may have 4 MiB.
@@ -51,9 +43,11 @@ impl Registry {
     }
 
     /// What refers to a digest (distribution-spec, "Listing Referrers"), by digest: manifests whose
-    /// `subject` it is, and those that a client lists in its own index under the tag
-    /// `sha256-<hex>`. Entries of such an index count only while their manifest is here, and are
+    /// `subject` it is, and those without one that a client lists in its own index under the
+    /// [`ReferrersTag`]. Entries of such an index count only while their manifest is here, and are
     /// described by it: a stale or wrong index misleads nobody. The subject need not exist.
+    ///
+    /// To be listed proves nothing: evidence is what was verified, wherever it is listed.
     pub async fn list_referrers(
         &self,
         caller: &Caller,
@@ -69,29 +63,18 @@ impl Registry {
         };
         let after = page.after.clone().unwrap_or_default();
         let limit = page.limit();
-        let rows = metadata::manifests::referrers(
-            &mut tx,
-            repository.id,
-            subject,
-            artifact_type,
-            &after,
-            limit + 1,
-        )
-        .await?;
-        let mut found: BTreeMap<String, Descriptor> = BTreeMap::new();
-        for row in rows {
-            let described = described(row.media_type, row.digest, row.size, row.artifact_type);
-            let annotations = row.annotations;
-            found.insert(row.digest.to_string(), Descriptor { annotations, ..described });
-        }
-        for listed in fallback_entries(&mut tx, repository.id, subject).await? {
-            let wanted = artifact_type.is_none_or(|t| listed.artifact_type.as_deref() == Some(t));
-            let key = listed.digest.to_string();
-            if wanted && key > after {
-                found.entry(key).or_insert(listed);
-            }
-        }
-        let items: Vec<_> = found.into_values().take(limit as usize + 1).collect();
+        let id = repository.id;
+        let most = limit + 1;
+        let mut rows =
+            metadata::manifests::referrers(&mut tx, id, subject, artifact_type, &after, most)
+                .await?;
+        let tag = ReferrersTag::of(subject);
+        // No manifest is in both: what is listed here names no subject.
+        rows.extend(
+            metadata::manifests::listed(&mut tx, id, &tag, artifact_type, &after, most).await?,
+        );
+        rows.sort_by_key(|row| row.digest.to_string());
+        let items: Vec<_> = rows.into_iter().take(most as usize).map(described).collect();
         let fit = annotate(&mut tx, repository.id, items).await?;
         let limit = limit.min(u32::try_from(fit.0).unwrap_or(u32::MAX));
         Ok(Page::cut(fit.1, limit, |descriptor| descriptor.digest.to_string()))
@@ -115,43 +98,19 @@ impl Registry {
 
 /// Whether a tag is one that clients keep for accessories.
 pub(crate) fn is_accessory_tag(tag: &Tag) -> bool {
-    fallback_subject(tag).is_some() || legacy_subject(tag).is_some()
+    ReferrersTag::parse(tag).is_some() || legacy_subject(tag).is_some()
 }
 
-/// What a client-kept index under `sha256-<hex>` lists, as far as it is here.
-async fn fallback_entries(
-    tx: &mut Tx,
-    repository_id: i64,
-    subject: &Digest,
-) -> Result<Vec<Descriptor>> {
-    let Ok(tag) = subject.to_string().replacen(':', "-", 1).parse::<Tag>() else {
-        // A SHA-512 digest is longer than a tag may be.
-        return Ok(Vec::new());
-    };
-    let Some(stored) = metadata::manifests::load_tagged(tx, repository_id, &tag).await? else {
-        return Ok(Vec::new());
-    };
-    let Ok(index) = Manifest::parse(&stored.manifest.media_type, &stored.payload) else {
-        return Ok(Vec::new());
-    };
-    let digests: Vec<Digest> =
-        index.manifests.iter().take(MAX_FALLBACK_ENTRIES).map(|entry| entry.digest).collect();
-    let present = metadata::manifests::find_many(tx, repository_id, &digests).await?;
-    let describe = |row: metadata::manifests::Manifest| {
-        let described = described(row.media_type, row.digest, row.size, row.artifact_type);
-        Descriptor { annotations: row.annotations, ..described }
-    };
-    Ok(present.into_iter().map(describe).collect())
-}
-
-fn described(
-    media_type: String,
-    digest: Digest,
-    size: u64,
-    artifact_type: Option<String>,
-) -> Descriptor {
-    let (urls, annotations, platform) = (Vec::new(), BTreeMap::new(), None);
-    Descriptor { media_type, digest, size, artifact_type, urls, annotations, platform }
+fn described(row: Referrer) -> Descriptor {
+    Descriptor {
+        media_type: row.media_type,
+        digest: row.digest,
+        size: row.size,
+        artifact_type: row.artifact_type,
+        urls: Vec::new(),
+        annotations: row.annotations,
+        platform: None,
+    }
 }
 
 /// Adds the annotations that a row does not keep, and cuts a page that grows too long, after the

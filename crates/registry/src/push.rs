@@ -6,7 +6,7 @@ use crate::{
     audit::Event,
     contents::Layers,
     gate::{Node, Question},
-    incoming::{Incoming, fallback_subject, legacy_subject, row_kind},
+    incoming::{Incoming, legacy_subject, row_kind},
     jobs,
 };
 use bytes::Bytes;
@@ -18,9 +18,10 @@ use sealock_metadata::{
     tags::TagSet,
 };
 use sealock_oci::{
-    Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, RepositoryName, Tag,
+    Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, ReferrersTag, RepositoryName,
+    Tag,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most tags in one push (distribution-spec asks for at least 10).
 pub const MAX_TAGS: usize = 100;
@@ -135,11 +136,11 @@ impl Registry {
     ) -> Result<bool> {
         let Some(repository) = &scope.repository else { return Ok(false) };
         let fallback = match incoming.tags.as_slice() {
-            [tag] => fallback_subject(tag),
+            [tag] => ReferrersTag::parse(tag),
             _ => None,
         };
-        if let Some(subject) = fallback {
-            return self.is_fallback_index(tx, repository.id, &subject, incoming).await;
+        if let Some(tag) = fallback {
+            return self.is_fallback_index(tx, repository.id, &tag, incoming).await;
         }
         let Some(accessory) = incoming.accessory else { return Ok(false) };
         let own_tags = incoming.tags.iter().all(|tag| legacy_subject(tag).is_some());
@@ -157,27 +158,28 @@ impl Registry {
         Ok(!self.any_runnable(repository.id, &layers).await?)
     }
 
-    /// A client-kept referrers index (`sha256-<hex>`): each child must be an accessory of the
-    /// subject that is here already, so the index opens nothing new.
+    /// A client-kept referrers index: each child must be an accessory of the tag's subject that is
+    /// here already, so the index opens nothing new.
     async fn is_fallback_index(
         &self,
         tx: &mut Tx,
         repository_id: i64,
-        subject: &Digest,
+        tag: &ReferrersTag,
         incoming: &Incoming,
     ) -> Result<bool> {
         if incoming.manifest.kind != ManifestKind::Index
-            || metadata::manifests::find(tx, repository_id, subject).await?.is_none()
+            || !metadata::manifests::has_subject_of(tx, repository_id, tag).await?
         {
             return Ok(false);
         }
-        for child in &incoming.manifest.manifests {
-            let found = metadata::manifests::find(tx, repository_id, &child.digest).await?;
-            if found.is_none_or(|manifest| manifest.subject != Some(*subject)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let children: BTreeSet<Digest> =
+            incoming.manifest.manifests.iter().map(|child| child.digest).collect();
+        let listed: Vec<Digest> = children.into_iter().collect();
+        let present = metadata::manifests::find_many(tx, repository_id, &listed).await?;
+        let about = |row: &metadata::manifests::Manifest| {
+            row.subject.as_ref().is_some_and(|subject| tag.stands_for(subject))
+        };
+        Ok(present.len() == listed.len() && present.iter().all(about))
     }
 
     /// The transaction of a push. What makes it safe under READ COMMITTED: the blobs' rows are

@@ -1,6 +1,6 @@
 use super::{Manifest, read, select};
 use crate::{Result, Tx, params};
-use sealock_oci::Digest;
+use sealock_oci::{Digest, ReferrersTag};
 use std::collections::BTreeSet;
 
 /// Longest chain of accessories on accessories that is followed.
@@ -19,7 +19,7 @@ pub struct Deleted {
 
 /// Removes a manifest of a repository with its tags and its accessories: what refers to it by
 /// `subject`, directly or through another accessory, and the legacy tags `sha256-<hex>.sig`, `.att`
-/// and `.sbom` and the client-kept index `sha256-<hex>` (decision D8). What has another tag
+/// and `.sbom` and the client-kept referrers index (decision D8). What has another tag
 /// besides such a name loses the name only: a name says nothing about what it was put on. Bumps
 /// the children of what it removes (decision D9). With an accessory goes what it proved about its
 /// subject; one that was only overwritten keeps it. `None` when there is no such manifest.
@@ -75,10 +75,12 @@ async fn lock(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option
     tx.find(sql, params![repository_id, digest], read).await
 }
 
-/// The names under which clients keep the accessories of a digest.
+/// The names under which clients keep the accessories of a digest. Of a SHA-512 digest only the
+/// referrers tag exists: no tag could carry the whole of it.
 fn accessory_names(digest: &Digest) -> [String; 4] {
     let stem = digest.to_string().replacen(':', "-", 1);
-    [".sig", ".att", ".sbom", ""].map(|kind| format!("{stem}{kind}"))
+    let [sig, att, sbom] = ["sig", "att", "sbom"].map(|kind| format!("{stem}.{kind}"));
+    [sig, att, sbom, ReferrersTag::of(digest).text()]
 }
 
 /// The manifest and everything that lives by it, one query for each level of depth; and the names

@@ -9,7 +9,7 @@ pub use facts::{
     Facts, bump_by_blob, bump_by_digest, bump_facts_rev, facts, lock_facts_rev, set_contents,
     waiting_for_chain, without_contents,
 };
-pub use referrers::{Referrer, referrers};
+pub use referrers::{Referrer, has_subject_of, listed, referrers};
 
 use crate::{Result, Row, Tx, engine::words, params};
 use jiff::Timestamp;
