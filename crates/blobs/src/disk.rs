@@ -2,9 +2,10 @@
 //! them, let them fail and rebuild what a power loss would have left.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, IoSlice},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::Path,
 };
 
@@ -25,6 +26,53 @@ pub trait Disk: Send + Sync + 'static {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Passes each name in a directory to `see`, in no order, without following links; stops at
+    /// the first error. Only a check of the whole store lists: a request never does.
+    fn list(&self, path: &Path, see: &mut dyn FnMut(Entry) -> io::Result<()>) -> io::Result<()>;
+    /// What stands under a name, without following a link.
+    fn look(&self, path: &Path) -> io::Result<Entry>;
+    /// Takes every right from all but the owner.
+    fn make_private(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name alone.
+    pub name: OsString,
+    /// What it is.
+    pub form: Form,
+    /// Length in bytes, of a file.
+    pub size: u64,
+    /// Permission bits (`0o7777`).
+    pub mode: u32,
+}
+
+/// What a name in a directory stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, whatever it points to.
+    Link,
+    /// A socket, a pipe, a device.
+    Other,
+}
+
+impl Entry {
+    fn new(name: OsString, metadata: &fs::Metadata) -> Self {
+        let kind = metadata.file_type();
+        let form = match () {
+            () if kind.is_symlink() => Form::Link,
+            () if kind.is_dir() => Form::Directory,
+            () if kind.is_file() => Form::File,
+            () => Form::Other,
+        };
+        let size = if form == Form::File { metadata.len() } else { 0 };
+        Self { name, form, size, mode: metadata.mode() & 0o7777 }
+    }
 }
 
 /// An open file.
@@ -80,6 +128,29 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path, see: &mut dyn FnMut(Entry) -> io::Result<()>) -> io::Result<()> {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            match entry.metadata() {
+                Ok(metadata) => see(Entry::new(entry.file_name(), &metadata))?,
+                // Removed between the two calls.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Entry::new(path.file_name().unwrap_or_default().to_owned(), &metadata))
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<()> {
+        let mode = self.look(path)?.mode & 0o7700;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
     }
 }
 

@@ -15,14 +15,16 @@
 //! uploads/<upload id>                               bytes of an unfinished upload
 //! blobs/<algorithm>/<2 hex digits>/<hex>.<generation>   published bytes, never changed again
 //! ```
-//! Nothing is ever listed: who uses the store remembers the [`BlobKey`]s and [`UploadState`]s. The
-//! generation is unique for each stored file, so removing an old file can never hit a newer upload
-//! of the same bytes. One process at a time may write below a root.
+//! No request lists anything: who uses the store remembers the [`BlobKey`]s and [`UploadState`]s.
+//! Only a check of the whole store does, through its [`Inventory`]. The generation is unique for
+//! each stored file, so removing an old file can never hit a newer upload of the same bytes. One
+//! process at a time may write below a root.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod disk;
 mod error;
 mod hash;
+mod inventory;
 mod key;
 mod read;
 mod sink;
@@ -31,8 +33,11 @@ mod store;
 pub mod testing;
 mod upload;
 
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Disk, DiskFile, Entry, Form, RealDisk};
 pub use error::{BlobError, DigestMismatch};
+pub use inventory::{
+    Inventory, MAX_SHARD_NAMES, Shard, ShardFiles, StoredFile, Stranger, UploadFile, UploadFiles,
+};
 pub use key::BlobKey;
 pub use read::{BlobReader, READ_CHUNK_BYTES, SyncReader};
 pub use store::{BlobStore, MAX_REHASHES};

@@ -1,5 +1,5 @@
 use super::journal::{Event, FileId, Journal};
-use crate::{Disk, DiskFile, RealDisk};
+use crate::{Disk, DiskFile, Entry, RealDisk};
 use std::{
     collections::HashMap,
     io::{self, IoSlice},
@@ -30,6 +30,10 @@ pub enum Operation {
     CreateDir,
     /// Flushing a directory.
     SyncDir,
+    /// Listing a directory, or looking at a name.
+    List,
+    /// Taking rights from others.
+    MakePrivate,
 }
 
 struct Fault {
@@ -224,6 +228,21 @@ impl Disk for FaultyDisk {
         // Not flushed for real: what a power loss leaves is computed from the journal.
         self.record(|| Event::SyncDir { path: path.to_owned() });
         Ok(())
+    }
+
+    fn list(&self, path: &Path, see: &mut dyn FnMut(Entry) -> io::Result<()>) -> io::Result<()> {
+        self.attempt(Operation::List)?;
+        RealDisk.list(path, see)
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        self.attempt(Operation::List)?;
+        RealDisk.look(path)
+    }
+
+    fn make_private(&self, path: &Path) -> io::Result<()> {
+        self.attempt(Operation::MakePrivate)?;
+        RealDisk.make_private(path)
     }
 }
 
