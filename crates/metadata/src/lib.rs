@@ -18,6 +18,7 @@ pub mod decisions;
 pub mod evidence;
 pub mod examiners;
 pub mod findings;
+pub mod fsck;
 pub mod impact;
 pub mod jobs;
 pub mod manifests;
@@ -40,7 +41,7 @@ pub mod verdicts;
 pub mod waivers;
 
 pub use engine::{
-    Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row, SystemClock, TestClock,
-    ToValue, Tx, Value,
+    Access, Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row, SystemClock,
+    TestClock, ToValue, Tx, Value,
 };
 pub use schema::VERSION as SCHEMA_VERSION;

@@ -78,6 +78,31 @@ impl TestDatabase {
         Some(Self { db, clock, config, home: Home::Server { admin, name } })
     }
 
+    /// Runs a statement behind the product's back, with no foreign key in force: how tests plant
+    /// what a damaged disk, another program or a defect of ours would leave.
+    pub async fn plant(&self, sql: &str) -> u64 {
+        match &self.config {
+            DatabaseConfig::Sqlite { path, .. } => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new()
+                    .filename(path)
+                    .foreign_keys(false)
+                    .busy_timeout(std::time::Duration::from_secs(5));
+                let mut raw =
+                    sqlx::SqliteConnection::connect_with(&options).await.expect("SQLite opens");
+                let done = raw.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
+                raw.close().await.expect("closes");
+                done.expect(sql).rows_affected()
+            }
+            DatabaseConfig::Postgres { url } => {
+                let mut raw = PgConnection::connect(url).await.expect("PostgreSQL answers");
+                raw.execute("SET session_replication_role = replica").await.expect("a superuser");
+                let done = raw.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
+                raw.close().await.expect("closes");
+                done.expect(sql).rows_affected()
+            }
+        }
+    }
+
     /// Closes and removes the database.
     pub async fn finish(self) {
         self.db.close().await;

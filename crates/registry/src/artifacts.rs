@@ -379,6 +379,7 @@ fn summary(row: &ManifestRow, tags: Vec<String>) -> ArtifactSummary {
         state: match row.state {
             State::Active => "active",
             State::Held => "held",
+            State::Isolated => "isolated",
         },
         facts: facts_word(row),
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use sealock_auth::{Caller, Right};
-use sealock_blobs::{BlobKey, BlobReader};
+use sealock_blobs::{BlobError, BlobKey, BlobReader};
 use sealock_facts::{Action, Door};
 use sealock_metadata::{
     self as metadata, Tx,
@@ -146,7 +146,16 @@ impl Registry {
         drop(tx);
         self.open_to(caller, &scope, digest).await?;
         let key = BlobKey { digest: blob.digest, generation: blob.generation };
-        Ok(self.blobs().open_blob(&key).await?)
+        let reader = match self.blobs().open_blob(&key).await {
+            Err(error @ BlobError::NotFound(_)) => return Err(blob_lost(digest, &error)),
+            opened => opened?,
+        };
+        // Cut off or overgrown: its first bytes may be right, but they are not the blob.
+        if reader.size() != blob.size {
+            let log = format!("its file has {} bytes, its row says {}", reader.size(), blob.size);
+            return Err(blob_lost(digest, &log));
+        }
+        Ok(reader)
     }
 
     /// Links a blob from another repository, so that it need not be uploaded. `false` when the
@@ -292,7 +301,19 @@ async fn load(tx: &mut Tx, repository_id: i64, reference: &Reference) -> Result<
         Reference::Digest(digest) => metadata::manifests::load(tx, repository_id, digest).await?,
         Reference::Tag(tag) => metadata::manifests::load_tagged(tx, repository_id, tag).await?,
     };
-    found.ok_or_else(|| manifest_unknown(reference))
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    // A row without readable bytes: gone for readers, so that clients push it again.
+    let row = match reference {
+        Reference::Digest(digest) => {
+            metadata::manifests::find(tx, repository_id, digest).await?.map(|row| row.digest)
+        }
+        Reference::Tag(tag) => {
+            metadata::tags::find(tx, repository_id, tag).await?.map(|tag| tag.digest)
+        }
+    };
+    Err(row.map_or_else(|| manifest_unknown(reference), |digest| manifest_lost(&digest)))
 }
 
 /// The row that a reference names.
@@ -314,6 +335,29 @@ pub(crate) fn manifest_unknown(reference: &Reference) -> Error {
         ErrorCode::ManifestUnknown,
         format!("there is no manifest {reference} in this repository"),
     )
+}
+
+/// A manifest that was pushed, and whose bytes are gone or damaged.
+fn manifest_lost(digest: &Digest) -> Error {
+    Error::not_found(
+        ErrorCode::ManifestUnknown,
+        format!("the bytes of the manifest {digest} are lost or damaged; push it again"),
+    )
+    .with_log(format!("the manifest {digest} has no readable bytes; run sealock fsck"))
+}
+
+/// A blob that was pushed, and whose file is gone or damaged. It is not reported as unknown: until
+/// `sealock fsck` has isolated it, HEAD finds it, and a client would push it again in vain.
+fn blob_lost(digest: &Digest, log: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        crate::Kind::Internal,
+        ErrorCode::BlobUnknown,
+        format!(
+            "the bytes of the blob {digest} are lost or damaged in this registry; its operator \
+             finds out with `sealock fsck`, and then it can be pushed again"
+        ),
+    )
+    .with_log(format!("blob {digest}: {log}; run sealock fsck"))
 }
 
 pub(crate) fn blob_unknown(digest: &Digest) -> Error {

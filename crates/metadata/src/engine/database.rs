@@ -66,6 +66,15 @@ impl std::fmt::Debug for DatabaseConfig {
     }
 }
 
+/// What may be done to a database that is opened as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only look.
+    Read,
+    /// Look and change.
+    Write,
+}
+
 /// Which engine stands behind a [`Database`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -97,11 +106,31 @@ impl Database {
     /// Opens the database and brings its schema up to date.
     pub async fn open(config: DatabaseConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let pools = match config {
-            DatabaseConfig::Sqlite { path, must_exist } => open_sqlite(&path, must_exist).await?,
+            DatabaseConfig::Sqlite { path, must_exist } => {
+                open_sqlite(&path, must_exist, Access::Write).await?
+            }
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
         let database = Self { pools, clock };
         schema::migrate(&database).await?;
+        Ok(database)
+    }
+
+    /// Opens a database that is there, as it is: nothing is made and nothing migrated. One whose
+    /// schema is not this program's is refused with [`Error::OlderSchema`] or
+    /// [`Error::NewerSchema`]. With [`Access::Read`], SQLite itself refuses to write;
+    /// on PostgreSQL the caller keeps to [`Database::read`].
+    pub async fn open_as_it_is(
+        config: DatabaseConfig,
+        clock: Arc<dyn Clock>,
+        access: Access,
+    ) -> Result<Self> {
+        let pools = match config {
+            DatabaseConfig::Sqlite { path, .. } => open_sqlite(&path, true, access).await?,
+            DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
+        };
+        let database = Self { pools, clock };
+        schema::require(&database).await?;
         Ok(database)
     }
 
@@ -183,7 +212,7 @@ fn at(path: &Path, error: sqlx::Error) -> Error {
     }
 }
 
-async fn open_sqlite(path: &Path, must_exist: bool) -> Result<Pools> {
+async fn open_sqlite(path: &Path, must_exist: bool, access: Access) -> Result<Pools> {
     if must_exist && !path.exists() {
         return Err(Error::Missing { path: path.to_owned() });
     }
@@ -200,7 +229,7 @@ async fn open_sqlite(path: &Path, must_exist: bool) -> Result<Pools> {
     // The first connection is made outside the pool: the pool would turn its error into a timeout.
     let mut first =
         sqlx::SqliteConnection::connect_with(&options).await.map_err(|error| at(path, error))?;
-    claim_file(path, &mut first).await?;
+    claim_file(path, &mut first, access).await?;
     first.close().await?;
     let pool = |size| {
         SqlitePoolOptions::new()
@@ -211,14 +240,19 @@ async fn open_sqlite(path: &Path, must_exist: bool) -> Result<Pools> {
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    let writer = pool(1).connect_with(options.clone()).await.map_err(|e| at(path, e))?;
-    let reading = options.create_if_missing(false).pragma("query_only", "1");
+    let reading = options.clone().create_if_missing(false).pragma("query_only", "1");
+    let writing = if access == Access::Write { options } else { reading.clone() };
+    let writer = pool(1).connect_with(writing).await.map_err(|e| at(path, e))?;
     let readers = pool(SQLITE_READERS).connect_with(reading).await.map_err(|e| at(path, e))?;
     Ok(Pools::Sqlite { writer, readers })
 }
 
 /// Marks an empty file as ours, and refuses one that another program made.
-async fn claim_file(path: &Path, connection: &mut sqlx::SqliteConnection) -> Result<()> {
+async fn claim_file(
+    path: &Path,
+    connection: &mut sqlx::SqliteConnection,
+    access: Access,
+) -> Result<()> {
     let id: i64 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut *connection)
         .await
@@ -230,7 +264,7 @@ async fn claim_file(path: &Path, connection: &mut sqlx::SqliteConnection) -> Res
         .fetch_one(&mut *connection)
         .await
         .map_err(|error| at(path, error))?;
-    if id != 0 || tables != 0 {
+    if id != 0 || tables != 0 || access == Access::Read {
         let why = "it is a SQLite database of another program".to_owned();
         return Err(Error::NotOurs { path: path.to_owned(), why });
     }

@@ -63,6 +63,17 @@ pub enum Error {
         /// Of this program.
         known: i64,
     },
+    /// The schema was made by an older program.
+    #[error(
+        "the database has schema {found}, this program works with {known}. Start this version of \
+         the server once, which brings it up to date"
+    )]
+    OlderSchema {
+        /// In the database.
+        found: i64,
+        /// Of this program.
+        known: i64,
+    },
     /// PostgreSQL would lose acknowledged pushes.
     #[error(
         "PostgreSQL runs with {setting}=off, so a power cut would lose acknowledged pushes. Turn \

@@ -10,7 +10,7 @@ mod tx;
 mod value;
 
 pub use clock::{Clock, SystemClock, TestClock};
-pub use database::{Database, DatabaseConfig, Engine};
+pub use database::{Access, Database, DatabaseConfig, Engine};
 pub use error::{Error, Result};
 pub use row::{Column, Row};
 pub use tx::Tx;

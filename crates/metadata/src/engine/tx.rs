@@ -1,5 +1,6 @@
 use super::{
     clock::Clock,
+    database::Engine,
     dialect,
     error::{Error, Result},
     row::{Inner as RowInner, Row},
@@ -148,6 +149,19 @@ impl Tx {
                 .map(|row| Row(RowInner::Postgres(row)))
                 .collect(),
         })
+    }
+
+    /// Which engine this is.
+    pub const fn engine(&self) -> Engine {
+        match self.inner {
+            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a query that is made of names from the engine's own catalogue.
+    pub(crate) async fn query_built(&mut self, sql: String) -> Result<Vec<Row>> {
+        self.rows(Cow::Owned(sql), Vec::new(), false).await
     }
 
     /// Runs one statement of a migration.

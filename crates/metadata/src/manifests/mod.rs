@@ -1,4 +1,7 @@
 //! Manifests: what was pushed, what it names, what names it.
+//!
+//! One whose bytes were found damaged ([`State::Isolated`]) is found, so that it can be told and
+//! deleted, and never loaded: its bytes go to nobody.
 
 mod delete;
 mod facts;
@@ -37,6 +40,8 @@ words! {
         Active = "active",
         /// Stored and closed until it is judged (decision D1).
         Held = "held",
+        /// Its bytes were found damaged: it may not be read until they are pushed again.
+        Isolated = "isolated",
     }
 }
 
@@ -204,7 +209,7 @@ fn read_stored(row: &Row) -> Result<Stored> {
     Ok(Stored { manifest: read(row)?, payload: row.get("payload")? })
 }
 
-fn read_blob(row: &Row) -> Result<ManifestBlob> {
+pub(crate) fn read_blob(row: &Row) -> Result<ManifestBlob> {
     Ok(ManifestBlob {
         manifest_id: row.get("manifest_id")?,
         role: row.get("role")?,
@@ -216,7 +221,7 @@ fn read_blob(row: &Row) -> Result<ManifestBlob> {
     })
 }
 
-fn read_child(row: &Row) -> Result<Child> {
+pub(crate) fn read_child(row: &Row) -> Result<Child> {
     Ok(Child {
         parent_id: row.get("parent_id")?,
         position: row.get("position")?,
@@ -258,22 +263,56 @@ pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, boo
         )
         .await?;
     if let Some(id) = inserted {
+        insert_payload(tx, id, new).await?;
         insert_parts(tx, id, new).await?;
     }
     let row = find(tx, new.repository_id, new.digest).await?.ok_or(crate::Error::Retry)?;
+    if inserted.is_none() && heal(tx, &row, new).await? {
+        let row = find(tx, new.repository_id, new.digest).await?.ok_or(crate::Error::Retry)?;
+        return Ok((row, false));
+    }
     Ok((row, inserted.is_some()))
+}
+
+/// Stores the bytes; false when the same ones were there.
+async fn insert_payload(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<bool> {
+    let sql = "INSERT INTO manifest_payloads (manifest_id, payload) VALUES ($1, $2) \
+               ON CONFLICT (manifest_id) DO UPDATE SET payload = excluded.payload \
+               WHERE manifest_payloads.payload <> excluded.payload";
+    Ok(tx.execute(sql, params![id, new.payload]).await? == 1)
+}
+
+/// Mends a manifest whose bytes were lost or damaged: the same digest was pushed again. Whether
+/// there was something to mend.
+async fn heal(tx: &mut Tx, row: &Manifest, new: &NewManifest<'_>) -> Result<bool> {
+    let replaced = insert_payload(tx, row.id, new).await?;
+    if !replaced && row.state != State::Isolated {
+        return Ok(false);
+    }
+    replace_parts(tx, row.id, new).await?;
+    if row.state == State::Isolated {
+        let sql = "UPDATE manifests SET state = $2 WHERE id = $1";
+        tx.execute(sql, params![row.id, new.state]).await?;
+    }
+    bump_facts_rev(tx, &[row.id]).await?;
+    Ok(true)
+}
+
+/// Writes what a manifest names anew.
+pub(crate) async fn replace_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
+    tx.execute("DELETE FROM manifest_blobs WHERE manifest_id = $1", params![id]).await?;
+    tx.execute("DELETE FROM manifest_children WHERE parent_id = $1", params![id]).await?;
+    insert_parts(tx, id, new).await
 }
 
 /// Annotations as the row keeps them; none when they are long, or lists of rows would hold
 /// gigabytes. The payload has them.
-fn row_annotations(annotations: &BTreeMap<String, String>) -> Result<String> {
+pub(crate) fn row_annotations(annotations: &BTreeMap<String, String>) -> Result<String> {
     let text = serde_json::to_string(annotations)?;
     Ok(if text.len() > MAX_ROW_ANNOTATIONS_BYTES { "{}".to_owned() } else { text })
 }
 
 async fn insert_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
-    let sql = "INSERT INTO manifest_payloads (manifest_id, payload) VALUES ($1, $2)";
-    tx.execute(sql, params![id, new.payload]).await?;
     let blob = |b: &ManifestBlob| {
         params![id, b.role, b.position, b.digest, b.media_type.as_str(), b.size, b.diff_id]
     };
@@ -305,7 +344,7 @@ pub async fn load(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Op
     let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
-               WHERE m.repository_id = $1 AND m.digest = $2";
+               WHERE m.repository_id = $1 AND m.digest = $2 AND m.state <> 'isolated'";
     tx.find(sql, params![repository_id, digest], read_stored).await
 }
 
@@ -315,7 +354,7 @@ pub async fn load_tagged(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<O
                JOIN manifests m ON m.id = t.manifest_id \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
-               WHERE t.repository_id = $1 AND t.name = $2";
+               WHERE t.repository_id = $1 AND t.name = $2 AND m.state <> 'isolated'";
     tx.find(sql, params![repository_id, tag], read_stored).await
 }
 
@@ -337,7 +376,8 @@ pub async fn load_many(tx: &mut Tx, repository_id: i64, digests: &[Digest]) -> R
     let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
-               WHERE m.repository_id = $1 AND m.digest = ANY($2) ORDER BY m.digest";
+               WHERE m.repository_id = $1 AND m.digest = ANY($2) AND m.state <> 'isolated' \
+               ORDER BY m.digest";
     tx.list(sql, params![repository_id, digests], read_stored).await
 }
 
@@ -353,7 +393,7 @@ pub async fn load_id(tx: &mut Tx, repository_id: i64, id: i64) -> Result<Option<
     let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
-               WHERE m.repository_id = $1 AND m.id = $2";
+               WHERE m.repository_id = $1 AND m.id = $2 AND m.state <> 'isolated'";
     tx.find(sql, params![repository_id, id], read_stored).await
 }
 

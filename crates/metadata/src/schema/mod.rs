@@ -47,6 +47,18 @@ pub(crate) async fn migrate(database: &Database) -> Result<()> {
     tx.commit().await
 }
 
+/// Fails when the schema is not [`VERSION`]; changes nothing.
+pub(crate) async fn require(database: &Database) -> Result<()> {
+    let mut tx = database.read().await?;
+    let newest = "SELECT coalesce(max(version), 0) AS version FROM schema_versions";
+    let found = tx.find(newest, params![], |row| row.get("version")).await?.unwrap_or(0);
+    match found {
+        VERSION => Ok(()),
+        older if older < VERSION => Err(Error::OlderSchema { found, known: VERSION }),
+        _ => Err(Error::NewerSchema { found, known: VERSION }),
+    }
+}
+
 /// The statements of a migration in an engine's own words.
 fn statements(migration: &str, engine: Engine) -> Vec<String> {
     let without_comments: String = migration
