@@ -10,6 +10,7 @@
 //! and stands on the one that was built last. When the changes have become many, the next import
 //! builds everything.
 
+mod damage;
 mod small;
 
 use crate::coverage::{CoverageStatement, covered};
@@ -165,7 +166,11 @@ impl SnapshotStore {
             let part = folder.join(part);
             fs::create_dir_all(&part).map_err(AdvisoryError::file(&part))?;
         }
-        Ok(Self { folder: folder.to_owned(), opened: Mutex::default(), whole_below: WHOLE_BELOW })
+        Ok(Self::at(folder))
+    }
+
+    fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), opened: Mutex::default(), whole_below: WHOLE_BELOW }
     }
 
     /// Makes small imports small whatever the number of records.

@@ -31,8 +31,8 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, path: &Path, see: &mut dyn FnMut(Entry) -> io::Result<()>) -> io::Result<()>;
     /// What stands under a name, without following a link.
     fn look(&self, path: &Path) -> io::Result<Entry>;
-    /// Takes every right from all but the owner.
-    fn make_private(&self, path: &Path) -> io::Result<()>;
+    /// Takes every permission bit that is not in `keep`.
+    fn restrict(&self, path: &Path, keep: u32) -> io::Result<()>;
 }
 
 /// A name in a directory.
@@ -148,8 +148,8 @@ impl Disk for RealDisk {
         Ok(Entry::new(path.file_name().unwrap_or_default().to_owned(), &metadata))
     }
 
-    fn make_private(&self, path: &Path) -> io::Result<()> {
-        let mode = self.look(path)?.mode & 0o7700;
+    fn restrict(&self, path: &Path, keep: u32) -> io::Result<()> {
+        let mode = self.look(path)?.mode & keep;
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
     }
 }

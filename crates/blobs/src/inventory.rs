@@ -214,6 +214,14 @@ impl Inventory {
         }
     }
 
+    /// The names in a directory, below the root and in order.
+    pub fn names(&self, path: &Path) -> Result<Vec<PathBuf>> {
+        let mut names = Vec::new();
+        self.each(&self.root.join(path), |entry| names.push(path.join(&entry.name)))?;
+        names.sort();
+        Ok(names)
+    }
+
     /// Reads a file to its end and returns the digest of its bytes. `seen` hears how many bytes
     /// each read brought. Blocks.
     pub fn digest_of(
@@ -275,10 +283,32 @@ impl Inventory {
         Ok(true)
     }
 
-    /// Takes every right to a path from all but its owner.
-    pub fn make_private(&self, path: &Path) -> Result<()> {
+    /// Takes every permission bit of a path that is not in `keep`.
+    pub fn restrict(&self, path: &Path, keep: u32) -> Result<()> {
         let path = self.root.join(path);
-        self.disk.make_private(&path).map_err(at("make private", &path))
+        self.disk.restrict(&path, keep).map_err(at("restrict", &path))
+    }
+
+    /// A file's bytes, if it has at most `limit`. Blocks.
+    pub fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+        let path = self.root.join(path);
+        let file = self.disk.open_read(&path).map_err(at("open", &path))?;
+        let length = file.len().map_err(at("stat", &path))?;
+        if length > limit {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match file.read_at(&mut bytes[filled..], filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(at("read", &path)(error)),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(Some(bytes))
     }
 
     fn flush_parent(&self, path: &Path) -> Result<()> {
@@ -413,7 +443,9 @@ mod tests {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         std::fs::set_permissions(&path, open).unwrap();
         assert_eq!(inventory.look(Path::new("file")).unwrap().unwrap().mode, 0o666);
-        inventory.make_private(Path::new("file")).unwrap();
+        inventory.restrict(Path::new("file"), 0o7700).unwrap();
+        assert_eq!(inventory.read(Path::new("file"), 1).unwrap().as_deref(), Some(&b"x"[..]));
+        assert_eq!(inventory.read(Path::new("file"), 0).unwrap(), None);
         assert_eq!(inventory.look(Path::new("file")).unwrap().unwrap().mode & 0o077, 0);
     }
 }

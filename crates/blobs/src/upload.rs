@@ -30,6 +30,13 @@ pub struct UploadState {
     pub(crate) hash: Vec<u8>,
 }
 
+impl UploadState {
+    /// Whether the state of the hash can be gone on from.
+    pub fn is_whole(&self) -> bool {
+        crate::hash::Hasher::restore(self.algorithm, &self.hash).is_some()
+    }
+}
+
 impl std::fmt::Debug for UploadState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "upload {} ({}, {} bytes)", self.id, self.algorithm.name(), self.offset)

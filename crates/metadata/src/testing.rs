@@ -78,29 +78,9 @@ impl TestDatabase {
         Some(Self { db, clock, config, home: Home::Server { admin, name } })
     }
 
-    /// Runs a statement behind the product's back, with no foreign key in force: how tests plant
-    /// what a damaged disk, another program or a defect of ours would leave.
+    /// Runs statements behind the product's back: see [`plant`].
     pub async fn plant(&self, sql: &str) -> u64 {
-        match &self.config {
-            DatabaseConfig::Sqlite { path, .. } => {
-                let options = sqlx::sqlite::SqliteConnectOptions::new()
-                    .filename(path)
-                    .foreign_keys(false)
-                    .busy_timeout(std::time::Duration::from_secs(5));
-                let mut raw =
-                    sqlx::SqliteConnection::connect_with(&options).await.expect("SQLite opens");
-                let done = raw.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
-                raw.close().await.expect("closes");
-                done.expect(sql).rows_affected()
-            }
-            DatabaseConfig::Postgres { url } => {
-                let mut raw = PgConnection::connect(url).await.expect("PostgreSQL answers");
-                raw.execute("SET session_replication_role = replica").await.expect("a superuser");
-                let done = raw.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
-                raw.close().await.expect("closes");
-                done.expect(sql).rows_affected()
-            }
-        }
+        plant(&self.config, sql).await
     }
 
     /// Closes and removes the database.
@@ -112,6 +92,56 @@ impl TestDatabase {
             server.execute(sqlx::AssertSqlSafe(drop)).await.expect("the database is dropped");
         }
     }
+}
+
+/// Runs statements behind the product's back, with no foreign key in force: how tests plant what a
+/// damaged disk, another program or a defect of ours would leave. How many rows the last one
+/// changed.
+pub async fn plant(config: &DatabaseConfig, sql: &str) -> u64 {
+    match config {
+        DatabaseConfig::Sqlite { path, .. } => {
+            let options = sqlx::sqlite::SqliteConnectOptions::new()
+                .filename(path)
+                .foreign_keys(false)
+                .busy_timeout(std::time::Duration::from_secs(5));
+            let mut raw =
+                sqlx::SqliteConnection::connect_with(&options).await.expect("SQLite opens");
+            let done = raw.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
+            raw.close().await.expect("closes");
+            done.expect(sql).rows_affected()
+        }
+        DatabaseConfig::Postgres { url } => {
+            let mut raw = PgConnection::connect(url).await.expect("PostgreSQL answers");
+            raw.execute("SET session_replication_role = replica").await.expect("a superuser");
+            let done = raw.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
+            raw.close().await.expect("closes");
+            done.expect(sql).rows_affected()
+        }
+    }
+}
+
+/// Every row of every table of a PostgreSQL database as text, in order.
+pub async fn dump(url: &str) -> String {
+    let mut raw = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema() \
+         ORDER BY tablename",
+    )
+    .fetch_all(&mut raw)
+    .await
+    .expect("tables");
+    let mut out = String::new();
+    for table in tables {
+        let sql = format!(
+            "SELECT coalesce(string_agg(CAST(t AS TEXT), E'\\n' ORDER BY CAST(t AS TEXT)), '') \
+             FROM \"{table}\" t"
+        );
+        let rows: String =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut raw).await.expect("rows");
+        out.push_str(&format!("{table}\n{rows}\n"));
+    }
+    raw.close().await.expect("closes");
+    out
 }
 
 /// The URL with another database: the path part is replaced, parameters stay.

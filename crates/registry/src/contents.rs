@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::Arc};
 
 /// Largest image configuration that is read for its diff_ids, in bytes.
-const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
+pub const MAX_CONFIG_BYTES: u64 = 8 * 1024 * 1024;
 /// How often a match is made again because the advisories changed meanwhile.
 const MATCH_ATTEMPTS: usize = 5;
 /// Components written in one transaction. An image with very many must not keep all others from

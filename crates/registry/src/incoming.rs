@@ -4,7 +4,7 @@ use crate::{Error, Kind, ManifestPush, Result, push::MAX_TAGS};
 use bytes::Bytes;
 use sealock_metadata::{
     self as metadata,
-    manifests::{BlobRole, Child, ManifestBlob},
+    manifests::{BlobRole, Child, ManifestBlob, NewManifest, State},
 };
 use sealock_oci::{Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, Tag};
 use sealock_signing::{Accessory, classify};
@@ -58,39 +58,95 @@ impl Incoming {
         chain(&self.manifest, self.diff_ids.as_deref())
     }
 
-    fn diff_id(&self, position: usize) -> Option<Digest> {
-        self.diff_ids.as_ref().and_then(|list| list.get(position).copied())
-    }
-
     pub(crate) fn blob_rows(&self) -> Vec<ManifestBlob> {
-        let row = |role, position: usize, blob: &Descriptor, diff_id| ManifestBlob {
-            manifest_id: 0,
-            role,
-            position: u32::try_from(position).unwrap_or(u32::MAX),
-            digest: blob.digest,
-            media_type: blob.media_type.clone(),
-            size: blob.size,
-            diff_id,
-        };
-        let config = self.manifest.config.iter().map(|blob| row(BlobRole::Config, 0, blob, None));
-        let layers = self.manifest.layers.iter().enumerate();
-        let layers = layers.map(|(i, blob)| row(BlobRole::Layer, i, blob, self.diff_id(i)));
-        config.chain(layers).collect()
+        blob_rows(&self.manifest, self.diff_ids.as_deref())
     }
 
     pub(crate) fn child_rows(&self) -> Vec<Child> {
-        let children = self.manifest.manifests.iter().enumerate();
-        children
-            .map(|(position, child)| Child {
-                parent_id: 0,
-                position: u32::try_from(position).unwrap_or(u32::MAX),
-                digest: child.digest,
-                media_type: child.media_type.clone(),
-                size: child.size,
-                platform: platform_words(child),
-            })
-            .collect()
+        child_rows(&self.manifest)
     }
+}
+
+/// What a push records of a manifest besides its bytes, made from these alone and from the bytes of
+/// its configuration: a check of the whole registry compares rows with it.
+#[derive(Debug, Clone)]
+pub struct ManifestRows {
+    /// The manifest as it reads.
+    pub manifest: Manifest,
+    /// The blobs that it names.
+    pub blobs: Vec<ManifestBlob>,
+    /// The children that it names.
+    pub children: Vec<Child>,
+    digest: Digest,
+    chain: Option<Digest>,
+}
+
+impl ManifestRows {
+    /// Of a manifest with this digest whose configuration has these bytes; none when it has no
+    /// configuration that says what layers expand to, or one longer than
+    /// [`crate::MAX_CONFIG_BYTES`].
+    pub fn new(manifest: Manifest, digest: Digest, config: Option<&[u8]>) -> Self {
+        let diff_ids = config.filter(|_| !manifest.layers.is_empty()).and_then(read_diff_ids);
+        Self {
+            blobs: blob_rows(&manifest, diff_ids.as_deref()),
+            children: child_rows(&manifest),
+            chain: chain(&manifest, diff_ids.as_deref()),
+            manifest,
+            digest,
+        }
+    }
+
+    /// As a push of these bytes would store it.
+    pub fn as_new<'a>(&'a self, repository_id: i64, payload: &'a [u8]) -> NewManifest<'a> {
+        let manifest = &self.manifest;
+        NewManifest {
+            repository_id,
+            digest: &self.digest,
+            media_type: &manifest.media_type,
+            artifact_type: manifest.referrer_type(),
+            kind: row_kind(manifest.kind),
+            payload,
+            config: manifest.config.as_ref().map(|c| (&c.digest, c.media_type.as_str())),
+            subject: manifest.subject.as_ref().map(|subject| &subject.digest),
+            annotations: &manifest.annotations,
+            chain: self.chain.as_ref(),
+            state: State::Held,
+            pushed_by: "",
+            blobs: &self.blobs,
+            children: &self.children,
+        }
+    }
+}
+
+fn blob_rows(manifest: &Manifest, diff_ids: Option<&[Digest]>) -> Vec<ManifestBlob> {
+    let row = |role, position: usize, blob: &Descriptor, diff_id| ManifestBlob {
+        manifest_id: 0,
+        role,
+        position: u32::try_from(position).unwrap_or(u32::MAX),
+        digest: blob.digest,
+        media_type: blob.media_type.clone(),
+        size: blob.size,
+        diff_id,
+    };
+    let diff_id = |position: usize| diff_ids.and_then(|list| list.get(position).copied());
+    let config = manifest.config.iter().map(|blob| row(BlobRole::Config, 0, blob, None));
+    let layers = manifest.layers.iter().enumerate();
+    let layers = layers.map(|(i, blob)| row(BlobRole::Layer, i, blob, diff_id(i)));
+    config.chain(layers).collect()
+}
+
+fn child_rows(manifest: &Manifest) -> Vec<Child> {
+    let children = manifest.manifests.iter().enumerate();
+    children
+        .map(|(position, child)| Child {
+            parent_id: 0,
+            position: u32::try_from(position).unwrap_or(u32::MAX),
+            digest: child.digest,
+            media_type: child.media_type.clone(),
+            size: child.size,
+            platform: platform_words(child),
+        })
+        .collect()
 }
 
 /// `os/architecture[/variant]` of an index entry.

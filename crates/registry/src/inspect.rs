@@ -273,6 +273,25 @@ pub(crate) fn pack<T: serde::Serialize>(fact: &T) -> Result<Vec<u8>> {
     zstd::bulk::compress(&json, LEVEL).map_err(Error::internal)
 }
 
+/// A kind of stored fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// What one layer holds.
+    Layer,
+    /// What an image holds.
+    Image,
+}
+
+impl Fact {
+    /// Whether these stored bytes are such a fact. Blocks.
+    pub fn is_readable(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Layer => unpack::<LayerContents>(bytes).is_ok(),
+            Self::Image => unpack::<crate::contents::StoredContents>(bytes).is_ok(),
+        }
+    }
+}
+
 /// A stored fact.
 pub(crate) fn unpack<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let reader = zstd::Decoder::new(bytes).map_err(Error::internal)?;

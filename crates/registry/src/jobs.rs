@@ -6,7 +6,7 @@ use sealock_oci::Digest;
 use serde::{Deserialize, Serialize};
 
 /// Reads, merges and matches what an image holds. Key: its chain of layers.
-pub(crate) const CONTENTS: &str = "contents";
+pub const CONTENTS: &str = "contents";
 /// Verifies what accessories say about a subject. Key: repository and subject.
 pub(crate) const VERIFY: &str = "verify";
 /// Verifies again what did not count in a project. Key: the project.
@@ -34,7 +34,18 @@ async fn queue(tx: &mut Tx, kind: &str, key: &str, about: &About) -> Result<()> 
 
 /// Queues finding out what an image holds.
 pub(crate) async fn queue_contents(tx: &mut Tx, row: &ManifestRow, chain: &Digest) -> Result<()> {
-    let about = About { repository_id: row.repository_id, digest: row.digest };
+    queue_contents_of(tx, row.repository_id, &row.digest, chain).await
+}
+
+/// Queues finding out what the image of this digest in a repository holds. `chain` is the key of
+/// its contents, as its row has it.
+pub async fn queue_contents_of(
+    tx: &mut Tx,
+    repository_id: i64,
+    digest: &Digest,
+    chain: &Digest,
+) -> Result<()> {
+    let about = About { repository_id, digest: *digest };
     queue(tx, CONTENTS, &chain.to_string(), &about).await
 }
 
@@ -52,8 +63,13 @@ pub(crate) async fn queue_verify_again(tx: &mut Tx, project_id: i64) -> Result<(
 
 /// Queues judging what is held.
 pub(crate) async fn queue_judge(tx: &mut Tx, row: &ManifestRow) -> Result<()> {
-    let about = About { repository_id: row.repository_id, digest: row.digest };
-    queue(tx, JUDGE, &subject_key(row.repository_id, &row.digest), &about).await
+    queue_judge_of(tx, row.repository_id, &row.digest).await
+}
+
+/// Queues judging the held manifest of this digest in a repository.
+pub async fn queue_judge_of(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<()> {
+    let about = About { repository_id, digest: *digest };
+    queue(tx, JUDGE, &subject_key(repository_id, digest), &about).await
 }
 
 impl Registry {

@@ -65,23 +65,29 @@ pub use artifacts::{
 pub use asking::AskingCluster;
 pub use audit::AuditQuery;
 pub use clusters::{Cluster, ClusterChange, NamespaceRule, NewCluster};
+pub use contents::MAX_CONFIG_BYTES;
 pub use decisions::{Decision, DecisionQuery, Replay, replay_document};
 pub use error::{Error, Kind, Refusal, Result};
 pub use evidence::{EvidenceDocument, ScanSummary, Signer, SourcedProvenance};
 pub use examiners::Examiner;
 pub use impact::{AffectedImage, ImpactQuery};
+pub use incoming::ManifestRows;
+pub use inspect::Fact;
+pub use jobs::{
+    CONTENTS as CONTENTS_JOB, queue_contents_of as queue_contents, queue_judge_of as queue_judge,
+};
 pub use listing::TagsShown;
 pub use logins::Account;
 pub use members::Member;
 pub use page::{DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use policies::{PolicyTarget, PolicyText};
 pub use precondition::{Expected, Precondition};
-pub use product_keys::ProductKeys;
+pub use product_keys::{KEY_PURPOSES, ProductKeys, key_opens};
 pub use project_keys::{MAX_PROJECT_KEYS, ProjectKey};
 pub use projects::{NewProject, Project, RepositorySummary};
 pub use promote::{Promotion, PromotionTarget, RecordedPromotion};
 pub use pull::{BlobInfo, PulledManifest};
-pub use push::{MAX_TAGS, ManifestPush, PushedManifest};
+pub use push::{MAX_TAGS, ManifestPush, PushedManifest, is_foreign_layer};
 pub use quarantine::{DeletedFrom, Eradication, Seen};
 pub use registry::{Config, DOOR_WAIT, Registry};
 pub use robots::{MAX_ROBOT_DAYS, NewRobot, Robot};

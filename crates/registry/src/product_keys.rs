@@ -20,6 +20,16 @@ impl Purpose {
     }
 }
 
+/// What the product's keys are for, as their rows say.
+pub const KEY_PURPOSES: [&str; 2] = [Purpose::Evidence.word(), Purpose::Token.word()];
+
+/// Whether a stored key opens with a master key and is one; why not, in words.
+pub fn key_opens(master: &MasterKey, row: &ProductKey) -> Result<(), String> {
+    let der = master.unseal(&format!("{}/{}", row.purpose, row.id), &row.sealed);
+    let der = der.map_err(|error| error.to_string())?;
+    SigningKey::from_pkcs8(&der).map(|_| ()).map_err(|error| error.to_string())
+}
+
 /// The product's own keys.
 #[derive(Debug)]
 pub struct ProductKeys {

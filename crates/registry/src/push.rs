@@ -373,7 +373,12 @@ async fn require_condition(
 
 /// Layers that a registry need not hold (image-spec, "Non-distributable Layers").
 fn is_foreign(layer: &Descriptor) -> bool {
-    layer.media_type.contains(".nondistributable.") || layer.media_type.contains(".foreign.")
+    is_foreign_layer(&layer.media_type)
+}
+
+/// Whether a layer of this media type need not be held by the registry that has its manifest.
+pub fn is_foreign_layer(media_type: &str) -> bool {
+    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
 }
 
 /// Links nothing, checks all: every blob must be in the repository, by upload or mount.

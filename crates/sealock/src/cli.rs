@@ -1,8 +1,8 @@
 //! The words of the command line.
 
 use crate::commands::{
-    admission, advisories, affected, artifact, audit, cluster, decision, policy, project, promote,
-    promotions, quarantine, scan, serve, user, waiver,
+    admission, advisories, affected, artifact, audit, cluster, decision, fsck, policy, project,
+    promote, promotions, quarantine, scan, serve, user, waiver,
 };
 use crate::{failure::EXIT_CODES, output::Format};
 use clap::{Args, Parser, Subcommand};
@@ -56,6 +56,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run the server.
     Serve(serve::Serve),
+    /// Check a stopped server's data, and repair it.
+    Fsck(fsck::Fsck),
     /// Find vulnerable components in an image of the server, an OCI layout or a root filesystem.
     Scan(scan::Scan),
     /// Print the CycloneDX SBOM of an image, an OCI layout or a root filesystem.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Every exit code and what it means.
-pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
+pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
     (0, "done"),
     (1, "failed, such as a server that cannot be reached"),
     (2, "wrong usage, or a value that the server does not take"),
@@ -11,6 +11,8 @@ pub(crate) const EXIT_CODES: [(u8, &str); 7] = [
     (4, "not found, or not to be seen by you"),
     (5, "not logged in, or not allowed"),
     (6, "a scan with --fail-on found nothing at or above the threshold, but could not know"),
+    (7, "fsck found defects, or with --repair could not repair all"),
+    (8, "fsck could not check everything"),
 ];
 
 /// A failure with its own exit code, so that a pipeline can tell refusals from breakdowns.
@@ -40,6 +42,16 @@ impl Failure {
     /// The answer would rest on less than everything.
     pub(crate) fn not_known(message: impl Into<String>) -> anyhow::Error {
         Self { exit_code: 6, message: message.into() }.into()
+    }
+
+    /// Defects in a server's data.
+    pub(crate) fn defects(message: impl Into<String>) -> anyhow::Error {
+        Self { exit_code: 7, message: message.into() }.into()
+    }
+
+    /// A server's data could not be checked, or not all of it.
+    pub(crate) fn unchecked(message: impl Into<String>) -> anyhow::Error {
+        Self { exit_code: 8, message: message.into() }.into()
     }
 
     /// What was named is not there.

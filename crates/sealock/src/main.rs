@@ -17,8 +17,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Global};
 use commands::{
-    Context, admission, advisories, affected, artifact, audit, cluster, decision, policy, project,
-    promote, promotions, quarantine, scan, serve, user, waiver,
+    Context, admission, advisories, affected, artifact, audit, cluster, decision, fsck, policy,
+    project, promote, promotions, quarantine, scan, serve, user, waiver,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -52,6 +52,7 @@ async fn run(cli: Cli) -> Result<()> {
     let context = || context(&global);
     match command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Fsck(args) => fsck::run(&global, args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sealock", &mut script);

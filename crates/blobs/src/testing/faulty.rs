@@ -32,8 +32,8 @@ pub enum Operation {
     SyncDir,
     /// Listing a directory, or looking at a name.
     List,
-    /// Taking rights from others.
-    MakePrivate,
+    /// Taking rights away.
+    Restrict,
 }
 
 struct Fault {
@@ -240,9 +240,9 @@ impl Disk for FaultyDisk {
         RealDisk.look(path)
     }
 
-    fn make_private(&self, path: &Path) -> io::Result<()> {
-        self.attempt(Operation::MakePrivate)?;
-        RealDisk.make_private(path)
+    fn restrict(&self, path: &Path, keep: u32) -> io::Result<()> {
+        self.attempt(Operation::Restrict)?;
+        RealDisk.restrict(path, keep)
     }
 }
 

@@ -8,6 +8,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Another process holds the lock.
+#[derive(Debug)]
+struct InUse(PathBuf);
+
+impl std::fmt::Display for InUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.0.display();
+        write!(f, "another sealock uses {path}; stop it or give another --data-dir")
+    }
+}
+
+impl std::error::Error for InUse {}
+
 /// An opened and locked data directory.
 pub(crate) struct Home {
     path: PathBuf,
@@ -20,6 +33,10 @@ impl Home {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         private_dir(path)?;
         close_to_others(path)?;
+        Self::locked(path)
+    }
+
+    fn locked(path: &Path) -> Result<Self> {
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -29,14 +46,33 @@ impl Home {
             .with_context(|| format!("cannot write in {}", path.display()))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                bail!("another sealock uses {}; stop it or give another --data-dir", path.display())
-            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(InUse(path.to_owned()).into()),
             Err(std::fs::TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
         Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Locks the directory of a server that does not run, so that none starts meanwhile. Makes no
+    /// directory.
+    ///
+    /// Files and rows change one after the other while a server runs: what it is just publishing
+    /// would look like a leak, and what it is just collecting like a loss. So a running server's
+    /// directory is refused, whichever database it uses.
+    pub(crate) fn of_stopped_server(path: &Path) -> Result<Self> {
+        let lock = path.join("lock");
+        if !lock.exists() && !path.join("blobs").exists() {
+            bail!("{} is not the data directory of a server; give its --data-dir", path.display());
+        }
+        match Self::locked(path) {
+            Err(error) if error.downcast_ref::<InUse>().is_some() => bail!(
+                "a server uses {}; stop it first: files and rows that it changes meanwhile would \
+                 look like defects",
+                path.display()
+            ),
+            other => other,
+        }
     }
 
     /// A path inside.

@@ -8,4 +8,6 @@ mod logging;
 mod tls;
 mod wiring;
 
+pub(crate) use home::Home;
+pub(crate) use keys::existing_master_key;
 pub(crate) use wiring::run;
