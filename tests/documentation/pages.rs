@@ -79,6 +79,11 @@ fn how_to_handle_a_new_vulnerability() {
 }
 
 #[test]
+fn how_to_check_and_repair_a_store() {
+    page_runs("docs/how-to/check-and-repair-a-store.md");
+}
+
+#[test]
 fn the_first_image() {
     page_runs("docs/tutorials/your-first-release.md");
 }

@@ -293,6 +293,12 @@ impl Server {
         self.http().with_user("admin", ADMIN_PASSWORD)
     }
 
+    /// The PostgreSQL database that it uses, if it does.
+    #[must_use]
+    pub fn database(&self) -> Option<String> {
+        self.options.database.clone()
+    }
+
     /// Where the server keeps everything.
     #[must_use]
     pub fn data_directory(&self) -> PathBuf {

@@ -122,6 +122,24 @@ fn the_page_of_the_command_line() {
 }
 
 #[test]
+fn the_page_of_defects() {
+    let mut kinds = "| kind | what it is | `--repair` | what a person does |\n\
+                     | --- | --- | --- | --- |\n"
+        .to_owned();
+    for kind in sealock_lifecycle::fsck::Kind::ALL {
+        let severity = serde_json::to_value(kind.severity()).expect("a word");
+        kinds.push_str(&format!(
+            "| `{kind}` ({}) | {} | {} | {} |\n",
+            severity.as_str().unwrap_or_default(),
+            escaped(kind.what()),
+            escaped(kind.repair()),
+            escaped(kind.person())
+        ));
+    }
+    keep("fsck.md", "kinds", &kinds);
+}
+
+#[test]
 fn the_page_of_the_configuration() {
     let mut command = Cli::command();
     command.build();

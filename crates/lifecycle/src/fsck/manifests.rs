@@ -1,10 +1,10 @@
 //! Manifests: their bytes against their digest, their rows against their bytes.
 
-use super::{Check, Example, Kind, PAGE, Step, Stop, remember};
+use super::{Check, Example, Kind, PAGE, Step, remember};
 use sealock_blobs::BlobKey;
 use sealock_metadata::{
     fsck::manifests::{self as rows, Columns, RawManifest},
-    manifests::{Child, ManifestBlob, State},
+    manifests::{Child, ManifestBlob, NewManifest, State},
 };
 use sealock_oci::{Digest, Manifest, ManifestError};
 use sealock_registry::{MAX_CONFIG_BYTES, ManifestRows, queue_judge};
@@ -247,26 +247,35 @@ impl Check<'_> {
         let same = same_blobs(&blobs, &made.blobs, known)
             && same_children(&children, &made.children, row.repository_id);
         if !same {
-            let mut example = example;
-            example.detail = format!(
-                "{} blobs and {} children recorded, {} and {} in its bytes",
-                blobs.len(),
-                children.len(),
-                made.blobs.len(),
-                made.children.len()
-            );
-            if self.repair() {
-                let mended = async {
-                    let mut tx = self.write().await?;
-                    rows::put_parts(&mut tx, row.id, &new).await?;
-                    tx.commit().await?;
-                    Ok::<_, Stop>(true)
-                };
-                example.outcome = self.outcome(mended.await);
-            }
-            self.report.add(Kind::ManifestReferences, 0, example);
+            let counts = (blobs.len(), children.len());
+            self.other_references(row.id, counts, &new, example).await;
         }
         Ok(())
+    }
+
+    /// What is recorded as named by a manifest is not what its bytes name.
+    async fn other_references(
+        &mut self,
+        id: i64,
+        (blobs, children): (usize, usize),
+        new: &NewManifest<'_>,
+        mut example: Example,
+    ) {
+        example.detail = format!(
+            "{blobs} blobs and {children} children recorded, {} and {} in its bytes",
+            new.blobs.len(),
+            new.children.len()
+        );
+        if self.repair() {
+            let mended = async {
+                let mut tx = self.write().await?;
+                rows::put_parts(&mut tx, id, new).await?;
+                tx.commit().await?;
+                Ok(true)
+            };
+            example.outcome = self.outcome(mended.await);
+        }
+        self.report.add(Kind::ManifestReferences, 0, example);
     }
 
     async fn put_columns(&self, id: i64, columns: &Columns) -> Step<bool> {
