@@ -49,9 +49,9 @@ impl Check<'_> {
         };
         let user = self.user(&digest).await?;
         let kept = match parsed {
-            None => self.invalid(&digest, &row, own, &mut files, user).await?,
+            None => self.invalid(&digest, &row, own, &files, user).await?,
             Some(blob) => match blob.state {
-                BlobState::Active => self.active(blob, own, &mut files, user).await?,
+                BlobState::Active => self.active(blob, own, &files, user).await?,
                 BlobState::Isolated => self.isolated(blob, own, user).await?,
                 BlobState::Dying => self.dying(blob, own, user).await?,
             },
@@ -145,7 +145,7 @@ impl Check<'_> {
         &mut self,
         blob: Blob,
         own: Option<StoredFile>,
-        others: &mut Vec<StoredFile>,
+        others: &[StoredFile],
         user: Option<String>,
     ) -> Step<Option<i64>> {
         let key = BlobKey { digest: blob.digest, generation: blob.generation };
@@ -281,7 +281,7 @@ impl Check<'_> {
         digest: &Digest,
         row: &RawBlob,
         own: Option<StoredFile>,
-        others: &mut Vec<StoredFile>,
+        others: &[StoredFile],
         user: Option<String>,
     ) -> Step<Option<i64>> {
         let detail =
