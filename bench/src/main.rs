@@ -10,6 +10,7 @@ mod load;
 mod matching;
 mod push;
 mod registry;
+mod summary;
 
 use anyhow::Result;
 use clap::Parser;
@@ -25,6 +26,8 @@ enum Bench {
     Large(push::Large),
     /// Ask the admission webhook at a fixed rate (open loop) and report percentiles.
     Admit(admit::Admit),
+    /// Push to and pull from any registry, and read the server's processor time and memory.
+    Load(load::Load),
     /// Match components against an advisory index in this process.
     Matching(matching::Matching),
 }
@@ -36,6 +39,7 @@ async fn main() -> Result<()> {
         Bench::Seed(args) => push::seed(args).await?,
         Bench::Large(args) => push::large(args).await?,
         Bench::Admit(args) => admit::admit(args).await?,
+        Bench::Load(args) => load::load(args).await?,
         Bench::Matching(args) => matching::matching(&args)?,
     };
     println!("{result}");
