@@ -123,7 +123,7 @@ pub(crate) async fn load(args: Load) -> Result<Value> {
         base: Base::new(),
         names,
         layers: args.layers.iter().map(|kib| kib * 1024).collect(),
-        seed: args.seed << 40 | u64::from(std::process::id()) << 20,
+        seed: args.seed << 44 | u64::from(std::process::id()) << 20,
     };
     let there = match args.workload {
         Workload::Push | Workload::Path => Vec::new(),
@@ -183,12 +183,14 @@ async fn set_up(
 
 /// As many images as the run can use at the fastest rate that is thinkable here.
 fn prepare(args: &Load, maker: &Maker) -> Vec<Image> {
-    const FASTEST_MIB_PER_SECOND: u64 = 1500;
-    const FASTEST_PER_SECOND: u64 = 1500;
+    const FASTEST_MIB_PER_SECOND: u64 = 800;
+    const FASTEST_PER_SECOND: f64 = 800.0;
     let kib = args.layers.iter().sum::<u64>().max(1);
-    let seconds = u64::from(args.seconds);
-    let most = (FASTEST_MIB_PER_SECOND * 1024 / kib).clamp(1, FASTEST_PER_SECOND) * seconds;
-    (0..most.min(args.count)).map(|number| maker.image(number)).collect()
+    let fastest = (FASTEST_MIB_PER_SECOND as f64 * 1024.0 / kib as f64).min(FASTEST_PER_SECOND);
+    let part = if args.workload == Workload::Mixed { 0.25 } else { 1.0 };
+    let rate = args.rate.unwrap_or(f64::INFINITY).min(fastest) * part;
+    let most = Duration::from_secs(args.seconds.into()).mul_f64(rate).as_secs();
+    (0..most.clamp(1, args.count)).map(|number| maker.image(number)).collect()
 }
 
 /// What the workers share.
@@ -266,7 +268,7 @@ fn report(
         "per_second": (done / seconds * 10.0).round() / 10.0,
         "mib_per_second": (done * mebibytes / seconds * 10.0).round() / 10.0,
         "latency": summary::summary(times),
-        "server": server,
+        "server_use": server,
         "load_cpu_percent": (own.as_secs_f64() / seconds * 100.0).round(),
     }))
 }

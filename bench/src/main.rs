@@ -6,6 +6,8 @@
 #![expect(clippy::print_stdout, reason = "the result is one line on standard output")]
 
 mod admit;
+mod disk;
+mod fill;
 mod load;
 mod matching;
 mod push;
@@ -28,6 +30,12 @@ enum Bench {
     Admit(admit::Admit),
     /// Push to and pull from any registry, and read the server's processor time and memory.
     Load(load::Load),
+    /// Hash for a while, to know the rate that no server can exceed on one core.
+    Hash(disk::Hash),
+    /// Store files durably for a while, to know the rate that no server can exceed on this disk.
+    Files(disk::Files),
+    /// Fill the database of a stopped server with tags, referrers, repositories and blobs.
+    Fill(fill::Fill),
     /// Match components against an advisory index in this process.
     Matching(matching::Matching),
 }
@@ -40,6 +48,9 @@ async fn main() -> Result<()> {
         Bench::Large(args) => push::large(args).await?,
         Bench::Admit(args) => admit::admit(args).await?,
         Bench::Load(args) => load::load(args).await?,
+        Bench::Hash(args) => disk::hash(&args)?,
+        Bench::Files(args) => disk::files(&args)?,
+        Bench::Fill(args) => fill::fill(args).await?,
         Bench::Matching(args) => matching::matching(&args)?,
     };
     println!("{result}");
