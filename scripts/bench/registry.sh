@@ -119,6 +119,8 @@ tls() { # SERVER
 zb() { # SERVER
   local name="$1" dir="$work/$1" test report
   command -v zb >"$work/which" || return 0
+  # It drops the query of an upload's Location, in which distribution keeps its state, and so cannot push there.
+  case "$name" in distribution | docker-registry) return 0 ;; esac
   serve "$name" "$dir"
   local login=()
   [[ "$name" != sealock* ]] || login=(-A "admin:$SEALOCK_PASSWORD")
