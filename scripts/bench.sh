@@ -1,24 +1,68 @@
 #!/usr/bin/env bash
-# Measures what BENCHMARKS.md shows, both sides in one run, and prints the tables: scripts/bench.sh [--write]
+# Measures what BENCHMARKS.md shows, both sides in one run, and prints the tables:
+#   scripts/bench.sh [--write] [--only PART] [-- OPTION...]
 #
 #   --write    put the tables into BENCHMARKS.md
+#   --only     one part: trust (contents, matching, admission), registry (beside other registries; about 12 minutes) or
+#              lists (100,000 tags, repositories, referrers; a million blobs). OPTIONs go to that part's own script,
+#              scripts/bench/registry.sh or scripts/bench/lists.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/env.sh
 source scripts/env.sh
 SYFT_VERSION=1.18.1
 
-write=""
-[ "${1:-}" != --write ] || write=1
+write="" only=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --write) write=1 ;;
+    --only) only="$2" && shift ;;
+    --) shift && break ;;
+    *) die "unknown option: $1 (--write, --only trust|registry|lists)" ;;
+  esac
+  shift
+done
+case "$only" in "" | trust | registry | lists) ;; *) die "unknown part: $only (trust, registry, lists)" ;; esac
 
-scripts/tools.sh
-scripts/images.sh
+# section NAME FILE: puts tables between the marks of a part in BENCHMARKS.md.
+section() {
+  [ -n "$write" ] || return 0
+  sed -i -e "/^<!-- measured: $1 -->\$/,/^<!-- end: $1 -->\$/{/^<!-- end/!{/^<!-- measured/!d}}" \
+    -e "/^<!-- measured: $1 -->\$/r $2" BENCHMARKS.md
+}
+
+# part NAME [OPTION...]: runs a part's script and shows what it prints.
+part() {
+  local name="$1" out
+  shift
+  out="$(mktemp)"
+  {
+    echo "Measured $(date -u +%Y-%m-%d) on $(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(free -g | awk '/^Mem/ {print $2}') GiB,"
+    echo "$(uname -sr), $(rustc --version); commit $(git rev-parse --short HEAD). Command: \`scripts/bench.sh --only $name${*:+ -- $*}\`."
+    "scripts/bench/$name.sh" "$@"
+  } >"$out"
+  cat "$out"
+  section "$name" "$out"
+  rm -f "$out"
+}
+
+if [ "$only" = registry ] || [ "$only" = lists ]; then
+  scripts/tools.sh compiler packages peers
+else
+  scripts/tools.sh
+  [ -n "$only" ] || scripts/tools.sh peers
+  scripts/images.sh
+fi
 share_target
 say "building"
 cargo build --locked --release --bin sealock --bin sealock-bench
 exec 8>&-
 sealock="$CARGO_TARGET_DIR/release/sealock"
 load="$CARGO_TARGET_DIR/release/sealock-bench"
+
+if [ -z "$only" ] || [ "$only" = registry ]; then part registry "$@"; fi
+if [ -z "$only" ] || [ "$only" = lists ]; then if [ -n "$only" ]; then part lists "$@"; else part lists; fi; fi
+if [ "$only" = registry ] || [ "$only" = lists ]; then exit 0; fi
 
 venv="$SEALOCK_CACHE/syft"
 if [ ! -x "$venv/bin/syft" ]; then
@@ -153,7 +197,4 @@ halt
 } >>"$table"
 
 cat "$table"
-if [ -n "$write" ]; then
-  sed -i '/^<!-- measured -->$/,$d' BENCHMARKS.md
-  { echo "<!-- measured -->"; cat "$table"; } >>BENCHMARKS.md
-fi
+section trust "$table"

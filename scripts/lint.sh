@@ -12,8 +12,8 @@ cargo fmt --all --check
 say "lints"
 cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 say "shell scripts"
-for script in scripts/*.sh .ci/run; do bash -n "$script"; done
-if command -v shellcheck >/dev/null; then shellcheck -x -S warning scripts/*.sh .ci/run; fi
+for script in scripts/*.sh scripts/bench/*.sh .ci/run; do bash -n "$script"; done
+if command -v shellcheck >/dev/null; then shellcheck -x -S warning scripts/*.sh scripts/bench/*.sh .ci/run; fi
 if command -v cargo-deny >/dev/null; then
   say "licences and banned crates"
   cargo deny --locked check licenses bans sources

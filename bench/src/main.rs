@@ -6,10 +6,13 @@
 #![expect(clippy::print_stdout, reason = "the result is one line on standard output")]
 
 mod admit;
+mod disk;
+mod fill;
 mod load;
 mod matching;
 mod push;
 mod registry;
+mod summary;
 
 use anyhow::Result;
 use clap::Parser;
@@ -25,6 +28,14 @@ enum Bench {
     Large(push::Large),
     /// Ask the admission webhook at a fixed rate (open loop) and report percentiles.
     Admit(admit::Admit),
+    /// Push to and pull from any registry, and read the server's processor time and memory.
+    Load(load::Load),
+    /// Hash for a while, to know the rate that no server can exceed on one core.
+    Hash(disk::Hash),
+    /// Store files durably for a while, to know the rate that no server can exceed on this disk.
+    Files(disk::Files),
+    /// Fill the database of a stopped server with tags, referrers, repositories and blobs.
+    Fill(fill::Fill),
     /// Match components against an advisory index in this process.
     Matching(matching::Matching),
 }
@@ -36,6 +47,10 @@ async fn main() -> Result<()> {
         Bench::Seed(args) => push::seed(args).await?,
         Bench::Large(args) => push::large(args).await?,
         Bench::Admit(args) => admit::admit(args).await?,
+        Bench::Load(args) => load::load(args).await?,
+        Bench::Hash(args) => disk::hash(&args)?,
+        Bench::Files(args) => disk::files(&args)?,
+        Bench::Fill(args) => fill::fill(args).await?,
         Bench::Matching(args) => matching::matching(&args)?,
     };
     println!("{result}");

@@ -1,6 +1,6 @@
 //! Matching in this process.
 
-use crate::load;
+use crate::summary;
 use anyhow::{Context, Result};
 use sealock_facts::Component;
 use serde_json::{Value, json};
@@ -40,5 +40,5 @@ pub(crate) fn matching(args: &Matching) -> Result<Value> {
         times.push(started.elapsed());
     }
     Ok(json!({"components": components.len(), "findings": found, "records": index.records(),
-               "time": load::summary(times)}))
+               "time": summary::summary(times)}))
 }

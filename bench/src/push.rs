@@ -1,8 +1,8 @@
 //! Pushes.
 
 use crate::{
-    load,
     registry::{Pusher, Target},
+    summary,
 };
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -105,8 +105,8 @@ pub(crate) async fn push(args: Push) -> Result<Value> {
         }
         facts.push(started.elapsed());
     }
-    Ok(json!({"push": load::summary(whole), "layers": load::summary(layer_times),
-              "facts_known": load::summary(facts)}))
+    Ok(json!({"push": summary::summary(whole), "layers": summary::summary(layer_times),
+              "facts_known": summary::summary(facts)}))
 }
 
 /// Fills a server.

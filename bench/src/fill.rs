@@ -1,0 +1,148 @@
+//! A large registry, made quickly: rows go through the metadata library into the database of a
+//! server that is stopped, by the same functions that a push calls. No files are made: nothing that
+//! is measured with it reads blobs.
+
+use anyhow::{Context, Result};
+use sealock_metadata::{
+    Database, DatabaseConfig, SystemClock, Tx, blobs, manifests, projects, repositories, tags,
+};
+use sealock_oci::{Digest, RepositoryName, Tag, media_type};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+
+/// Rows in one transaction.
+const BATCH: u64 = 5_000;
+/// Blobs linked at a time.
+const LINKED: usize = 1_000;
+
+/// Fill the database of a stopped server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Fill {
+    /// Its file (`DATA/sealock.db`).
+    #[arg(long)]
+    database: PathBuf,
+    /// Tags in the repository library/tags, each with a manifest of its own.
+    #[arg(long, default_value_t = 100_000)]
+    tags: u64,
+    /// Referrers of one subject in library/referrers.
+    #[arg(long, default_value_t = 100_000)]
+    referrers: u64,
+    /// Repositories, named library/many/r0 and so on.
+    #[arg(long, default_value_t = 100_000)]
+    repositories: u64,
+    /// Blobs, linked in library/blobs.
+    #[arg(long, default_value_t = 1_000_000)]
+    blobs: u64,
+}
+
+/// Fills it; tells what to ask for.
+pub(crate) async fn fill(args: Fill) -> Result<Value> {
+    let config = DatabaseConfig::Sqlite { path: args.database.clone(), must_exist: true };
+    let database = Database::open(config, Arc::new(SystemClock)).await?;
+    let started = Instant::now();
+    let filler = Filler { database, project: 0 };
+    let mut tx = filler.database.read().await?;
+    let project = projects::find(&mut tx, "library").await?.context("no project library")?.id;
+    tx.rollback().await?;
+    let filler = Filler { project, ..filler };
+    let subject = Digest::sha256(b"the subject");
+    filler.manifests("tags", args.tags, None).await?;
+    filler.manifests("referrers", args.referrers, Some(&subject)).await?;
+    filler.repositories(args.repositories).await?;
+    filler.blobs(args.blobs).await?;
+    filler.database.close().await;
+    Ok(json!({"seconds": started.elapsed().as_secs_f64().round(), "subject": subject}))
+}
+
+struct Filler {
+    database: Database,
+    project: i64,
+}
+
+impl Filler {
+    async fn repository(&self, tx: &mut Tx, name: &str) -> Result<i64> {
+        let name: RepositoryName = format!("library/{name}").parse()?;
+        Ok(repositories::ensure(tx, self.project, &name).await?.id)
+    }
+
+    async fn manifests(&self, name: &str, count: u64, subject: Option<&Digest>) -> Result<()> {
+        for first in (0..count).step_by(BATCH as usize) {
+            let mut tx = self.database.write().await?;
+            let repository = self.repository(&mut tx, name).await?;
+            for number in first..count.min(first + BATCH) {
+                manifest(&mut tx, repository, number, subject).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn repositories(&self, count: u64) -> Result<()> {
+        for first in (0..count).step_by(BATCH as usize) {
+            let mut tx = self.database.write().await?;
+            for number in first..count.min(first + BATCH) {
+                self.repository(&mut tx, &format!("many/r{number}")).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    async fn blobs(&self, count: u64) -> Result<()> {
+        for first in (0..count).step_by(BATCH as usize) {
+            let mut tx = self.database.write().await?;
+            let repository = self.repository(&mut tx, "blobs").await?;
+            let digests: Vec<Digest> = (first..count.min(first + BATCH))
+                .map(|number| Digest::sha256(format!("blob {number}").as_bytes()))
+                .collect();
+            for digest in &digests {
+                blobs::insert(&mut tx, digest, 1024, 1).await?;
+            }
+            for part in digests.chunks(LINKED) {
+                blobs::link(&mut tx, repository, part).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn manifest(
+    tx: &mut Tx,
+    repository_id: i64,
+    number: u64,
+    subject: Option<&Digest>,
+) -> Result<()> {
+    let empty = Digest::sha256(b"{}");
+    let kind = subject.map(|_| "application/vnd.example.signature.v1");
+    let subject_part = subject
+        .map(|digest| json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 2}));
+    let payload = json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "artifactType": kind,
+        "config": {"mediaType": media_type::OCI_CONFIG, "digest": empty, "size": 2},
+        "layers": [], "subject": subject_part, "annotations": {"number": number.to_string()},
+    })
+    .to_string();
+    let new = manifests::NewManifest {
+        repository_id,
+        digest: &Digest::sha256(payload.as_bytes()),
+        media_type: media_type::OCI_MANIFEST,
+        artifact_type: kind,
+        kind: manifests::Kind::Image,
+        payload: payload.as_bytes(),
+        config: Some((&empty, media_type::OCI_CONFIG)),
+        subject,
+        annotations: &BTreeMap::from([("number".to_owned(), number.to_string())]),
+        chain: None,
+        state: manifests::State::Active,
+        pushed_by: "bench",
+        blobs: &[],
+        children: &[],
+    };
+    let (row, _) = manifests::insert(tx, &new).await?;
+    if subject.is_none() {
+        let tag: Tag = format!("t{number}").parse()?;
+        tags::create(tx, repository_id, &tag, row.id, false, "bench").await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Lists of 100,000 and start-up with a million blobs: scripts/bench/lists.sh [--many N] [--blobs N] [--keep FILE]
+#
+# The rows are made through the metadata library into the database of a stopped server (`sealock-bench fill`); there are no
+# files behind them, since nothing that is asked here reads one. Prints the table.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/env.sh
+source scripts/env.sh
+# shellcheck source=scripts/bench/servers.sh
+source scripts/bench/servers.sh
+
+many=100000 blobs=1000000 keep=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --many) many="$2" ;;
+    --blobs) blobs="$2" ;;
+    --keep) keep="$2" ;;
+    *) die "unknown option: $1" ;;
+  esac
+  shift 2
+done
+sealock="${SEALOCK:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock}"
+load="${SEALOCK_BENCH:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock-bench}"
+work="$(mktemp -d "${TMPDIR:-/tmp}/sealock-bench.XXXXXX")"
+results="${keep:-$work/results.jsonl}"
+server=""
+# shellcheck disable=SC2329
+cleanup() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+export HOME="$work" SEALOCK_ADMIN_PASSWORD="benchmark-$RANDOM$RANDOM"
+export SEALOCK_PASSWORD="$SEALOCK_ADMIN_PASSWORD"
+port=$((20000 + RANDOM % 10000))
+
+: >"$work/server.pem"
+serve sealock "$work/many"
+kill "$server" && wait "$server" || true
+server=""
+say "filling: $many tags, referrers, repositories; $blobs blobs"
+filled="$("$load" fill --database "$work/many/data/sealock.db" --tags "$many" --referrers "$many" --repositories "$many" --blobs "$blobs")"
+subject="$(jq -r .subject <<<"$filled")"
+for run in 1 2 3; do
+  begun="$(date +%s%N)"
+  serve sealock "$work/many"
+  jq -cn --argjson ms "$((($(date +%s%N) - begun) / 1000000))" --argjson blobs "$blobs" --argjson run "$run" \
+    '{server: "sealock", workload: "start", $ms, $blobs, $run}' >>"$results"
+  [ "$run" = 3 ] || { kill "$server" && wait "$server" || true; }
+done
+list() { # NAME PATH
+  local result
+  result="$(taskset -c 1 "$load" load path --path "$2" --url "$url" --user admin --server-pid "$server" --clients 1 \
+    --seconds 3 --repository library/lists)"
+  jq -cn --arg workload "list: $1" --argjson result "$result" '{server: "sealock", $workload} + $result' >>"$results"
+}
+for n in 1000 100; do
+  list "tags, first $n" "/v2/library/tags/tags/list?n=$n"
+  list "tags, $n from the middle" "/v2/library/tags/tags/list?n=$n&last=t5"
+  list "catalog, first $n" "/v2/_catalog?n=$n"
+  list "referrers, first $n" "/v2/library/referrers/referrers/$subject?n=$n"
+done
+list "referrers of one type, first 1000" "/v2/library/referrers/referrers/$subject?artifactType=application/vnd.example.signature.v1"
+list "referrers of a type that none has" "/v2/library/referrers/referrers/$subject?artifactType=application/vnd.example.none"
+halt "$work/many"
+scripts/bench/tables.py --lists "$results"
