@@ -4,7 +4,11 @@
 mod artifacts;
 mod crane;
 mod docker;
+mod helm;
+mod lists;
+mod moves;
 mod podman;
+mod regctl;
 mod rights;
 mod skopeo;
 
