@@ -7,6 +7,7 @@ mod docker;
 mod helm;
 mod lists;
 mod moves;
+mod notation;
 mod podman;
 mod regctl;
 mod rights;

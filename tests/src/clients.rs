@@ -274,6 +274,12 @@ impl Desk {
         self.tool("regctl", &[], arguments)
     }
 
+    /// A client on notation's library: `key`, `sign`, `verify`, `list`; see
+    /// `tests/clients/notation`.
+    pub fn notation(&self, arguments: &[&str]) -> Ran {
+        self.tool("notation-client", &[], arguments)
+    }
+
     /// umoci.
     pub fn umoci(&self, arguments: &[&str]) -> Ran {
         self.tool("umoci", &[], arguments)
