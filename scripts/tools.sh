@@ -89,22 +89,25 @@ find_go() {
   echo "$venv"/lib/python3*/site-packages/go/bin/go
 }
 
-# go_tool NAME MODULE PACKAGE VERSION: builds MODULE/PACKAGE as $SEALOCK_CACHE/bin/NAME, inside the module, so that its own
-# list of dependencies is the one that counts.
-go_tool() {
-  local name="$1" module="$2" package="$3" version="$4" go source
-  local stamp="$SEALOCK_CACHE/stamps/$name-$version"
-  if [ -e "$stamp" ] && [ -x "$SEALOCK_CACHE/bin/$name" ]; then return; fi
+# Runs go with caches of its own, which go_tools removes at the end.
+run_go() {
+  local go
   go="$(find_go)"
+  env -u GOROOT GOCACHE="$SEALOCK_CACHE/go/build" GOMODCACHE="$SEALOCK_CACHE/go/mod" GOTOOLCHAIN=local \
+    GOFLAGS=-trimpath CGO_ENABLED=0 "$go" "$@" </dev/null
+}
+
+# build_go NAME VERSION FIND PACKAGE: builds ./PACKAGE in the folder that the command FIND prints, as
+# $SEALOCK_CACHE/bin/NAME, unless this version is there.
+build_go() {
+  local name="$1" version="$2" find="$3" package="$4" folder
+  local stamp="$SEALOCK_CACHE/stamps/$name-$version" log="$SEALOCK_CACHE/$name.log"
+  if [ -e "$stamp" ] && [ -x "$SEALOCK_CACHE/bin/$name" ]; then return; fi
   say "building $name $version (once)"
-  local settings=(GOCACHE="$SEALOCK_CACHE/go/build" GOMODCACHE="$SEALOCK_CACHE/go/mod"
-    GOTOOLCHAIN=local GOFLAGS=-trimpath CGO_ENABLED=0)
   cd "$SEALOCK_CACHE" # no go.mod of somebody else's may stand above
-  local log="$SEALOCK_CACHE/$name.log"
   {
-    source="$(env -u GOROOT "${settings[@]}" "$go" mod download -json "$module@$version" | jq -r .Dir)" \
-      && env -u GOROOT "${settings[@]}" "$go" build -C "$source" -ldflags=-s \
-        -o "$SEALOCK_CACHE/bin/$name" "./$package" </dev/null
+    folder="$($find)" \
+      && run_go build -C "$folder" -ldflags=-s -o "$SEALOCK_CACHE/bin/$name" "./$package"
   } >"$log" 2>&1 || {
     tail -n 20 "$log" >&2
     die "building $name $version failed (whole log: $log)"
@@ -112,6 +115,23 @@ go_tool() {
   rm -f "$log"
   cd "$SEALOCK_ROOT"
   touch "$stamp"
+}
+
+# go_tool NAME MODULE PACKAGE VERSION: a program of somebody else's, built inside its module, so that its own list of
+# dependencies is the one that counts.
+go_tool() {
+  build_go "$1" "$4" "module_folder $2@$4" "$3"
+}
+
+module_folder() {
+  run_go mod download -json "$1" | jq -r .Dir
+}
+
+# own_go_tool NAME FOLDER: a program of this repository, built again when its files change.
+own_go_tool() {
+  local version
+  version="$(cat "$SEALOCK_ROOT/$2"/go.* "$SEALOCK_ROOT/$2"/*.go | sha256sum | cut -c1-16)"
+  build_go "$1" "$version" "echo $SEALOCK_ROOT/$2" .
 }
 
 go_tools() {
@@ -122,6 +142,7 @@ go_tools() {
   go_tool regctl github.com/regclient/regclient cmd/regctl "$REGCTL_VERSION"
   go_tool helm helm.sh/helm/v4 cmd/helm "$HELM_VERSION"
   go_tool oci-conformance github.com/opencontainers/distribution-spec/conformance . "$CONFORMANCE_VERSION"
+  own_go_tool notation-client tests/clients/notation
   drop_go_caches
 }
 

@@ -4,7 +4,12 @@
 mod artifacts;
 mod crane;
 mod docker;
+mod helm;
+mod lists;
+mod moves;
+mod notation;
 mod podman;
+mod regctl;
 mod rights;
 mod skopeo;
 

@@ -97,7 +97,10 @@ impl Desk {
         for folder in ["run", "docker", "tmp"] {
             std::fs::create_dir(home.path().join(folder)).expect("a folder");
         }
-        Self { home, host: server.host(), url: server.url(), user: None }
+        let host = server.host();
+        let plain = serde_json::json!({"hosts": {host.as_str(): {"tls": "disabled"}}}).to_string();
+        std::fs::write(home.path().join("regctl.json"), plain).expect("a file");
+        Self { home, host, url: server.url(), user: None }
     }
 
     /// A desk where this user is logged in, for every client at once.
@@ -160,6 +163,8 @@ impl Desk {
             ("XDG_RUNTIME_DIR", text(&home.join("run"))),
             ("REGISTRY_AUTH_FILE", text(&home.join("auth.json"))),
             ("DOCKER_CONFIG", text(&home.join("docker"))),
+            ("HELM_REGISTRY_CONFIG", text(&home.join("docker/config.json"))),
+            ("REGCTL_CONFIG", text(&home.join("regctl.json"))),
             ("COSIGN_PASSWORD", String::new()),
             ("COSIGN_YES", "true".to_owned()),
             ("LC_ALL", "C".to_owned()),
@@ -257,6 +262,22 @@ impl Desk {
     /// oras; give `--plain-http` after the verb.
     pub fn oras(&self, arguments: &[&str]) -> Ran {
         self.tool("oras", &[], arguments)
+    }
+
+    /// helm; give `--plain-http` after the verb.
+    pub fn helm(&self, arguments: &[&str]) -> Ran {
+        self.tool("helm", &[], arguments)
+    }
+
+    /// regctl.
+    pub fn regctl(&self, arguments: &[&str]) -> Ran {
+        self.tool("regctl", &[], arguments)
+    }
+
+    /// A client on notation's library: `key`, `sign`, `verify`, `list`; see
+    /// `tests/clients/notation`.
+    pub fn notation(&self, arguments: &[&str]) -> Ran {
+        self.tool("notation-client", &[], arguments)
     }
 
     /// umoci.

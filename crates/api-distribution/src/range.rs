@@ -36,7 +36,9 @@ pub(crate) fn wanted(header: Option<&str>, size: u64) -> Wanted {
             None => Wanted::Whole,
         },
         (first, last) => match (number(first), number(last)) {
-            (Some(first), Some(last)) if last < first => Wanted::Whole,
+            // A server may ignore or reject it (RFC 9110, section 14.2). Whoever counted backwards
+            // hears of it sooner this way than from a whole blob.
+            (Some(first), Some(last)) if last < first => Wanted::Unsatisfiable,
             (Some(first), Some(_)) if first >= size => Wanted::Unsatisfiable,
             (Some(first), Some(last)) => Wanted::Part(first..last.saturating_add(1).min(size)),
             _ => Wanted::Whole,
@@ -89,7 +91,7 @@ mod tests {
             ("bytes=10-", Wanted::Unsatisfiable),
             ("bytes=10-10", Wanted::Unsatisfiable),
             ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=5-4", Wanted::Whole),
+            ("bytes=5-4", Wanted::Unsatisfiable),
             ("bytes=0-1,3-4", Wanted::Whole),
             ("bytes=-", Wanted::Whole),
             ("bytes=a-b", Wanted::Whole),

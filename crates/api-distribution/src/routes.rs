@@ -89,6 +89,9 @@ async fn answer(
         Target::In(name, thing) => (name, thing),
     };
     require_token_for(caller, target, &parts.method)?;
+    if let Some(source) = mount_source(target, &query) {
+        require_token_that_knows(caller, &source)?;
+    }
     let asked =
         Asked { registry: &face.registry, caller, name, headers: &parts.headers, query: &query };
     match (thing, parts.method.as_str()) {
@@ -127,14 +130,32 @@ fn base(caller: &Caller) -> Result<Response> {
 /// The scope of a challenge: what the request needs, and the source of a mount as well.
 fn scope_of(target: &Target, parts: &Parts) -> Option<String> {
     let mut scope = target.scope(&parts.method)?;
-    if let Target::In(_, Thing::Uploads) = target
-        && let Ok(query) = Query::parse(parts.uri.query())
-        && let Ok(Some(from)) = query.one("from")
-        && let Ok(from) = from.parse::<RepositoryName>()
+    if let Ok(query) = Query::parse(parts.uri.query())
+        && let Some(from) = mount_source(target, &query)
     {
         scope.push_str(&format!(" repository:{from}:pull"));
     }
     Some(scope)
+}
+
+/// Where a mount takes its blob from, if the request says so.
+fn mount_source(target: &Target, query: &Query) -> Option<RepositoryName> {
+    matches!(target, Target::In(_, Thing::Uploads)).then_some(())?;
+    query.one("mount").ok()??;
+    query.one("from").ok()??.parse().ok()
+}
+
+/// A token that was made without a word of a mount's source asks for another one. One that asked
+/// and was not given it goes on: the client uploads what it may not mount.
+fn require_token_that_knows(caller: &Caller, source: &RepositoryName) -> Result<()> {
+    let Some(granted) = &caller.scope else { return Ok(()) };
+    let asked = |access: &Access| access.kind == "repository" && access.name == source.as_str();
+    match granted.iter().any(asked) {
+        true => Ok(()),
+        false => Err(HttpError::unauthorized(format!(
+            "the token does not cover repository:{source}:pull, where the blob is to come from"
+        ))),
+    }
 }
 
 /// A token that was not made for this asks for another one: 401 with the scope, not 403, so that

@@ -63,6 +63,7 @@ async fn by_form(face: &Face, parts: &Parts, body: Body) -> Result<Response> {
     let scope: Vec<String> = issued
         .access
         .iter()
+        .filter(|access| !access.actions.is_empty())
         .map(|access| format!("{}:{}:{}", access.kind, access.name, access.actions.join(",")))
         .collect();
     answer(json!({

@@ -1,4 +1,4 @@
-use crate::{Access, Principal, Right, project_rights};
+use crate::{Access, Principal, Right, RightSet, project_rights};
 use sealock_metadata::{Result, Tx, projects};
 use sealock_oci::RepositoryName;
 use std::collections::BTreeSet;
@@ -36,8 +36,8 @@ impl Scope {
     }
 }
 
-/// What of these scopes a principal gets. What they may not do is left out; that is no error
-/// (Docker's token specification, "Token Response").
+/// What of these scopes a principal gets. Actions that they may not do are left out; that is no
+/// error (Docker's token specification, "Token Response").
 pub(crate) async fn grant(
     tx: &mut Tx,
     principal: &Principal,
@@ -55,8 +55,11 @@ pub(crate) async fn grant(
         if scope.kind != "repository" {
             continue;
         }
-        let Some(project) = projects::find(tx, repository.project()).await? else { continue };
-        let rights = project_rights(tx, principal, &project).await?;
+        let project = projects::find(tx, repository.project()).await?;
+        let rights = match &project {
+            Some(project) => project_rights(tx, principal, project).await?,
+            None => RightSet::default(),
+        };
         let asked = |action: &str| scope.actions.contains(action) || scope.actions.contains("*");
         let pushes = rights.contains(Right::Push) || rights.contains(Right::Attest);
         let actions = [
@@ -69,10 +72,11 @@ pub(crate) async fn grant(
             .filter(|(action, may)| *may && asked(action))
             .map(|(action, _)| action.to_owned())
             .collect();
-        if !actions.is_empty() {
-            let (kind, name) = (scope.kind.clone(), scope.name.clone());
-            granted.push(Access { kind, name, actions, project_id: Some(project.id) });
-        }
+        // Also without any action: the token shows that it was asked for, so that a challenge need
+        // not ask again. A project that is not there looks like one that is closed.
+        let project_id = project.filter(|_| !actions.is_empty()).map(|project| project.id);
+        let (kind, name) = (scope.kind.clone(), scope.name.clone());
+        granted.push(Access { kind, name, actions, project_id });
     }
     Ok(granted)
 }

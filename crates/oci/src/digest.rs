@@ -13,6 +13,14 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// The other one: the same bytes have a name under each.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Sha256 => Self::Sha512,
+            Self::Sha512 => Self::Sha256,
+        }
+    }
+
     /// The name used in a digest string.
     pub const fn name(self) -> &'static str {
         match self {

@@ -76,6 +76,7 @@ impl Registry {
         }
         let accessory = self.accepts_as_accessory(&mut tx, &scope, &incoming).await?;
         drop(tx);
+        self.ban_by_other_name(caller, &incoming.digest, &incoming.payload).await?;
         if !scope.rights.contains(Right::Push) && !accessory {
             return Err(Error::forbidden(
                 "the right attest covers signatures, attestations and other accessories of images \

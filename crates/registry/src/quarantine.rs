@@ -60,7 +60,9 @@ pub struct Seen {
 }
 
 impl Registry {
-    /// Bans a digest, whether or not it is here. For security officers.
+    /// Bans a digest, whether or not it is here. For security officers. A manifest is banned by its
+    /// bytes: under the name that they have by the other algorithm too, at once where they are here
+    /// and else when they come.
     pub async fn quarantine(
         &self,
         caller: &Caller,
@@ -90,12 +92,14 @@ impl Registry {
         let who = caller.principal.to_string();
         let mut tx = self.database().write().await?;
         let mut lifted = false;
-        for each in [QuarantineTarget::Manifest, QuarantineTarget::Blob] {
+        let twin = twin_of(&mut tx, digest).await?.map(|twin| (twin, QuarantineTarget::Manifest));
+        let own = [QuarantineTarget::Manifest, QuarantineTarget::Blob].map(|each| (*digest, each));
+        for (banned, each) in own.into_iter().chain(twin) {
             if target.is_none_or(|target| target == each)
-                && metadata::quarantines::lift(&mut tx, digest, each, &who).await?
+                && metadata::quarantines::lift(&mut tx, &banned, each, &who).await?
             {
                 lifted = true;
-                let event = Event::new(caller, "lift-quarantine").digest(digest);
+                let event = Event::new(caller, "lift-quarantine").digest(&banned);
                 event.detail("target", word(each)).record(&mut tx).await?;
             }
         }
@@ -146,8 +150,12 @@ impl Registry {
         let mut tx = self.database().read().await?;
         // Indexes that list it gave it away too; their names go with the manifests.
         let above = indexes_above(&mut tx, digest).await?;
+        let twin = twin_of(&mut tx, digest).await?;
         drop(tx);
-        let deleted = self.delete_everywhere(caller, digest).await?;
+        let mut deleted = self.delete_everywhere(caller, digest).await?;
+        if let Some(twin) = twin {
+            deleted.extend(self.delete_everywhere(caller, &twin).await?);
+        }
         let (pulled, more) = self.seen(digest, &above, "pull").await?;
         let (admitted, more_admitted) = self.seen(digest, &above, "admit").await?;
         Ok(Eradication { digest: *digest, deleted, pulled, admitted, cut: more || more_admitted })
@@ -231,6 +239,27 @@ impl Registry {
         Ok((found, more))
     }
 
+    /// Bans a manifest that is about to come when the same bytes are banned under their other name,
+    /// so that the push door meets a ban. Nothing of it is the pusher's to decide.
+    pub(crate) async fn ban_by_other_name(
+        &self,
+        caller: &Caller,
+        digest: &Digest,
+        payload: &[u8],
+    ) -> Result<()> {
+        let twin = Digest::of(digest.algorithm().other(), payload);
+        let mut tx = self.database().read().await?;
+        let bans = metadata::quarantines::in_force(&mut tx, &[twin]).await?;
+        drop(tx);
+        let Some(found) = bans.iter().find(|ban| ban.target == QuarantineTarget::Manifest) else {
+            return Ok(());
+        };
+        let reason = same_bytes(&twin, &found.reason);
+        let mut tx = self.database().write().await?;
+        ban_one(&mut tx, caller, digest, QuarantineTarget::Manifest, &reason).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Whether a blob is banned.
     pub(crate) async fn blob_is_quarantined(&self, tx: &mut Tx, digest: &Digest) -> Result<bool> {
         let bans = metadata::quarantines::in_force(tx, &[*digest]).await?;
@@ -239,6 +268,37 @@ impl Registry {
 }
 
 async fn ban(
+    tx: &mut Tx,
+    caller: &Caller,
+    digest: &Digest,
+    target: QuarantineTarget,
+    reason: &str,
+) -> Result<()> {
+    ban_one(tx, caller, digest, target, reason).await?;
+    if target == QuarantineTarget::Manifest
+        && let Some(twin) = twin_of(tx, digest).await?
+        && !metadata::manifests::places(tx, &Visible::All, &twin, 0, 1).await?.is_empty()
+    {
+        ban_one(tx, caller, &twin, target, &same_bytes(digest, reason)).await?;
+    }
+    Ok(())
+}
+
+/// The name by the other algorithm of a manifest that is here, in whatever repository.
+async fn twin_of(tx: &mut Tx, digest: &Digest) -> Result<Option<Digest>> {
+    let places = metadata::manifests::places(tx, &Visible::All, digest, 0, 1).await?;
+    let Some(place) = places.first() else { return Ok(None) };
+    let stored = metadata::manifests::load(tx, place.repository_id, digest).await?;
+    Ok(stored.map(|stored| Digest::of(digest.algorithm().other(), &stored.payload)))
+}
+
+fn same_bytes(digest: &Digest, reason: &str) -> String {
+    let mut text = format!("the same bytes as {digest}: {reason}");
+    text.truncate(text.floor_char_boundary(MAX_REASON_BYTES));
+    text
+}
+
+async fn ban_one(
     tx: &mut Tx,
     caller: &Caller,
     digest: &Digest,

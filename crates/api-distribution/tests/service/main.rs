@@ -77,6 +77,31 @@ async fn nobody_gets_a_token_for_what_is_public() {
 }
 
 #[tokio::test]
+async fn a_mount_needs_a_token_that_was_asked_for_its_source() {
+    let api = Api::new().await;
+    api.stand.project("mine", false).await;
+    api.stand.user("eve").await;
+    api.stand.member("mine", "eve", Role::Developer).await;
+    api.push("team/app", "v1", "one").await;
+    let layer = Digest::sha256(b"layer one");
+    let mount = async |user: &str, scope: &str| {
+        let token = get_token(&api, user, scope).await;
+        let path = format!("/v2/mine/copy/blobs/uploads/?mount={layer}&from=team/app");
+        api.anonymous(Method::POST, &path).bearer_auth(token).send().await.unwrap()
+    };
+    let both = "repository:mine/copy:pull,push repository:team/app:pull";
+    for user in ["admin", "eve"] {
+        let asks = mount(user, "repository:mine/copy:pull,push").await;
+        let wanted = format!(",scope=\"{both}\",error=\"insufficient_scope\"");
+        assert!(header(&asks, "www-authenticate").ends_with(&wanted), "{user}");
+        assert_eq!(error(asks).await, (401, "UNAUTHORIZED".into()));
+    }
+    // Who asked and was not given it uploads; a project that does not exist looks the same.
+    assert_eq!(mount("eve", both).await.status(), 202);
+    assert_eq!(mount("admin", both).await.status(), 201);
+}
+
+#[tokio::test]
 async fn by_form_and_with_wrong_secrets() {
     let api = Api::new().await;
     let form = |body: String| {

@@ -9,5 +9,8 @@ mod blobs;
 mod faults;
 mod lists;
 mod manifests;
+mod matrix;
+mod referrers_tag;
 mod roles;
+mod sha512;
 mod uploads;

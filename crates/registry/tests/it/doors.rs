@@ -1,9 +1,9 @@
 //! What the doors refuse, and to whom.
 
-use crate::world::{World, anonymous, repo};
+use crate::world::{Image, World, anonymous, repo};
 use sealock_auth::Right;
 use sealock_facts::{QuarantineTarget, Tier};
-use sealock_oci::ErrorCode;
+use sealock_oci::{Digest, ErrorCode, Reference};
 use sealock_registry::{Kind, PolicyTarget};
 
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
@@ -54,6 +54,45 @@ async fn quarantine_closes_every_way_to_the_bytes() {
         assert_eq!(err.kind(), Kind::Forbidden);
         world.registry.lift_quarantine(&officer, &digest, None).await.unwrap();
         world.registry.get_manifest(&anonymous(), &name, &tag).await.unwrap();
+    }
+}
+
+/// The same bytes have a name under each algorithm; a ban follows the bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ban_holds_under_the_other_digest_too() {
+    let world = World::new().await;
+    let (dev, officer) = (world.user("dev").await, world.officer().await);
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    let image = world.image(&dev, "team/app", "v1", &[OS]).await.unwrap();
+    let name = repo("team/app");
+    let push = async |image: &Image| {
+        let long = Digest::sha512(&image.manifest);
+        world.raw_manifest(&dev, "team/app", &long.to_string(), &image.manifest).await
+    };
+    let get = async |digest: Digest| {
+        world.registry.get_manifest(&dev, &name, &Reference::Digest(digest)).await
+    };
+    let (manifest, why) = (QuarantineTarget::Manifest, "malware");
+    let long = Digest::sha512(&image.manifest);
+    // Here under both names: banned under both, lifted under both.
+    push(&image).await.unwrap();
+    for (banned, other) in [(image.digest, long), (long, image.digest)] {
+        world.registry.quarantine(&officer, &banned, manifest, why).await.unwrap();
+        assert_eq!(get(other).await.unwrap_err().kind(), Kind::Policy, "{other}");
+        world.registry.lift_quarantine(&officer, &banned, None).await.unwrap();
+        get(other).await.unwrap();
+    }
+    let found = world.registry.eradicate(&officer, &image.digest, why).await.unwrap();
+    assert_eq!(found.deleted.len(), 2);
+    assert_eq!(get(long).await.unwrap_err().code(), ErrorCode::ManifestUnknown);
+    // Banned when nobody knew its other name, it does not come back by that.
+    let once = world.image(&dev, "team/app", "v2", &[OS, ("a", "2")]).await.unwrap();
+    let found = world.registry.eradicate(&officer, &once.digest, why).await.unwrap();
+    assert_eq!(found.deleted.len(), 1);
+    for image in [&image, &once] {
+        let refused = push(image).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Policy);
+        assert!(refused.refusal().expect("reasons").decision.is_some(), "recorded");
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
 use jiff::SignedDuration;
 use sealock_auth::Caller;
 use sealock_facts::QuarantineTarget;
+use sealock_oci::Digest;
 use sealock_registry::{Kind, PolicyTarget};
 use sealock_signing::SigningKey;
 
@@ -18,7 +19,7 @@ fn asks_for_signature(before_compromise: &str) -> String {
 }
 
 /// Whether a guest may pull a digest.
-async fn open(story: &Story, guest: &Caller, name: &str, digest: &sealock_oci::Digest) -> bool {
+async fn open(story: &Story, guest: &Caller, name: &str, digest: &Digest) -> bool {
     match story.pull(guest, name, &digest.to_string()).await {
         Ok(_) => true,
         Err(error) => {
@@ -219,4 +220,43 @@ async fn an_attestation_of_the_wrong_type_or_key_opens_nothing() {
     let target = PolicyTarget::Project("team".to_owned());
     story.world.registry.delete_policy(&story.dev, &target).await.unwrap();
     assert!(open(&story, &guest, "team/b", &other.digest).await);
+}
+
+/// Evidence counts for the digest that it names, whatever other name the same bytes have, and
+/// wherever else somebody lists it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_counts_for_the_digest_that_it_names() {
+    let (story, guest) = strict("ignore").await;
+    let world = &story.world;
+    let image = world.image(&story.dev, "team/long", "", &[OS, DPKG, ("a", "1")]).await.unwrap();
+    let (short, long) = (image.digest, Digest::sha512(&image.manifest));
+    let size = image.manifest.len();
+    let by_long = long.to_string();
+    world.raw_manifest(&story.dev, "team/long", &by_long, &image.manifest).await.unwrap();
+    world.settle().await;
+    for digest in [short, long] {
+        assert!(!open(&story, &guest, "team/long", &digest).await, "nothing is signed");
+    }
+    let signature = story.sign("team/long", &long, size, &story.key).await;
+    assert!(open(&story, &guest, "team/long", &long).await);
+    assert!(!open(&story, &guest, "team/long", &short).await, "that signature names the other");
+    // A list under the tag of the other makes it no evidence about the other.
+    let entry = serde_json::json!({
+        "mediaType": sealock_oci::media_type::OCI_MANIFEST, "digest": signature, "size": size,
+    });
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": sealock_oci::media_type::OCI_INDEX, "manifests": [entry],
+    });
+    let tag = sealock_oci::ReferrersTag::of(&short).text();
+    world.manifest(&story.dev, "team/long", &tag, &index).await.unwrap();
+    world.settle().await;
+    assert!(!open(&story, &guest, "team/long", &short).await, "to be listed proves nothing");
+    story.sign("team/long", &short, size, &story.key).await;
+    assert!(open(&story, &guest, "team/long", &short).await);
+    // What says something about one name goes with that name.
+    let name = crate::world::repo("team/long");
+    let reference = sealock_oci::Reference::Digest(long);
+    let none = sealock_registry::Precondition::default();
+    world.registry.delete_manifest(&world.admin().await, &name, &reference, &none).await.unwrap();
+    assert!(open(&story, &guest, "team/long", &short).await);
 }

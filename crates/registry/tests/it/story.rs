@@ -113,7 +113,7 @@ impl Story {
     ) -> Digest {
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{"digest": {"sha256": subject.hex()}}],
+            "subject": [{"digest": {subject.algorithm().name(): subject.hex()}}],
             "predicateType": predicate_type,
             "predicate": {},
         });
