@@ -5,9 +5,11 @@ mod health;
 mod home;
 mod keys;
 mod logging;
+mod recover;
 mod tls;
 mod wiring;
 
 pub(crate) use home::Home;
 pub(crate) use keys::existing_master_key;
+pub(crate) use recover::reset_password;
 pub(crate) use wiring::run;
