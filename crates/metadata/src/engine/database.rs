@@ -1,6 +1,8 @@
 use super::{
+    basis::{Basis, Changes},
     clock::Clock,
     error::{ACQUIRE_SECONDS, Error, Result},
+    tables::Touched,
     tx::{Inner, Tx},
 };
 use crate::schema;
@@ -80,6 +82,9 @@ pub enum Engine {
 pub struct Database {
     pools: Pools,
     clock: Arc<dyn Clock>,
+    /// What was written, table by table; none on PostgreSQL, where others write too. Whoever opens
+    /// a SQLite file a second time in one process has counts of their own, and must only read.
+    changes: Option<Arc<Changes>>,
 }
 
 #[derive(Debug, Clone)]
@@ -100,7 +105,8 @@ impl Database {
             DatabaseConfig::Sqlite { path, must_exist } => open_sqlite(&path, must_exist).await?,
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
-        let database = Self { pools, clock };
+        let changes = matches!(pools, Pools::Sqlite { .. }).then(Changes::new);
+        let database = Self { pools, clock, changes };
         schema::migrate(&database).await?;
         Ok(database)
     }
@@ -118,8 +124,18 @@ impl Database {
         self.clock.clone()
     }
 
+    /// Whether what was read is what would be read now: see [`Tx::basis`].
+    pub fn stands(&self, basis: &Basis) -> bool {
+        self.changes.as_ref().is_some_and(|changes| changes.stands(basis))
+    }
+
+    pub(crate) fn clock_now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
     /// Begins a transaction that only reads, on one snapshot.
     pub async fn read(&self) -> Result<Tx> {
+        let note = self.changes.as_ref().map(|changes| changes.note());
         let inner = match &self.pools {
             Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?),
             Pools::Postgres(pool) => {
@@ -127,7 +143,7 @@ impl Database {
                 Inner::Postgres(pool.begin_with(begin).await?)
             }
         };
-        Ok(Tx { inner, clock: self.clock.clone() })
+        Ok(Tx { note, ..self.tx(inner) })
     }
 
     /// Begins a transaction that writes. On SQLite writers stand in a fair queue and give up with
@@ -139,7 +155,17 @@ impl Database {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
             }
         };
-        Ok(Tx { inner, clock: self.clock.clone() })
+        Ok(self.tx(inner))
+    }
+
+    fn tx(&self, inner: Inner) -> Tx {
+        Tx {
+            inner,
+            clock: self.clock.clone(),
+            changes: self.changes.clone(),
+            note: None,
+            touched: Touched::default(),
+        }
     }
 
     /// Closes every connection; SQLite folds its log into the file.
