@@ -13,5 +13,6 @@ mod later;
 mod promotions;
 mod pushes;
 mod races;
+mod standing;
 mod story;
 mod world;
