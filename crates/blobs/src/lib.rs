@@ -20,6 +20,7 @@
 //! of the same bytes. One process at a time may write below a root.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod buffers;
 mod disk;
 mod error;
 mod hash;
