@@ -87,7 +87,10 @@ impl Attempts {
 
     /// The try succeeded: what was before it is forgotten.
     pub(crate) fn succeeded(&self, key: &Key) {
-        self.lock().remove(key);
+        let mut entries = self.lock();
+        if !entries.is_empty() {
+            entries.remove(key);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {

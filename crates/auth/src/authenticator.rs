@@ -8,11 +8,16 @@ use crate::{
     token::{Holder, Mark},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jiff::Timestamp;
-use sealock_metadata::{Database, robots, users};
+use jiff::{SignedDuration, Timestamp};
+use sealock_metadata::{Answers, Basis, Database, robots, users};
 use sha2::{Digest as _, Sha256};
 use std::{net::IpAddr, sync::Arc};
 use subtle::ConstantTimeEq as _;
+
+/// Log-ins and accounts that are remembered while they stand.
+const REMEMBERED: u64 = 10_000;
+/// For how long a name and a secret are remembered at most.
+const REMEMBER: SignedDuration = SignedDuration::from_mins(1);
 
 /// Name of the first administrator.
 pub const FIRST_ADMIN: &str = "admin";
@@ -38,6 +43,10 @@ pub struct Authenticator {
     attempts: Arc<Attempts>,
     tokens: Arc<Tokens>,
     random: Arc<dyn Randomness>,
+    /// By [`Passwords::question`]: who has shown this name and this secret.
+    logins: Answers<[u8; 32], Login>,
+    /// Whom a token stands for.
+    holders: Answers<Holder, Login>,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -65,7 +74,15 @@ impl Authenticator {
         random: Arc<dyn Randomness>,
     ) -> Result<Self, AuthError> {
         let passwords = Passwords::new(random.clone())?;
-        Ok(Self { db, passwords, attempts: Arc::default(), tokens: Arc::new(tokens), random })
+        Ok(Self {
+            passwords,
+            attempts: Arc::default(),
+            tokens: Arc::new(tokens),
+            random,
+            logins: Answers::new(db.clone(), REMEMBERED, |_, _| 1),
+            holders: Answers::new(db.clone(), REMEMBERED, |_, _| 1),
+            db,
+        })
     }
 
     /// The token service's name.
@@ -81,10 +98,22 @@ impl Authenticator {
         name: &str,
         secret: &SecretString,
     ) -> Result<Login, AuthError> {
-        match split_robot(name) {
-            Some((project, robot)) => self.login_robot(project, robot, secret).await,
-            None => self.login_user(address, name, secret).await,
+        let robot = split_robot(name);
+        let question = self.passwords.question(name, secret);
+        if let Some(login) = self.logins.get(&question) {
+            if robot.is_none() {
+                self.attempts.succeeded(&Attempts::key(address, name));
+            }
+            return Ok(login);
         }
+        let (login, basis, end) = match robot {
+            Some((project, robot)) => self.login_robot(project, robot, secret).await?,
+            None => self.login_user(address, name, secret).await?,
+        };
+        let until = self.db.clock().now().checked_add(REMEMBER).ok();
+        let until = [until, end].into_iter().flatten().min();
+        self.logins.keep(question, login.clone(), basis.filter(|_| until.is_some()), until);
+        Ok(login)
     }
 
     async fn login_user(
@@ -92,9 +121,10 @@ impl Authenticator {
         address: IpAddr,
         name: &str,
         secret: &SecretString,
-    ) -> Result<Login, AuthError> {
+    ) -> Result<Found, AuthError> {
         let mut tx = self.db.read().await?;
         let found = users::credentials(&mut tx, name).await?;
+        let basis = tx.basis();
         tx.rollback().await?;
         let stored = found.as_ref().and_then(|found| found.password_hash.as_deref());
         let attempt = Attempts::key(address, name);
@@ -106,7 +136,7 @@ impl Authenticator {
         match found {
             Some(found) if right && !found.user.disabled => {
                 self.attempts.succeeded(&attempt);
-                user_login(found)
+                Ok((user_login(found)?, basis, None))
             }
             _ => {
                 self.attempts.failed(attempt);
@@ -120,16 +150,18 @@ impl Authenticator {
         project: &str,
         name: &str,
         secret: &SecretString,
-    ) -> Result<Login, AuthError> {
+    ) -> Result<Found, AuthError> {
         let mut tx = self.db.read().await?;
         let found = robots::credentials(&mut tx, project, name).await?;
-        let now = tx.now();
+        let (now, basis) = (tx.now(), tx.basis());
         tx.rollback().await?;
         let given = secret_hash(secret);
         let stored = found.as_ref().map_or(&[0; 32][..], |found| &found.secret_hash);
         let right: bool = given.ct_eq(stored).into();
         match found {
-            Some(found) if right && open(&found.robot, now) => Ok(robot_login_of(&found)),
+            Some(found) if right && open(&found.robot, now) => {
+                Ok((robot_login_of(&found), basis, found.robot.expires_at))
+            }
             _ => Err(AuthError::BadCredentials),
         }
     }
@@ -144,10 +176,23 @@ impl Authenticator {
 
     /// Checks a bearer token. The account is looked up again: who was closed or has a new secret
     /// is out at once, and rights are those of now, limited to the list.
-    pub async fn bearer(&self, token: &str) -> Result<(Principal, Vec<Access>), AuthError> {
-        let (holder, access) = self.tokens.verify(token)?;
+    pub async fn bearer(&self, token: &str) -> Result<(Principal, Arc<[Access]>), AuthError> {
+        let signed = self.tokens.verify(token)?;
+        let holder = &signed.holder;
+        let login = match self.holders.get(holder) {
+            Some(login) => login,
+            None => self.holder(holder).await?.ok_or(TokenError::Revoked)?,
+        };
+        Ok((login.principal, signed.access.clone()))
+    }
+
+    async fn holder(&self, holder: &Holder) -> Result<Option<Login>, AuthError> {
+        if *holder == Holder::Anonymous {
+            return Ok(Some(Login::ANONYMOUS));
+        }
         let mut tx = self.db.read().await?;
-        let login = match &holder {
+        let mut until = None;
+        let login = match holder {
             Holder::Anonymous => Some(Login::ANONYMOUS),
             Holder::User { id, .. } => users::credentials_of(&mut tx, *id)
                 .await?
@@ -156,16 +201,20 @@ impl Authenticator {
                 .transpose()?,
             Holder::Robot { id, project_id, .. } => {
                 let now = tx.now();
-                robots::credentials_of(&mut tx, *project_id, *id)
-                    .await?
-                    .filter(|found| open(&found.robot, now))
-                    .map(|found| robot_login_of(&found))
+                let found = robots::credentials_of(&mut tx, *project_id, *id).await?;
+                let found = found.filter(|found| open(&found.robot, now));
+                until = found.as_ref().and_then(|found| found.robot.expires_at);
+                found.map(|found| robot_login_of(&found))
             }
         };
+        let basis = tx.basis();
         tx.rollback().await?;
         // Also compares the mark of the secret.
-        let login = login.filter(|login| login.holder == holder).ok_or(TokenError::Revoked)?;
-        Ok((login.principal, access))
+        let login = login.filter(|login| login.holder == *holder);
+        if let Some(login) = &login {
+            self.holders.keep(holder.clone(), login.clone(), basis, until);
+        }
+        Ok(login)
     }
 
     /// Makes a user with a password. `None` when the name is taken.
@@ -271,6 +320,9 @@ impl Authenticator {
         Ok(SecretString::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
     }
 }
+
+/// A log-in, what was read for it, and when the account ends.
+type Found = (Login, Option<Basis>, Option<Timestamp>);
 
 /// What a new robot is like.
 #[derive(Debug, Clone)]

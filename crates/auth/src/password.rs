@@ -85,6 +85,12 @@ impl Passwords {
         stored.is_some_and(|stored| self.verified.contains_key(&self.mark(stored, password)))
     }
 
+    /// A keyed hash of a name and a secret, under which the answer to them can be remembered.
+    pub(crate) fn question(&self, name: &str, secret: &SecretString) -> [u8; 32] {
+        // Never the mark of a stored hash, which begins with a dollar sign (PHC form).
+        self.mark(&format!("name {name}"), secret)
+    }
+
     async fn compare(&self, stored: String, password: &SecretString) -> Result<bool, AuthError> {
         let (password, own) = (password.clone(), self.clone());
         self.heavy(move || {

@@ -1,8 +1,8 @@
 use crate::{Access, Right, RightSet};
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 /// Who is asking.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Principal {
     /// Nobody said who they are.
     Anonymous,
@@ -77,7 +77,7 @@ pub struct Caller {
     /// In which request.
     pub request_id: String,
     /// What a bearer token limits the caller to; `None` without a token.
-    pub scope: Option<Vec<Access>>,
+    pub scope: Option<Arc<[Access]>>,
 }
 
 impl Caller {

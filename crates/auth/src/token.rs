@@ -5,6 +5,7 @@ use aws_lc_rs::{
 };
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use moka::sync::Cache;
 use sealock_metadata::Clock;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -17,6 +18,8 @@ pub const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_mins(30);
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 32 * 1024;
+/// How much of verified tokens is remembered, in bytes of the tokens.
+const REMEMBERED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Why a token does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +85,7 @@ impl TokenKey {
 }
 
 /// Ties a token to the secret it was given for: a hash of the stored hash. A new secret ends it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Mark(String);
 
 impl Mark {
@@ -92,7 +95,7 @@ impl Mark {
 }
 
 /// Whose token it is, by number: names change hands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum Holder {
     Anonymous,
@@ -126,11 +129,24 @@ pub struct IssuedToken {
     pub access: Vec<Access>,
 }
 
+/// What a token with a good signature says.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    pub(crate) holder: Holder,
+    pub(crate) access: Arc<[Access]>,
+    exp: i64,
+    nbf: i64,
+    bytes: u32,
+}
+
 /// Issues and verifies the bearer tokens of Docker's token flow.
 pub struct Tokens {
     service: String,
     current: (String, EncodingKey),
     keys: BTreeMap<String, DecodingKey>,
+    /// What tokens with a good signature say, by SHA-256 of the token. Signature and words of a
+    /// token never change; its times are compared at each use.
+    verified: Cache<[u8; 32], Arc<Signed>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Randomness>,
 }
@@ -150,6 +166,10 @@ impl Tokens {
             service: service.into(),
             current: (current.id.clone(), EncodingKey::from_ec_der(&current.pkcs8)),
             keys: keys.map(|k| (k.id.clone(), DecodingKey::from_ec_der(&k.public))).collect(),
+            verified: Cache::builder()
+                .max_capacity(REMEMBERED_BYTES)
+                .weigher(|_: &[u8; 32], signed: &Arc<Signed>| signed.bytes)
+                .build(),
             clock,
             random,
         }
@@ -192,30 +212,49 @@ impl Tokens {
         })
     }
 
-    pub(crate) fn verify(&self, token: &str) -> Result<(Holder, Vec<Access>), TokenError> {
+    pub(crate) fn verify(&self, token: &str) -> Result<Arc<Signed>, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Invalid);
         }
+        let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let signed = match self.verified.get(&key) {
+            Some(signed) => signed,
+            None => {
+                let signed = Arc::new(self.verify_signature(token)?);
+                self.verified.insert(key, signed.clone());
+                signed
+            }
+        };
+        let now = self.clock.now().as_second();
+        if signed.exp <= now {
+            return Err(TokenError::Expired);
+        }
+        if signed.nbf > now.saturating_add(SKEW.as_secs()) {
+            return Err(TokenError::NotYet);
+        }
+        Ok(signed)
+    }
+
+    fn verify_signature(&self, token: &str) -> Result<Signed, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(TokenError::Invalid)?;
         let mut rules = Validation::new(Algorithm::ES256);
         rules.set_issuer(&[&self.service]);
         rules.set_audience(&[&self.service]);
         rules.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        // The library asks the machine's clock; ours is a seam, so times are compared below.
+        // The library asks the machine's clock; ours is a seam, so times are compared by `verify`.
         rules.validate_exp = false;
         rules.validate_nbf = false;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &rules)
             .map_err(|_| TokenError::Invalid)?
             .claims;
-        let now = self.clock.now().as_second();
-        if claims.exp <= now {
-            return Err(TokenError::Expired);
-        }
-        if claims.nbf > now.saturating_add(SKEW.as_secs()) {
-            return Err(TokenError::NotYet);
-        }
-        Ok((claims.holder, claims.access))
+        Ok(Signed {
+            holder: claims.holder,
+            access: claims.access.into(),
+            exp: claims.exp,
+            nbf: claims.nbf,
+            bytes: u32::try_from(token.len()).unwrap_or(u32::MAX),
+        })
     }
 }
 

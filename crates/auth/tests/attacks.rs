@@ -82,7 +82,7 @@ fn sign(key: &TokenKey, header: &Header, claims: &Value) -> String {
     jsonwebtoken::encode(header, claims, &EncodingKey::from_ec_der(key.pkcs8())).unwrap()
 }
 
-fn is_invalid(result: Result<(Principal, Vec<Access>), AuthError>) -> bool {
+fn is_invalid(result: Result<(Principal, Arc<[Access]>), AuthError>) -> bool {
     matches!(result, Err(AuthError::Token(TokenError::Invalid)))
 }
 
@@ -241,11 +241,22 @@ async fn a_token_ends_with_its_account_and_its_secret(t: &mut TestDatabase) {
     let ann = user(&auth, "ann").await;
     let login = auth.login(HERE, "ann", &"correct horse".into()).await.unwrap();
     let first = auth.issue(&login, &[]).await.unwrap().token;
+    let revoked = |result| matches!(result, Err(AuthError::Token(TokenError::Revoked)));
+    for closed in [false, true, false] {
+        let mut tx = t.db.write().await.unwrap();
+        users::set_flags(&mut tx, ann.id, false, false, closed).await.unwrap();
+        tx.commit().await.unwrap();
+        // Twice: what is remembered is asked as well.
+        for _ in 0..2 {
+            assert_eq!(revoked(auth.bearer(first.expose()).await), closed);
+            let login = auth.login(HERE, "ann", &"correct horse".into()).await;
+            assert_eq!(login.is_err(), closed);
+        }
+    }
     let hash = auth.hash_new(&"battery staple".into()).await.unwrap();
     let mut tx = t.db.write().await.unwrap();
     users::set_password(&mut tx, ann.id, &hash).await.unwrap();
     tx.commit().await.unwrap();
-    let revoked = |result| matches!(result, Err(AuthError::Token(TokenError::Revoked)));
     assert!(revoked(auth.bearer(first.expose()).await));
     assert!(auth.login(HERE, "ann", &"correct horse".into()).await.is_err(), "not from the cache");
     let login = auth.login(HERE, "ann", &"battery staple".into()).await.unwrap();

@@ -1,10 +1,11 @@
 //! The disk seam: every file operation of the store goes through [`Disk`], so that tests can record
 //! them, let them fail and rebuild what a power loss would have left.
 
+use rustix::io::ReadWriteFlags;
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::Path,
 };
@@ -81,6 +82,12 @@ pub trait DiskFile: Send + Sync {
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
     /// Reads at `offset` and returns how many bytes were read, 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// As [`DiskFile::read_at`], for a thread that must not wait: as much as the system holds in
+    /// memory already; none when that is nothing.
+    fn read_now_at(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        let _ = (buffer, offset);
+        None
+    }
     /// Cuts the file to `length` bytes.
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// The file's length in bytes.
@@ -161,6 +168,13 @@ impl DiskFile for File {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buffer, offset)
+    }
+
+    fn read_now_at(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        // Whatever the reason for an error, the thread that may wait hears it again.
+        let buffers = &mut [IoSliceMut::new(buffer)];
+        let read = rustix::io::preadv2(self, buffers, offset, ReadWriteFlags::NOWAIT);
+        read.ok().filter(|read| *read > 0)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

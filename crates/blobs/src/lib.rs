@@ -21,6 +21,7 @@
 //! process at a time may write below a root.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod buffers;
 mod disk;
 mod error;
 mod hash;

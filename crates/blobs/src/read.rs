@@ -1,4 +1,6 @@
-use crate::{BlobError, BlobKey, Result, disk::DiskFile, error::at, upload::blocking};
+use crate::{
+    BlobError, BlobKey, Result, buffers::Buffer, disk::DiskFile, error::at, upload::blocking,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use std::{io, ops::Range, path::PathBuf, sync::Arc};
@@ -36,8 +38,9 @@ impl BlobReader {
         self.size
     }
 
-    /// The bytes of a range, as chunks of [`READ_CHUNK_BYTES`]. The next chunk is read while the
-    /// last one is on its way; no thread is held while the receiver is slow.
+    /// The bytes of a range, as chunks of [`READ_CHUNK_BYTES`]. What the system holds in memory is
+    /// copied at once; from the first chunk on that must come from the device, the next chunk is
+    /// read while the last one is on its way. No thread is held while the receiver is slow.
     pub fn stream(
         &self,
         range: Range<u64>,
@@ -49,16 +52,17 @@ impl BlobReader {
         let reader = self.clone();
         let first = (!range.is_empty()).then_some(range);
         Ok(stream::unfold((reader, first, None), async |(reader, rest, ahead)| {
-            let ahead = match (ahead, &rest) {
-                (Some(ahead), _) => ahead,
-                (None, Some(rest)) => reader.read_ahead(rest.clone()),
-                (None, None) => return None,
-            };
             // `rest` begins with the chunk that `ahead` reads.
-            let after = rest.and_then(|rest| {
-                let start = rest.start + READ_CHUNK_BYTES as u64;
-                (start < rest.end).then_some(start..rest.end)
-            });
+            let rest = rest?;
+            let start = rest.start + READ_CHUNK_BYTES as u64;
+            let after = (start < rest.end).then_some(start..rest.end);
+            let ahead = match ahead {
+                Some(ahead) => ahead,
+                None => match reader.read_now(&rest) {
+                    Some(bytes) => return Some((Ok(bytes), (reader, after, None))),
+                    None => reader.read_ahead(rest),
+                },
+            };
             let next = after.clone().map(|after| reader.read_ahead(after));
             match ahead.await.unwrap_or(Err(BlobError::TaskLost)) {
                 Ok(bytes) => Some((Ok(bytes), (reader, after, next))),
@@ -73,22 +77,40 @@ impl BlobReader {
             return Err(BlobError::TooLarge { size: self.size, limit });
         }
         let reader = self.clone();
-        blocking(move || reader.read_exact(0..reader.size)).await
+        blocking(move || {
+            let length = usize::try_from(reader.size)
+                .map_err(|_| BlobError::TooLarge { size: reader.size, limit: usize::MAX as u64 })?;
+            let mut buffer = BytesMut::zeroed(length);
+            reader.read_exact(&mut buffer, 0)?;
+            Ok(buffer.freeze())
+        })
+        .await
+    }
+
+    /// The first chunk of a range, if all of it is in memory.
+    fn read_now(&self, range: &Range<u64>) -> Option<Bytes> {
+        let mut buffer = Buffer::take(chunk(range));
+        let bytes = buffer.bytes();
+        let mut filled = 0;
+        while filled < bytes.len() {
+            filled += self.file.read_now_at(&mut bytes[filled..], range.start + filled as u64)?;
+        }
+        Some(buffer.freeze())
     }
 
     fn read_ahead(&self, range: Range<u64>) -> tokio::task::JoinHandle<Result<Bytes>> {
         let reader = self.clone();
-        let end = range.end.min(range.start + READ_CHUNK_BYTES as u64);
-        tokio::task::spawn_blocking(move || reader.read_exact(range.start..end))
+        tokio::task::spawn_blocking(move || {
+            let mut buffer = Buffer::take(chunk(&range));
+            reader.read_exact(buffer.bytes(), range.start)?;
+            Ok(buffer.freeze())
+        })
     }
 
-    fn read_exact(&self, range: Range<u64>) -> Result<Bytes> {
-        let length = usize::try_from(range.end - range.start)
-            .map_err(|_| BlobError::TooLarge { size: self.size, limit: usize::MAX as u64 })?;
-        let mut buffer = BytesMut::zeroed(length);
+    fn read_exact(&self, buffer: &mut [u8], start: u64) -> Result<()> {
         let mut filled = 0;
-        while filled < length {
-            let position = range.start + filled as u64;
+        while filled < buffer.len() {
+            let position = start + filled as u64;
             match self.file.read_at(&mut buffer[filled..], position) {
                 Ok(0) => return Err(self.truncated(position)),
                 Ok(n) => filled += n,
@@ -96,12 +118,18 @@ impl BlobReader {
                 Err(error) => return Err(at("read", &self.path)(error)),
             }
         }
-        Ok(buffer.freeze())
+        Ok(())
     }
 
     fn truncated(&self, found: u64) -> BlobError {
         BlobError::Truncated { key: self.key, expected: self.size, found }
     }
+}
+
+/// Length of the first chunk of a range.
+fn chunk(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start)
+        .map_or(READ_CHUNK_BYTES, |all| all.min(READ_CHUNK_BYTES))
 }
 
 /// Reads a blob from its beginning, unbuffered, on a thread that may block.

@@ -5,12 +5,14 @@ use crate::{
     sink::Sink,
     upload::blocking,
 };
+use moka::sync::Cache;
 use sealock_oci::{Algorithm, Digest};
 use std::{
     collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -18,6 +20,10 @@ use uuid::Uuid;
 /// Most uploads whose stored bytes are hashed again at the same time, because the digest that ends
 /// them is of another algorithm than the one announced. Others wait: each costs a whole reading.
 pub const MAX_REHASHES: usize = 2;
+/// Blobs that are kept open for the next reader.
+const OPEN_BLOBS: u64 = 128;
+/// For how long without a reader.
+const KEPT_OPEN: Duration = Duration::from_secs(60);
 
 /// The store below one root directory. Clones share it.
 #[derive(Clone)]
@@ -35,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) rehash_places: Arc<Semaphore>,
     /// Shard directories whose own name this process has flushed.
     durable_shards: Mutex<HashSet<PathBuf>>,
+    /// Blobs that were read a moment ago, open: their bytes never change.
+    open: Cache<BlobKey, BlobReader>,
 }
 
 /// The right to write to an upload, until dropped.
@@ -65,6 +73,7 @@ impl BlobStore {
             active: Arc::default(),
             rehash_places: Arc::new(Semaphore::new(MAX_REHASHES)),
             durable_shards: Mutex::default(),
+            open: Cache::builder().max_capacity(OPEN_BLOBS).time_to_idle(KEPT_OPEN).build(),
         };
         inner.create_root(root)?;
         for directory in [uploads(root), blobs(root)] {
@@ -116,8 +125,16 @@ impl BlobStore {
 
     /// Opens a blob for reading.
     pub async fn open_blob(&self, key: &BlobKey) -> Result<BlobReader> {
+        if let Some(reader) = self.inner.open.get(key) {
+            return Ok(reader);
+        }
         let (inner, key) = (self.inner.clone(), *key);
-        blocking(move || inner.open(key)).await
+        blocking(move || {
+            let reader = inner.open(key)?;
+            inner.open.insert(key, reader.clone());
+            Ok(reader)
+        })
+        .await
     }
 
     /// Opens a blob for sequential reading on a thread that may block.
@@ -129,7 +146,13 @@ impl BlobStore {
     /// is not flushed: after power loss the bytes may be there again, as a leak.
     pub async fn remove(&self, key: &BlobKey) -> Result<()> {
         let (inner, key) = (self.inner.clone(), *key);
-        blocking(move || inner.remove(&blob_file(&inner.root, &key)).map(|_existed| ())).await
+        blocking(move || {
+            let removed = inner.remove(&blob_file(&inner.root, &key)).map(|_existed| ());
+            // The disk has its bytes back when the last reader is gone.
+            inner.open.invalidate(&key);
+            removed
+        })
+        .await
     }
 }
 

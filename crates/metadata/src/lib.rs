@@ -6,6 +6,7 @@
 //! are keyset-paged; each function runs a constant number of statements.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod answers;
 mod engine;
 mod schema;
 
@@ -40,8 +41,9 @@ pub mod users;
 pub mod verdicts;
 pub mod waivers;
 
+pub use answers::Answers;
 pub use engine::{
-    Access, Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row, SystemClock,
+    Access, Basis, Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row, SystemClock,
     TestClock, ToValue, Tx, Value,
 };
 pub use schema::VERSION as SCHEMA_VERSION;

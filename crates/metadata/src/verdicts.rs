@@ -28,6 +28,8 @@ pub struct StoredVerdict {
     pub input_digest: Digest,
     /// The revisions it was made from, which are those of now.
     pub revisions: Revisions,
+    /// It holds until then, when time alone may change it.
+    pub until: Option<Timestamp>,
 }
 
 /// The verdict about a manifest of a repository, if one is stored and every revision, read in the
@@ -58,6 +60,7 @@ pub async fn fresh(
                 policy: row.get("policy_rev")?,
                 system: row.get("system_rev")?,
             },
+            until: row.opt("valid_until")?,
         })
     })
     .await
@@ -74,7 +77,8 @@ pub async fn fresh_by_name(
 ) -> Result<Option<(Project, StoredVerdict)>> {
     let now = tx.now();
     let sql = "SELECT p.*, v.verdict AS verdict, v.input_digest AS input_digest, \
-               v.facts_rev AS facts_rev, v.system_rev AS system_rev \
+               v.facts_rev AS facts_rev, v.system_rev AS system_rev, \
+               v.valid_until AS valid_until \
                FROM repositories r JOIN projects p ON p.id = r.project_id \
                JOIN manifests m ON m.repository_id = r.id AND m.digest = $2 \
                JOIN verdicts v ON v.manifest_id = m.id AND v.door = $3 AND v.context = $4 \
@@ -91,6 +95,7 @@ pub async fn fresh_by_name(
                 policy: project.policy_rev,
                 system: row.get("system_rev")?,
             },
+            until: row.opt("valid_until")?,
         };
         Ok((project, stored))
     })
@@ -117,15 +122,14 @@ pub async fn revisions(
     .await
 }
 
-/// Stores a verdict over the former one, to hold until `until`: when time alone may change it.
+/// Stores a verdict over the former one.
 pub async fn put(
     tx: &mut Tx,
     manifest_id: i64,
     (door, context): (Door, &str),
     stored: &StoredVerdict,
-    until: Option<Timestamp>,
 ) -> Result<()> {
-    let StoredVerdict { verdict, input_digest, revisions } = stored;
+    let StoredVerdict { verdict, input_digest, revisions, until } = stored;
     let sql = "INSERT INTO verdicts (manifest_id, door, context, facts_rev, policy_rev, \
                system_rev, valid_until, verdict, input_digest) \
                SELECT m.id, $2, $3, $4, $5, $6, $7, $8, $9 FROM manifests m WHERE m.id = $1 \
@@ -140,7 +144,7 @@ pub async fn put(
         revisions.facts,
         revisions.policy,
         revisions.system,
-        until,
+        *until,
         serde_json::to_string(verdict)?,
         input_digest
     ];

@@ -412,8 +412,8 @@ async fn a_stored_verdict_holds_only_while_everything_does(t: &mut TestDatabase)
             let revisions = verdicts::revisions(&mut tx, here.id, image.id).await.unwrap().unwrap();
             let (verdict, input_digest) = ($verdict, digest("in"));
             let until = verdict.valid_until;
-            let stored = verdicts::StoredVerdict { verdict, input_digest, revisions };
-            verdicts::put(&mut tx, image.id, (pull, ""), &stored, until).await.unwrap();
+            let stored = verdicts::StoredVerdict { verdict, input_digest, revisions, until };
+            verdicts::put(&mut tx, image.id, (pull, ""), &stored).await.unwrap();
         }};
     }
     assert_eq!(fresh!(), None);

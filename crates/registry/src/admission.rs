@@ -18,7 +18,7 @@ use sealock_facts::{Action, Door, Tier};
 use sealock_metadata::{self as metadata, Tx, clusters::NamespacePolicy, projects::Project};
 use sealock_oci::{Digest, ImageReference, RepositoryName, Tag};
 use sealock_policy::Pattern;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Who asks for what, as the audit log shall have it.
 #[derive(Debug, Clone)]
@@ -166,27 +166,19 @@ impl Registry {
         digest: Option<Digest>,
     ) -> Result<Admission> {
         let question = question(case.cluster, entry, rule);
-        let mut tx = self.database().read().await?;
         if let Some(digest) = digest
-            && let Some((project, stored)) = metadata::verdicts::fresh_by_name(
-                &mut tx,
-                name,
-                &digest,
-                question.door,
-                question.context(),
-            )
-            .await?
+            && let Some((project, judged)) = self.admitted(name, digest, &question).await?
         {
-            drop(tx);
             let asked = Asked { project, name, tag, digest, movable: false };
-            return self.answer(case, rule, asked, Judged::stored(stored)).await;
+            return self.answer(case, rule, asked, judged).await;
         }
+        let mut tx = self.database().read().await?;
         let Some((scope, row, movable)) = self.hosted(&mut tx, name, tag, digest).await? else {
             drop(tx);
             return self.refuse_unjudged(case, unknown_here(name, tag, digest)).await;
         };
         let judged = match self.verdict(&mut tx, &scope, &row, &question).await? {
-            Some(judged) => judged,
+            Some(stands) => stands.judged,
             None => {
                 drop(tx);
                 self.judge_stored(&scope, &row, &question).await?
@@ -194,6 +186,29 @@ impl Registry {
         };
         let asked = Asked { project: scope.project, name, tag, digest: row.digest, movable };
         self.answer(case, rule, asked, judged).await
+    }
+
+    /// The verdict that stands about a digest: one look-up, or none while it is remembered.
+    async fn admitted(
+        &self,
+        name: &RepositoryName,
+        digest: Digest,
+        question: &Question,
+    ) -> Result<Option<(Project, Judged)>> {
+        let remembered = &self.standing().admitted;
+        let key = (name.clone(), digest, question.context().to_owned());
+        if let Some(known) = remembered.get(&key) {
+            return Ok(Some((*known).clone()));
+        }
+        let mut tx = self.database().read().await?;
+        let (door, context) = (question.door, question.context());
+        let found =
+            metadata::verdicts::fresh_by_name(&mut tx, name, &digest, door, context).await?;
+        let Some((project, stored)) = found else { return Ok(None) };
+        let until = stored.until;
+        let answer = (project, Judged::stored(stored));
+        remembered.keep(key, Arc::new(answer.clone()), tx.basis(), until);
+        Ok(Some(answer))
     }
 
     /// Says and records what was judged.

@@ -6,14 +6,15 @@ use sealock_metadata::{
     clusters::{Cluster as Row, NamespacePolicy},
 };
 use sealock_oci::{Digest, ErrorCode};
-use std::borrow::Cow;
+use sha2::{Digest as _, Sha256};
+use std::{borrow::Cow, sync::Arc};
 
 /// The entry for every namespace that has none of its own.
 const EVERY_OTHER: &str = "*";
 
 /// A cluster that has shown its credential.
 #[derive(Debug, Clone)]
-pub struct AskingCluster(pub(crate) Row);
+pub struct AskingCluster(pub(crate) Arc<Row>);
 
 impl AskingCluster {
     /// Its name.
@@ -40,9 +41,18 @@ impl Registry {
     /// The cluster that shows this token; with a name, only when it is this cluster's. What does
     /// not exist and what is wrong are the same answer.
     pub async fn asking_cluster(&self, name: Option<&str>, token: &str) -> Result<AskingCluster> {
-        let hash = Digest::sha256(token.as_bytes());
-        let mut tx = self.database().read().await?;
-        let row = metadata::clusters::by_token_hash(&mut tx, hash.as_bytes()).await?;
+        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let row = match self.standing().clusters.get(&hash) {
+            Some(row) => Some(row),
+            None => {
+                let mut tx = self.database().read().await?;
+                let row = metadata::clusters::by_token_hash(&mut tx, &hash).await?.map(Arc::new);
+                if let Some(row) = &row {
+                    self.standing().clusters.keep(hash, row.clone(), tx.basis(), None);
+                }
+                row
+            }
+        };
         match row {
             Some(row) if name.is_none_or(|name| name == row.name) => Ok(AskingCluster(row)),
             _ => Err(Error::new(
@@ -60,7 +70,7 @@ impl Registry {
     pub async fn cluster_by_certificate(&self, certificate: &Digest) -> Result<AskingCluster> {
         let mut tx = self.database().read().await?;
         let row = metadata::clusters::by_certificate(&mut tx, &certificate.hex()).await?;
-        row.map(AskingCluster).ok_or_else(|| {
+        row.map(|row| AskingCluster(Arc::new(row))).ok_or_else(|| {
             Error::new(
                 Kind::Forbidden,
                 ErrorCode::Denied,

@@ -48,6 +48,7 @@ mod registry;
 mod ride;
 mod robots;
 mod settle;
+mod standing;
 mod summary;
 mod upkeep;
 mod uploads;

@@ -5,6 +5,8 @@ use crate::{
     access::{Need, Scope, is_security},
     audit::Event,
     gate::{Judged, Question},
+    standing::{Open, OpenBlob},
+    verdicts::Stands,
 };
 use bytes::Bytes;
 use sealock_auth::{Caller, Right};
@@ -81,34 +83,41 @@ impl Registry {
         name: &RepositoryName,
         reference: &Reference,
     ) -> Result<(Project, PulledManifest)> {
+        if let Some((scope, open)) = self.known_manifest(caller, name, reference)
+            && let Some(warnings) = warnings(caller, &scope, &open.judged)
+        {
+            return Ok((scope.project, PulledManifest { warnings, ..open.what.clone() }));
+        }
         let mut tx = self.database().read().await?;
-        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
-        let repository_id = scope.repository()?.id;
-        let stored = load(&mut tx, repository_id, reference).await?;
+        let reading = self.reading(&mut tx, caller, name).await?;
+        let repository_id = reading.scope.repository()?.id;
+        let Stored { manifest, payload } = load(&mut tx, repository_id, reference).await?;
         let question = self.pull_question(caller, Some(reference));
-        let judged = match self.verdict(&mut tx, &scope, &stored.manifest, &question).await? {
-            Some(judged) => judged,
+        let stands = self.verdict(&mut tx, &reading.scope, &manifest, &question).await?;
+        let scope = self.confirmed(reading, caller, name).await?;
+        let mut pulled = PulledManifest {
+            digest: manifest.digest,
+            media_type: manifest.media_type.clone(),
+            payload: payload.into(),
+            warnings: Vec::new(),
+        };
+        let judged = match stands {
+            Some(Stands { judged, until, policies }) => {
+                let basis = tx.basis();
+                let open = Open { what: pulled.clone(), judged: judged.clone(), policies };
+                self.remember_manifest((repository_id, reference), open, (basis, until));
+                judged
+            }
             None => {
                 drop(tx);
-                self.judge_stored(&scope, &stored.manifest, &question).await?
+                self.judge_stored(&scope, &manifest, &question).await?
             }
         };
-        let digest = stored.manifest.digest;
-        let warnings = match judged.verdict.action {
-            Action::Allow => Vec::new(),
-            Action::Warn => judged.words(),
-            Action::Hold | Action::Deny if may_examine(caller, &scope, &judged) => judged.words(),
-            Action::Hold | Action::Deny => {
-                let place = (&scope.project, scope.name.as_str());
-                return Err(self.refuse(caller, place, digest, Door::Pull, judged).await);
-            }
+        let Some(warnings) = warnings(caller, &scope, &judged) else {
+            let place = (&scope.project, scope.name.as_str());
+            return Err(self.refuse(caller, place, pulled.digest, Door::Pull, judged).await);
         };
-        let pulled = PulledManifest {
-            digest,
-            media_type: stored.manifest.media_type,
-            payload: stored.payload.into(),
-            warnings,
-        };
+        pulled.warnings = warnings;
         Ok((scope.project, pulled))
     }
 
@@ -122,12 +131,14 @@ impl Registry {
         name: &RepositoryName,
         digest: &Digest,
     ) -> Result<BlobInfo> {
+        if let Some(open) = self.known_blob(caller, name, digest) {
+            return Ok(BlobInfo { digest: open.key.digest, size: open.size });
+        }
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
         let blob = find_blob(&mut tx, &scope, digest).await?;
-        drop(tx);
         if !scope.may_write() {
-            self.open_to(caller, &scope, digest).await?;
+            self.open_to(tx, caller, &scope, &blob).await?;
         }
         Ok(BlobInfo { digest: blob.digest, size: blob.size })
     }
@@ -140,20 +151,27 @@ impl Registry {
         name: &RepositoryName,
         digest: &Digest,
     ) -> Result<BlobReader> {
+        if let Some(open) = self.known_blob(caller, name, digest) {
+            return self.open_stored(open.key, open.size).await;
+        }
         let mut tx = self.database().read().await?;
-        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
-        let blob = find_blob(&mut tx, &scope, digest).await?;
-        drop(tx);
-        self.open_to(caller, &scope, digest).await?;
-        let key = BlobKey { digest: blob.digest, generation: blob.generation };
+        let reading = self.reading(&mut tx, caller, name).await?;
+        let blob = find_blob(&mut tx, &reading.scope, digest).await?;
+        let scope = self.confirmed(reading, caller, name).await?;
+        self.open_to(tx, caller, &scope, &blob).await?;
+        self.open_stored(key_of(&blob), blob.size).await
+    }
+
+    /// Opens the file of a blob, if it is whole.
+    async fn open_stored(&self, key: BlobKey, size: u64) -> Result<BlobReader> {
         let reader = match self.blobs().open_blob(&key).await {
-            Err(error @ BlobError::NotFound(_)) => return Err(blob_lost(digest, &error)),
+            Err(error @ BlobError::NotFound(_)) => return Err(blob_lost(&key.digest, &error)),
             opened => opened?,
         };
         // Cut off or overgrown: its first bytes may be right, but they are not the blob.
-        if reader.size() != blob.size {
-            let log = format!("its file has {} bytes, its row says {}", reader.size(), blob.size);
-            return Err(blob_lost(digest, &log));
+        if reader.size() != size {
+            let log = format!("its file has {} bytes, its row says {size}", reader.size());
+            return Err(blob_lost(&key.digest, &log));
         }
         Ok(reader)
     }
@@ -214,11 +232,8 @@ impl Registry {
         let Ok(scope) = self.scope(&mut tx, caller, source, Need::Has(Right::Pull)).await else {
             return Ok(false);
         };
-        if find_blob(&mut tx, &scope, digest).await.is_err() {
-            return Ok(false);
-        }
-        drop(tx);
-        match self.open_to(caller, &scope, digest).await {
+        let Ok(blob) = find_blob(&mut tx, &scope, digest).await else { return Ok(false) };
+        match self.open_to(tx, caller, &scope, &blob).await {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == crate::Kind::Internal => Err(error),
             Err(_) => Ok(false),
@@ -227,9 +242,8 @@ impl Registry {
 
     /// Fails when no artifact of the repository opens this blob to the caller. A blob that no
     /// manifest names is open to those who may push, who brought it, and to nobody else.
-    async fn open_to(&self, caller: &Caller, scope: &Scope, digest: &Digest) -> Result<()> {
-        let repository_id = scope.repository()?.id;
-        let mut tx = self.database().read().await?;
+    async fn open_to(&self, mut tx: Tx, caller: &Caller, scope: &Scope, blob: &Blob) -> Result<()> {
+        let (repository_id, digest) = (scope.repository()?.id, &blob.digest);
         let question = self.pull_question(caller, None);
         let users =
             metadata::manifests::using_blob(&mut tx, repository_id, digest, ASKED_MANIFESTS)
@@ -246,8 +260,16 @@ impl Registry {
         let mut refused = None;
         for manifest in users {
             match self.verdict(&mut tx, scope, &manifest, &question).await? {
-                Some(judged) if opens(caller, scope, &judged) => return Ok(()),
-                Some(judged) => refused = Some((manifest.digest, judged)),
+                Some(stands) if opens(caller, scope, &stands.judged) => {
+                    let open = OpenBlob { key: key_of(blob), size: blob.size };
+                    let Stands { judged, until, policies } = stands;
+                    if judged.verdict.action <= Action::Warn {
+                        let open = Open { what: open, judged, policies };
+                        self.remember_blob((repository_id, digest), open, (tx.basis(), until));
+                    }
+                    return Ok(());
+                }
+                Some(stands) => refused = Some((manifest.digest, stands.judged)),
                 None => unknown.push(manifest),
             }
         }
@@ -268,12 +290,25 @@ impl Registry {
         }
     }
 
-    fn pull_question(&self, caller: &Caller, reference: Option<&Reference>) -> Question {
+    pub(crate) fn pull_question(&self, caller: &Caller, reference: Option<&Reference>) -> Question {
         let request = self.request_facts(caller, |request| {
             request.by_digest = !matches!(reference, Some(Reference::Tag(_)));
         });
         Question { door: Door::Pull, request: Some(request), cluster: None }
     }
+}
+
+/// What to tell who may read a manifest all the same; none for who may not.
+fn warnings(caller: &Caller, scope: &Scope, judged: &Judged) -> Option<Vec<String>> {
+    match judged.verdict.action {
+        Action::Allow => Some(Vec::new()),
+        Action::Warn => Some(judged.words()),
+        Action::Hold | Action::Deny => may_examine(caller, scope, judged).then(|| judged.words()),
+    }
+}
+
+fn key_of(blob: &Blob) -> BlobKey {
+    BlobKey { digest: blob.digest, generation: blob.generation }
 }
 
 /// Whether a refused manifest may be read all the same: by who may write here, or examine.

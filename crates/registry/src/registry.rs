@@ -8,6 +8,7 @@ use crate::{
     policies::PolicyCache,
     product_keys::ProductKeys,
     refusals::Refusals,
+    standing::Standing,
 };
 use sealock_advisories::SnapshotStore;
 use sealock_blobs::BlobStore;
@@ -62,6 +63,7 @@ struct Inner {
     flights: Flights,
     policies: PolicyCache,
     refusals: Refusals,
+    standing: Standing,
     pulls: SharedPullLog,
     admissions: AdmissionLog,
     jobs: Jobs,
@@ -81,6 +83,7 @@ impl Registry {
             inner: Arc::new(Inner {
                 pulls: Arc::new(PullLog::start(config.database.clone())),
                 admissions: AdmissionLog::start(config.database.clone()),
+                standing: Standing::new(&config.database),
                 database: config.database,
                 blobs: config.blobs,
                 snapshots: Arc::new(config.snapshots),
@@ -147,6 +150,10 @@ impl Registry {
 
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.inner.refusals
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.inner.standing
     }
 
     pub(crate) fn pulls(&self) -> &PullLog {

@@ -15,7 +15,16 @@ use sealock_metadata::{
     verdicts::{Revisions, StoredVerdict},
 };
 use sealock_policy::{AppliedPolicy, Subject, evaluate_access};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+/// A verdict that stands and refuses nobody for who they are.
+pub(crate) struct Stands {
+    pub(crate) judged: Judged,
+    /// Until when; for ever for none.
+    pub(crate) until: Option<Timestamp>,
+    /// Whose access settings were asked; none when nobody in particular asks.
+    pub(crate) policies: Arc<Vec<AppliedPolicy>>,
+}
 
 impl Registry {
     /// The verdict that stands, if one does: one indexed read, and the access settings.
@@ -25,31 +34,22 @@ impl Registry {
         scope: &Scope,
         row: &ManifestRow,
         question: &Question,
-    ) -> Result<Option<Judged>> {
+    ) -> Result<Option<Stands>> {
         let (door, context) = (question.door, question.context());
         let stored =
             metadata::verdicts::fresh(tx, row.repository_id, row.id, door, context).await?;
         let Some(stored) = stored else { return Ok(None) };
-        let revisions = stored.revisions;
+        let (until, revisions) = (stored.until, stored.revisions);
         let judged = Judged::stored(stored);
-        self.with_access(tx, scope, question, revisions, judged).await
-    }
-
-    /// Adds what policies say about who asks. None when that alone refuses: the refusal then needs
-    /// an input document of its own.
-    async fn with_access(
-        &self,
-        tx: &mut Tx,
-        scope: &Scope,
-        question: &Question,
-        revisions: Revisions,
-        judged: Judged,
-    ) -> Result<Option<Judged>> {
-        let Some(request) = &question.request else { return Ok(Some(judged)) };
+        let Some(request) = &question.request else {
+            return Ok(Some(Stands { judged, until, policies: Arc::default() }));
+        };
+        // What policies say about who asks. When that alone refuses, the refusal needs an input
+        // document of its own.
         let policies = self.policies_at(tx, &scope.project, revisions).await?;
         let subject = subject(&scope.project, scope.name.as_str());
         let access = evaluate_access(question.door, &subject, &policies, request);
-        Ok(access.is_open().then_some(judged))
+        Ok(access.is_open().then_some(Stands { judged, until, policies }))
     }
 
     /// Judges a stored manifest anew: what is still queued about it is done first, within the
@@ -64,8 +64,8 @@ impl Registry {
         let _single = self.flights().enter(&flight).await;
         let mut tx = self.database().read().await?;
         let row = self.again(&mut tx, row).await?;
-        if let Some(judged) = self.verdict(&mut tx, scope, &row, question).await? {
-            return Ok(judged);
+        if let Some(stands) = self.verdict(&mut tx, scope, &row, question).await? {
+            return Ok(stands.judged);
         }
         drop(tx);
         let opens = self.settle(row.repository_id, &row.digest, self.door_wait()).await?;
@@ -119,9 +119,13 @@ impl Registry {
             metadata::decisions::put_document(&mut tx, digest, bytes).await?;
         }
         let (door, context) = (question.door, question.context());
-        let stored =
-            StoredVerdict { verdict: judged.verdict.clone(), input_digest: *digest, revisions };
-        metadata::verdicts::put(&mut tx, row.id, (door, context), &stored, until).await?;
+        let stored = StoredVerdict {
+            verdict: judged.verdict.clone(),
+            input_digest: *digest,
+            revisions,
+            until,
+        };
+        metadata::verdicts::put(&mut tx, row.id, (door, context), &stored).await?;
         Ok(tx.commit().await?)
     }
 

@@ -1,6 +1,8 @@
 use super::{
+    basis::{Basis, Changes},
     clock::Clock,
     error::{ACQUIRE_SECONDS, Error, Result},
+    tables::Touched,
     tx::{Inner, Tx},
 };
 use crate::schema;
@@ -91,6 +93,9 @@ pub struct Database {
     clock: Arc<dyn Clock>,
     #[cfg(feature = "testing")]
     statements: Arc<std::sync::atomic::AtomicU64>,
+    /// What was written, table by table; none on PostgreSQL, where others write too. Whoever opens
+    /// a SQLite file a second time in one process has counts of their own, and must only read.
+    changes: Option<Arc<Changes>>,
 }
 
 #[derive(Debug, Clone)]
@@ -113,14 +118,20 @@ impl Database {
             }
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
-        let database = Self {
-            pools,
-            clock,
-            #[cfg(feature = "testing")]
-            statements: Arc::default(),
-        };
+        let database = Self::over(pools, clock);
         schema::migrate(&database).await?;
         Ok(database)
+    }
+
+    fn over(pools: Pools, clock: Arc<dyn Clock>) -> Self {
+        let changes = matches!(pools, Pools::Sqlite { .. }).then(Changes::new);
+        Self {
+            pools,
+            clock,
+            changes,
+            #[cfg(feature = "testing")]
+            statements: Arc::default(),
+        }
     }
 
     /// Opens a database that is there, as it is: nothing is made and nothing migrated. One whose
@@ -136,7 +147,7 @@ impl Database {
             DatabaseConfig::Sqlite { path, .. } => open_sqlite(&path, true, access).await?,
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
-        let database = Self { pools, clock };
+        let database = Self::over(pools, clock);
         schema::require(&database).await?;
         Ok(database)
     }
@@ -154,8 +165,18 @@ impl Database {
         self.clock.clone()
     }
 
+    /// Whether what was read is what would be read now: see [`Tx::basis`].
+    pub fn stands(&self, basis: &Basis) -> bool {
+        self.changes.as_ref().is_some_and(|changes| changes.stands(basis))
+    }
+
+    pub(crate) fn clock_now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
     /// Begins a transaction that only reads, on one snapshot.
     pub async fn read(&self) -> Result<Tx> {
+        let note = self.changes.as_ref().map(|changes| changes.note());
         let inner = match &self.pools {
             Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?),
             Pools::Postgres(pool) => {
@@ -163,7 +184,7 @@ impl Database {
                 Inner::Postgres(pool.begin_with(begin).await?)
             }
         };
-        Ok(self.tx(inner))
+        Ok(Tx { note, ..self.tx(inner) })
     }
 
     /// Begins a transaction that writes. On SQLite writers stand in a fair queue and give up with
@@ -182,6 +203,9 @@ impl Database {
         Tx {
             inner,
             clock: self.clock.clone(),
+            changes: self.changes.clone(),
+            note: None,
+            touched: Touched::default(),
             #[cfg(feature = "testing")]
             statements: self.statements.clone(),
         }

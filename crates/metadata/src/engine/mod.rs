@@ -1,14 +1,17 @@
 //! The layer under the entities: one connection type, one transaction type and one SQL text for
 //! SQLite and PostgreSQL.
 
+mod basis;
 mod clock;
 mod database;
 mod dialect;
 mod error;
 mod row;
+mod tables;
 mod tx;
 mod value;
 
+pub use basis::Basis;
 pub use clock::{Clock, SystemClock, TestClock};
 pub use database::{Access, Database, DatabaseConfig, Engine};
 pub use error::{Error, Result};

@@ -1,9 +1,11 @@
 use super::{
+    basis::{Basis, Changes, Note},
     clock::Clock,
     database::Engine,
     dialect,
     error::{Error, Result},
     row::{Inner as RowInner, Row},
+    tables::Touched,
     value::Value,
 };
 use jiff::Timestamp;
@@ -11,7 +13,7 @@ use sqlx::{
     Arguments as _, AssertSqlSafe, Postgres, Sqlite, Transaction, postgres::PgArguments,
     sqlite::SqliteArguments,
 };
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 /// Most rows in one multi-row INSERT; a longer list is sent in parts.
 const INSERT_ROWS: usize = 400;
@@ -21,6 +23,11 @@ const INSERT_ROWS: usize = 400;
 pub struct Tx {
     pub(super) inner: Inner,
     pub(super) clock: Arc<dyn Clock>,
+    /// Where what it writes is counted; none on PostgreSQL.
+    pub(super) changes: Option<Arc<Changes>>,
+    /// The counts before its snapshot began, if it only reads.
+    pub(super) note: Option<Box<Note>>,
+    pub(super) touched: Touched,
     #[cfg(feature = "testing")]
     pub(super) statements: Arc<std::sync::atomic::AtomicU64>,
 }
@@ -47,6 +54,19 @@ impl Tx {
         self.find(sql, Vec::new(), |row| row.get("now")).await?.ok_or(Error::Retry)
     }
 
+    /// What everything that it has read so far stands on. None when that cannot be told: on
+    /// PostgreSQL, in a transaction that writes, and while another one is being committed.
+    ///
+    /// An answer that also depends on the time holds only until a moment that its reader knows.
+    pub fn basis(&self) -> Option<Basis> {
+        self.note.as_ref()?.basis(self.touched.reads)
+    }
+
+    fn touch(&mut self, touched: Touched) {
+        self.touched.reads.insert(touched.reads);
+        self.touched.writes.insert(touched.writes);
+    }
+
     /// One statement more, for tests that bound their number.
     fn count(&self) {
         #[cfg(feature = "testing")]
@@ -55,6 +75,7 @@ impl Tx {
 
     /// Runs a statement; how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
+        self.touch(Touched::by(sql));
         self.count();
         Ok(match &mut self.inner {
             Inner::Sqlite(tx) => {
@@ -71,6 +92,7 @@ impl Tx {
 
     /// Runs a query; every row. The statement carries its own LIMIT.
     pub async fn query(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+        self.touch(Touched::by(sql));
         let sql = match self.inner {
             Inner::Sqlite(_) => dialect::sqlite(sql),
             Inner::Postgres(_) => dialect::postgres(sql),
@@ -115,6 +137,10 @@ impl Tx {
         rows: Vec<Vec<Value>>,
         tail: &'static str,
     ) -> Result<Vec<Row>> {
+        self.touch(Touched::by(head));
+        // SQLite looks a numbered parameter up among all the others, so that thousands of them would
+        // cost more than the rows; by their order they cost nothing.
+        let by_order = matches!(self.inner, Inner::Sqlite(_));
         let mut answers = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
@@ -124,8 +150,11 @@ impl Tx {
                 sql.push_str(if index == 0 { "(" } else { ", (" });
                 for (column, value) in row.into_iter().enumerate() {
                     values.push(value);
-                    let comma = if column == 0 { "" } else { ", " };
-                    sql.push_str(&format!("{comma}${}", values.len()));
+                    sql.push_str(if column == 0 { "" } else { ", " });
+                    match by_order {
+                        true => sql.push('?'),
+                        false => _ = write!(sql, "${}", values.len()),
+                    }
                 }
                 sql.push(')');
             }
@@ -176,6 +205,7 @@ impl Tx {
 
     /// Runs one statement of a migration.
     pub(crate) async fn run_built(&mut self, sql: String) -> Result<()> {
+        self.touch(Touched::ALL);
         match &mut self.inner {
             Inner::Sqlite(tx) => {
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
@@ -189,9 +219,21 @@ impl Tx {
 
     /// Commits. When this returns, the transaction is in a synced log.
     pub async fn commit(self) -> Result<()> {
-        match self.inner {
-            Inner::Sqlite(tx) => tx.commit().await?,
-            Inner::Postgres(tx) => tx.commit().await?,
+        match (self.inner, self.changes) {
+            (Inner::Sqlite(tx), Some(changes)) => {
+                let under_way = changes.begin(self.touched.writes);
+                // On a task of its own: a caller who goes away while the log is synced does not
+                // make the commit undone, and it must not be taken for ended before it is.
+                let commit = tokio::spawn(async move {
+                    let committed = tx.commit().await;
+                    drop(under_way);
+                    committed
+                });
+                let ended = |_| Error::Unavailable { why: "the program is ending".to_owned() };
+                commit.await.map_err(ended)??;
+            }
+            (Inner::Sqlite(tx), None) => tx.commit().await?,
+            (Inner::Postgres(tx), _) => tx.commit().await?,
         }
         Ok(())
     }

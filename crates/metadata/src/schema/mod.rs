@@ -4,7 +4,7 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-const MIGRATIONS: [&str; 3] =
+pub(crate) const MIGRATIONS: [&str; 3] =
     [include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")];
 
 /// The schema that this program knows.
@@ -61,6 +61,11 @@ pub(crate) async fn require(database: &Database) -> Result<()> {
 
 /// The statements of a migration in an engine's own words.
 fn statements(migration: &str, engine: Engine) -> Vec<String> {
+    split(migration).iter().map(|statement| in_words_of(engine, statement)).collect()
+}
+
+/// The statements of a migration as they stand there.
+pub(crate) fn split(migration: &str) -> Vec<String> {
     let without_comments: String = migration
         .lines()
         .filter(|line| !line.trim_start().starts_with("--"))
@@ -70,7 +75,7 @@ fn statements(migration: &str, engine: Engine) -> Vec<String> {
         .split(';')
         .map(str::trim)
         .filter(|statement| !statement.is_empty())
-        .map(|statement| in_words_of(engine, statement))
+        .map(str::to_owned)
         .collect()
 }
 

@@ -14,5 +14,6 @@ mod new_data;
 mod promotions;
 mod pushes;
 mod races;
+mod standing;
 mod story;
 mod world;
