@@ -161,7 +161,8 @@ impl Registry {
         let store = async {
             let mut tx = self.database().write().await?;
             metadata::contents::put_layer(&mut tx, &row).await?;
-            tx.commit().await
+            // Who lost it reads the layer again; a decision that rests on it is flushed after it.
+            tx.commit_soon().await
         };
         store.await.map_err(|error| error.to_string())?;
         Ok(contents)

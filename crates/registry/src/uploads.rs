@@ -87,7 +87,8 @@ impl Registry {
             ));
         }
         metadata::uploads::create(&mut tx, &id.to_string(), repository.id, &who, &state).await?;
-        tx.commit().await?;
+        // Without a byte there is nothing to lose: after a power cut the client begins again.
+        tx.commit_soon().await?;
         Ok(UploadStatus { id, offset: 0 })
     }
 
@@ -99,13 +100,7 @@ impl Registry {
         digest: &Digest,
         body: Body<'_>,
     ) -> Result<PushedBlob> {
-        let repository_id = {
-            let mut tx = self.database().write().await?;
-            let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
-            let repository = scope.ensure_repository(&mut tx).await?;
-            tx.commit().await?;
-            repository.id
-        };
+        let repository_id = self.pushed_repository(caller, name).await?;
         let mut writer = self.blobs().begin(digest.algorithm())?;
         let (_, broken) = self.receive(&mut writer, body).await?;
         if let Some(error) = broken {
@@ -117,6 +112,22 @@ impl Registry {
             .with_log(error));
         }
         self.publish(writer, digest, repository_id, None).await
+    }
+
+    /// The number of the repository that is pushed to, made if need be.
+    async fn pushed_repository(&self, caller: &Caller, name: &RepositoryName) -> Result<i64> {
+        let mut tx = self.database().read().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        if let Some(repository) = scope.repository {
+            return Ok(repository.id);
+        }
+        drop(tx);
+        let mut tx = self.database().write().await?;
+        let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        let repository = scope.ensure_repository(&mut tx).await?;
+        // Durable with the first blob that is linked in it.
+        tx.commit_soon().await?;
+        Ok(repository.id)
     }
 
     /// Where an upload stands.

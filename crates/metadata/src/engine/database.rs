@@ -1,6 +1,7 @@
 use super::{
     clock::Clock,
     error::{ACQUIRE_SECONDS, Error, Result},
+    log::{Flush, Log},
     tx::{Inner, Tx},
 };
 use crate::schema;
@@ -10,6 +11,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -89,6 +91,7 @@ enum Pools {
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
+        log: Log,
     },
     Postgres(PgPool),
 }
@@ -96,8 +99,28 @@ enum Pools {
 impl Database {
     /// Opens the database and brings its schema up to date.
     pub async fn open(config: DatabaseConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::open_with(config, clock, Arc::new(File::sync_data)).await
+    }
+
+    /// As [`Database::open`], with another way to flush SQLite's log: for tests that let it fail.
+    #[cfg(feature = "testing")]
+    pub async fn open_flushed_by(
+        config: DatabaseConfig,
+        clock: Arc<dyn Clock>,
+        flush: impl Fn(&File) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::open_with(config, clock, Arc::new(flush)).await
+    }
+
+    async fn open_with(
+        config: DatabaseConfig,
+        clock: Arc<dyn Clock>,
+        flush: Flush,
+    ) -> Result<Self> {
         let pools = match config {
-            DatabaseConfig::Sqlite { path, must_exist } => open_sqlite(&path, must_exist).await?,
+            DatabaseConfig::Sqlite { path, must_exist } => {
+                open_sqlite(&path, must_exist, flush).await?
+            }
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
         let database = Self { pools, clock };
@@ -121,7 +144,7 @@ impl Database {
     /// Begins a transaction that only reads, on one snapshot.
     pub async fn read(&self) -> Result<Tx> {
         let inner = match &self.pools {
-            Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?),
+            Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?, None),
             Pools::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 Inner::Postgres(pool.begin_with(begin).await?)
@@ -134,7 +157,11 @@ impl Database {
     /// [`Error::Busy`] after a bounded wait; on PostgreSQL it runs under READ COMMITTED.
     pub async fn write(&self) -> Result<Tx> {
         let inner = match &self.pools {
-            Pools::Sqlite { writer, .. } => Inner::Sqlite(begin(writer, "BEGIN IMMEDIATE").await?),
+            Pools::Sqlite { writer, log, .. } => {
+                let tx = begin(writer, "BEGIN IMMEDIATE").await?;
+                log.mend().await?;
+                Inner::Sqlite(tx, Some(log.clone()))
+            }
             Pools::Postgres(pool) => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
             }
@@ -145,7 +172,7 @@ impl Database {
     /// Closes every connection; SQLite folds its log into the file.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { writer, readers } => {
+            Pools::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -183,7 +210,7 @@ fn at(path: &Path, error: sqlx::Error) -> Error {
     }
 }
 
-async fn open_sqlite(path: &Path, must_exist: bool) -> Result<Pools> {
+async fn open_sqlite(path: &Path, must_exist: bool, flush: Flush) -> Result<Pools> {
     if must_exist && !path.exists() {
         return Err(Error::Missing { path: path.to_owned() });
     }
@@ -211,10 +238,13 @@ async fn open_sqlite(path: &Path, must_exist: bool) -> Result<Pools> {
             .max_lifetime(None)
             .test_before_acquire(false)
     };
-    let writer = pool(1).connect_with(options.clone()).await.map_err(|e| at(path, e))?;
+    let writing = options.clone().synchronous(SqliteSynchronous::Normal);
+    let writer = pool(1).connect_with(writing).await.map_err(|e| at(path, e))?;
     let reading = options.create_if_missing(false).pragma("query_only", "1");
     let readers = pool(SQLITE_READERS).connect_with(reading).await.map_err(|e| at(path, e))?;
-    Ok(Pools::Sqlite { writer, readers })
+    let log = Log::start(path, flush)
+        .map_err(|error| Error::CannotOpen { path: path.to_owned(), why: error.to_string() })?;
+    Ok(Pools::Sqlite { writer, readers, log })
 }
 
 /// Marks an empty file as ours, and refuses one that another program made.

@@ -5,6 +5,7 @@ mod clock;
 mod database;
 mod dialect;
 mod error;
+mod log;
 mod row;
 mod tx;
 mod value;

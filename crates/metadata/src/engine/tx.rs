@@ -2,6 +2,7 @@ use super::{
     clock::Clock,
     dialect,
     error::{Error, Result},
+    log::Log,
     row::{Inner as RowInner, Row},
     value::Value,
 };
@@ -24,7 +25,8 @@ pub struct Tx {
 
 #[derive(Debug)]
 pub(super) enum Inner {
-    Sqlite(Transaction<'static, Sqlite>),
+    /// With the log that a commit waits for, if it is one that writes.
+    Sqlite(Transaction<'static, Sqlite>, Option<Log>),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -37,7 +39,7 @@ impl Tx {
     /// The time that all replicas agree on: the database server's (decision D13). SQLite has one
     /// process, whose clock it is; so has a test that holds the clock.
     pub async fn shared_now(&mut self) -> Result<Timestamp> {
-        if matches!(self.inner, Inner::Sqlite(_)) || !self.clock.is_machines() {
+        if matches!(self.inner, Inner::Sqlite(..)) || !self.clock.is_machines() {
             return Ok(self.now());
         }
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
@@ -47,7 +49,7 @@ impl Tx {
     /// Runs a statement; how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
         Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => {
+            Inner::Sqlite(tx, _) => {
                 let query = sqlx::query_with(AssertSqlSafe(dialect::sqlite(sql)), lite(values)?);
                 query.execute(&mut **tx).await?.rows_affected()
             }
@@ -62,7 +64,7 @@ impl Tx {
     /// Runs a query; every row. The statement carries its own LIMIT.
     pub async fn query(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
         let sql = match self.inner {
-            Inner::Sqlite(_) => dialect::sqlite(sql),
+            Inner::Sqlite(..) => dialect::sqlite(sql),
             Inner::Postgres(_) => dialect::postgres(sql),
         };
         self.rows(sql, values, true).await
@@ -133,7 +135,7 @@ impl Tx {
         keep: bool,
     ) -> Result<Vec<Row>> {
         Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => sqlx::query_with(AssertSqlSafe(sql), lite(values)?)
+            Inner::Sqlite(tx, _) => sqlx::query_with(AssertSqlSafe(sql), lite(values)?)
                 .persistent(keep)
                 .fetch_all(&mut **tx)
                 .await?
@@ -153,7 +155,7 @@ impl Tx {
     /// Runs one statement of a migration.
     pub(crate) async fn run_built(&mut self, sql: String) -> Result<()> {
         match &mut self.inner {
-            Inner::Sqlite(tx) => {
+            Inner::Sqlite(tx, _) => {
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
             }
             Inner::Postgres(tx) => {
@@ -163,11 +165,32 @@ impl Tx {
         Ok(())
     }
 
-    /// Commits. When this returns, the transaction is in a synced log.
+    /// Commits. When this returns, the transaction is in a synced log, and so is every one that it
+    /// could see. After an error of the disk it may be seen and is not durable.
     pub async fn commit(self) -> Result<()> {
         match self.inner {
-            Inner::Sqlite(tx) => tx.commit().await?,
+            Inner::Sqlite(tx, log) => {
+                tx.commit().await?;
+                // Others write meanwhile, and share the flush.
+                if let Some(log) = log {
+                    log.flush().await?;
+                }
+            }
             Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Commits and does not wait for the disk: for what may be lost when the power goes, such as
+    /// what a client or a job then begins again. It is never lost alone: the log keeps the order,
+    /// so that it is durable when any later transaction is.
+    pub async fn commit_soon(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx, _) => tx.commit().await?,
+            Inner::Postgres(mut tx) => {
+                sqlx::raw_sql("SET LOCAL synchronous_commit TO off").execute(&mut *tx).await?;
+                tx.commit().await?;
+            }
         }
         Ok(())
     }
@@ -175,7 +198,7 @@ impl Tx {
     /// Rolls back now instead of on drop.
     pub async fn rollback(self) -> Result<()> {
         match self.inner {
-            Inner::Sqlite(tx) => tx.rollback().await?,
+            Inner::Sqlite(tx, _) => tx.rollback().await?,
             Inner::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
