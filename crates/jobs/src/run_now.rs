@@ -33,7 +33,7 @@ impl Jobs {
             }
             let mut tx = self.inner.db.write().await?;
             let claimed = jobs::claim_key(&mut tx, kind, key, LEASE).await?;
-            tx.commit().await?;
+            tx.commit_soon().await?;
             let Some(job) = claimed else {
                 let look = async {
                     tokio::select! { () = ended => {}, () = tokio::time::sleep(LOOK) => {} }

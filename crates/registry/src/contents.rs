@@ -88,7 +88,8 @@ impl Registry {
     }
 
     /// The number of the contents of a chain of layers, which are found out if need be.
-    /// Single-flight per chain.
+    /// Single-flight per chain. Nothing here waits for the disk: what is lost when the power goes is
+    /// found out again by the job, whose end comes later in the same log.
     pub(crate) async fn contents_of(&self, chain: &Digest, layers: &Layers) -> Result<i64> {
         let _single = self.flights().enter(&format!("contents/{chain}")).await;
         let mut tx = self.database().read().await?;
@@ -98,7 +99,7 @@ impl Registry {
             Some(known) => {
                 let mut tx = self.database().write().await?;
                 self.adopt_contents(&mut tx, chain).await?;
-                tx.commit().await?;
+                tx.commit_soon().await?;
                 known.id
             }
             None => self.merge_layers(chain, layers).await?,
@@ -133,7 +134,7 @@ impl Registry {
             for some in components.chunks(COMPONENTS_AT_A_TIME) {
                 let mut tx = self.database().write().await?;
                 metadata::contents::make_components(&mut tx, some).await?;
-                tx.commit().await?;
+                tx.commit_soon().await?;
             }
         }
         let mut tx = self.database().write().await?;
@@ -147,7 +148,7 @@ impl Registry {
         )
         .await?;
         self.adopt_contents(&mut tx, chain).await?;
-        tx.commit().await?;
+        tx.commit_soon().await?;
         Ok(id)
     }
 
@@ -174,7 +175,7 @@ impl Registry {
             }
             let changed = metadata::findings::store(&mut tx, SCANNER, &snapshot, &results).await?;
             metadata::findings::bump_holders(&mut tx, &changed.components).await?;
-            tx.commit().await?;
+            tx.commit_soon().await?;
         }
         Err(Error::internal("the advisories changed faster than an image could be matched"))
     }

@@ -1,6 +1,6 @@
 //! From the bytes of a layer to a fact about it, once for all images that have the layer.
 
-use crate::{Error, Registry, Result, ride::Ride};
+use crate::{Error, Registry, Result, pace::Pace, ride::Ride};
 use bytes::Bytes;
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -13,6 +13,7 @@ use sealock_sbom::{INSPECTOR_VERSION, LayerContents, Limits, code, inspect_layer
 use std::{
     collections::HashMap,
     io::{self, Read},
+    num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Semaphore;
@@ -36,6 +37,7 @@ pub(crate) struct Inspections {
     reading: Arc<Semaphore>,
     rides: Mutex<HashMap<Uuid, Ride<LayerContents>>>,
     running: Mutex<HashMap<Digest, Running>>,
+    pace: Arc<Pace>,
 }
 
 impl Inspections {
@@ -46,7 +48,13 @@ impl Inspections {
             reading: Arc::new(Semaphore::new(places)),
             rides: Mutex::default(),
             running: Mutex::default(),
+            pace: Arc::new(Pace::new(available_threads())),
         }
+    }
+
+    /// When inspectors give way to pushes.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The places of those that ride along.
@@ -85,11 +93,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Registry {
-    /// Reads a layer to its end.
+    /// Reads a layer to its end, and gives way to pushes meanwhile.
     pub(crate) fn layer_inspector(
         &self,
     ) -> impl FnOnce(&mut dyn Read) -> LayerContents + Send + 'static {
-        |reader| inspect_layer(reader, &Limits::default())
+        let pace = self.inspections().pace.clone();
+        move |reader| inspect_layer(Paced { reader, pace }, &Limits::default())
     }
 
     /// Lets an inspector that rode along finish, and stores what it found. Nobody waits for it
@@ -152,7 +161,8 @@ impl Registry {
         let store = async {
             let mut tx = self.database().write().await?;
             metadata::contents::put_layer(&mut tx, &row).await?;
-            tx.commit().await
+            // Who lost it reads the layer again; a decision that rests on it is flushed after it.
+            tx.commit_soon().await
         };
         store.await.map_err(|error| error.to_string())?;
         Ok(contents)
@@ -183,11 +193,8 @@ impl Registry {
         let work = async move {
             let place = registry.inspections().reading.clone();
             let _place = place.acquire_owned().await.map_err(|error| error.to_string())?;
-            let store = registry.blobs().clone();
-            let read = move || {
-                let reader = store.open_sync(&key)?;
-                Ok(inspect_layer(reader, &Limits::default()))
-            };
+            let (store, inspect) = (registry.blobs().clone(), registry.layer_inspector());
+            let read = move || Ok(inspect(&mut store.open_sync(&key)?));
             let read = crate::background::spawn(read).map_err(|error| error.to_string())?;
             let contents: Result<LayerContents> =
                 read.await.map_err(|_| "the inspector ended early")?;
@@ -217,6 +224,7 @@ impl Registry {
                 suspects.push(*digest);
             }
         }
+        let _waiting = self.inspections().pace().door();
         for digest in suspects {
             if is_runnable(&*self.layer_contents(&digest).await?) {
                 return Ok(true);
@@ -224,6 +232,24 @@ impl Registry {
         }
         Ok(false)
     }
+}
+
+/// The bytes of a layer as fast as pushes leave room for reading them.
+struct Paced<'a> {
+    reader: &'a mut dyn Read,
+    pace: Arc<Pace>,
+}
+
+impl Read for Paced<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.pace.give_way();
+        self.reader.read(buffer)
+    }
+}
+
+/// Hardware threads that this process may use.
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 async fn read_head(reader: &BlobReader) -> Result<Bytes> {

@@ -32,6 +32,7 @@ mod jobs;
 mod listing;
 mod logins;
 mod members;
+mod pace;
 mod page;
 mod policies;
 mod precondition;

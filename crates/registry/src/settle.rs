@@ -31,6 +31,7 @@ impl Registry {
         digest: &Digest,
         limit: Duration,
     ) -> Result<Option<Timestamp>> {
+        let _waiting = self.inspections().pace().door();
         within(limit, self.settle_all(repository_id, digest, limit)).await?;
         Ok(within(limit, self.open_all(repository_id, digest)).await?.flatten())
     }

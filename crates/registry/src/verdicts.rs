@@ -142,6 +142,7 @@ impl Registry {
         drop(tx);
         let asks = policies.iter().any(|policy| asks_for_contents(policy, question.door));
         if let (true, Some(chain)) = (asks, node.chain) {
+            let _waiting = self.inspections().pace().door();
             let work = self.contents_of(&chain, layers);
             node.contents_id = within(self.door_wait(), work).await?;
         }

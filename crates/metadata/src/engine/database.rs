@@ -2,6 +2,7 @@ use super::{
     basis::{Basis, Changes},
     clock::Clock,
     error::{ACQUIRE_SECONDS, Error, Result},
+    log::{Flush, Log},
     tables::Touched,
     tx::{Inner, Tx},
 };
@@ -12,6 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -105,6 +107,7 @@ enum Pools {
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
+        log: Log,
     },
     Postgres(PgPool),
 }
@@ -112,9 +115,27 @@ enum Pools {
 impl Database {
     /// Opens the database and brings its schema up to date.
     pub async fn open(config: DatabaseConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::open_with(config, clock, Arc::new(File::sync_data)).await
+    }
+
+    /// As [`Database::open`], with another way to flush SQLite's log: for tests that let it fail.
+    #[cfg(feature = "testing")]
+    pub async fn open_flushed_by(
+        config: DatabaseConfig,
+        clock: Arc<dyn Clock>,
+        flush: impl Fn(&File) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::open_with(config, clock, Arc::new(flush)).await
+    }
+
+    async fn open_with(
+        config: DatabaseConfig,
+        clock: Arc<dyn Clock>,
+        flush: Flush,
+    ) -> Result<Self> {
         let pools = match config {
             DatabaseConfig::Sqlite { path, must_exist } => {
-                open_sqlite(&path, must_exist, Access::Write).await?
+                open_sqlite(&path, must_exist, Access::Write, flush).await?
             }
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
@@ -144,7 +165,7 @@ impl Database {
         access: Access,
     ) -> Result<Self> {
         let pools = match config {
-            DatabaseConfig::Sqlite { path, .. } => open_sqlite(&path, true, access).await?,
+            DatabaseConfig::Sqlite { path, .. } => open_sqlite(&path, true, access, Arc::new(File::sync_data)).await?,
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
         let database = Self::over(pools, clock);
@@ -178,7 +199,7 @@ impl Database {
     pub async fn read(&self) -> Result<Tx> {
         let note = self.changes.as_ref().map(|changes| changes.note());
         let inner = match &self.pools {
-            Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?),
+            Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?, None),
             Pools::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 Inner::Postgres(pool.begin_with(begin).await?)
@@ -191,7 +212,11 @@ impl Database {
     /// [`Error::Busy`] after a bounded wait; on PostgreSQL it runs under READ COMMITTED.
     pub async fn write(&self) -> Result<Tx> {
         let inner = match &self.pools {
-            Pools::Sqlite { writer, .. } => Inner::Sqlite(begin(writer, "BEGIN IMMEDIATE").await?),
+            Pools::Sqlite { writer, log, .. } => {
+                let tx = begin(writer, "BEGIN IMMEDIATE").await?;
+                log.mend().await?;
+                Inner::Sqlite(tx, Some(log.clone()))
+            }
             Pools::Postgres(pool) => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
             }
@@ -220,7 +245,7 @@ impl Database {
     /// Closes every connection; SQLite folds its log into the file.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { writer, readers } => {
+            Pools::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -258,7 +283,12 @@ fn at(path: &Path, error: sqlx::Error) -> Error {
     }
 }
 
-async fn open_sqlite(path: &Path, must_exist: bool, access: Access) -> Result<Pools> {
+async fn open_sqlite(
+    path: &Path,
+    must_exist: bool,
+    access: Access,
+    flush: Flush,
+) -> Result<Pools> {
     if must_exist && !path.exists() {
         return Err(Error::Missing { path: path.to_owned() });
     }
@@ -287,10 +317,15 @@ async fn open_sqlite(path: &Path, must_exist: bool, access: Access) -> Result<Po
             .test_before_acquire(false)
     };
     let reading = options.clone().create_if_missing(false).pragma("query_only", "1");
-    let writing = if access == Access::Write { options } else { reading.clone() };
+    let writing = match access {
+        Access::Write => options.synchronous(SqliteSynchronous::Normal),
+        Access::Read => reading.clone(),
+    };
     let writer = pool(1).connect_with(writing).await.map_err(|e| at(path, e))?;
     let readers = pool(SQLITE_READERS).connect_with(reading).await.map_err(|e| at(path, e))?;
-    Ok(Pools::Sqlite { writer, readers })
+    let log = Log::start(path, flush)
+        .map_err(|error| Error::CannotOpen { path: path.to_owned(), why: error.to_string() })?;
+    Ok(Pools::Sqlite { writer, readers, log })
 }
 
 /// Marks an empty file as ours, and refuses one that another program made.

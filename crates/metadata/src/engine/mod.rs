@@ -6,6 +6,7 @@ mod clock;
 mod database;
 mod dialect;
 mod error;
+mod log;
 mod row;
 mod tables;
 mod tx;

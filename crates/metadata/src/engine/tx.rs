@@ -4,6 +4,7 @@ use super::{
     database::Engine,
     dialect,
     error::{Error, Result},
+    log::Log,
     row::{Inner as RowInner, Row},
     tables::Touched,
     value::Value,
@@ -34,7 +35,8 @@ pub struct Tx {
 
 #[derive(Debug)]
 pub(super) enum Inner {
-    Sqlite(Transaction<'static, Sqlite>),
+    /// With the log that a commit waits for, if it is one that writes.
+    Sqlite(Transaction<'static, Sqlite>, Option<Log>),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -47,7 +49,7 @@ impl Tx {
     /// The time that all replicas agree on: the database server's (decision D13). SQLite has one
     /// process, whose clock it is; so has a test that holds the clock.
     pub async fn shared_now(&mut self) -> Result<Timestamp> {
-        if matches!(self.inner, Inner::Sqlite(_)) || !self.clock.is_machines() {
+        if matches!(self.inner, Inner::Sqlite(..)) || !self.clock.is_machines() {
             return Ok(self.now());
         }
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
@@ -78,7 +80,7 @@ impl Tx {
         self.touch(Touched::by(sql));
         self.count();
         Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => {
+            Inner::Sqlite(tx, _) => {
                 let query = sqlx::query_with(AssertSqlSafe(dialect::sqlite(sql)), lite(values)?);
                 query.execute(&mut **tx).await?.rows_affected()
             }
@@ -94,7 +96,7 @@ impl Tx {
     pub async fn query(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
         self.touch(Touched::by(sql));
         let sql = match self.inner {
-            Inner::Sqlite(_) => dialect::sqlite(sql),
+            Inner::Sqlite(..) => dialect::sqlite(sql),
             Inner::Postgres(_) => dialect::postgres(sql),
         };
         self.rows(sql, values, true).await
@@ -140,7 +142,7 @@ impl Tx {
         self.touch(Touched::by(head));
         // SQLite looks a numbered parameter up among all the others, so that thousands of them would
         // cost more than the rows; by their order they cost nothing.
-        let by_order = matches!(self.inner, Inner::Sqlite(_));
+        let by_order = matches!(self.inner, Inner::Sqlite(..));
         let mut answers = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
@@ -173,7 +175,7 @@ impl Tx {
     ) -> Result<Vec<Row>> {
         self.count();
         Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => sqlx::query_with(AssertSqlSafe(sql), lite(values)?)
+            Inner::Sqlite(tx, _) => sqlx::query_with(AssertSqlSafe(sql), lite(values)?)
                 .persistent(keep)
                 .fetch_all(&mut **tx)
                 .await?
@@ -193,7 +195,7 @@ impl Tx {
     /// Which engine this is.
     pub const fn engine(&self) -> Engine {
         match self.inner {
-            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Sqlite(..) => Engine::Sqlite,
             Inner::Postgres(_) => Engine::Postgres,
         }
     }
@@ -207,7 +209,7 @@ impl Tx {
     pub(crate) async fn run_built(&mut self, sql: String) -> Result<()> {
         self.touch(Touched::ALL);
         match &mut self.inner {
-            Inner::Sqlite(tx) => {
+            Inner::Sqlite(tx, _) => {
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
             }
             Inner::Postgres(tx) => {
@@ -217,23 +219,32 @@ impl Tx {
         Ok(())
     }
 
-    /// Commits. When this returns, the transaction is in a synced log.
+    /// Commits. When this returns, the transaction is in a synced log, and so is every one that it
+    /// could see. After an error of the disk it may be seen and is not durable.
     pub async fn commit(self) -> Result<()> {
-        match (self.inner, self.changes) {
-            (Inner::Sqlite(tx), Some(changes)) => {
-                let under_way = changes.begin(self.touched.writes);
-                // On a task of its own: a caller who goes away while the log is synced does not
-                // make the commit undone, and it must not be taken for ended before it is.
-                let commit = tokio::spawn(async move {
-                    let committed = tx.commit().await;
-                    drop(under_way);
-                    committed
-                });
-                let ended = |_| Error::Unavailable { why: "the program is ending".to_owned() };
-                commit.await.map_err(ended)??;
+        match self.inner {
+            Inner::Sqlite(tx, log) => {
+                commit_lite(tx, self.changes, self.touched).await?;
+                // Others write meanwhile, and share the flush.
+                if let Some(log) = log {
+                    log.flush().await?;
+                }
             }
-            (Inner::Sqlite(tx), None) => tx.commit().await?,
-            (Inner::Postgres(tx), _) => tx.commit().await?,
+            Inner::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Commits and does not wait for the disk: for what may be lost when the power goes, such as
+    /// what a client or a job then begins again. It is never lost alone: the log keeps the order,
+    /// so that it is durable when any later transaction is.
+    pub async fn commit_soon(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(tx, _) => commit_lite(tx, self.changes, self.touched).await?,
+            Inner::Postgres(mut tx) => {
+                sqlx::raw_sql("SET LOCAL synchronous_commit TO off").execute(&mut *tx).await?;
+                tx.commit().await?;
+            }
         }
         Ok(())
     }
@@ -241,11 +252,28 @@ impl Tx {
     /// Rolls back now instead of on drop.
     pub async fn rollback(self) -> Result<()> {
         match self.inner {
-            Inner::Sqlite(tx) => tx.rollback().await?,
+            Inner::Sqlite(tx, _) => tx.rollback().await?,
             Inner::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
     }
+}
+
+/// Commits on a task of its own: a caller who goes away meanwhile does not make the commit undone,
+/// and it must not be taken for ended before it is.
+async fn commit_lite(
+    tx: Transaction<'static, Sqlite>,
+    changes: Option<Arc<Changes>>,
+    touched: Touched,
+) -> Result<()> {
+    let under_way = changes.map(|changes| changes.begin(touched.writes));
+    let commit = tokio::spawn(async move {
+        let committed = tx.commit().await;
+        drop(under_way);
+        committed
+    });
+    let ended = |_| Error::Unavailable { why: "the program is ending".to_owned() };
+    Ok(commit.await.map_err(ended)??)
 }
 
 fn encode(error: sqlx::error::BoxDynError) -> Error {
