@@ -164,6 +164,12 @@ impl Journal {
         journal
     }
 
+    /// Only the first `count` changes.
+    pub fn first(&self, count: usize) -> Self {
+        let events = self.events[..count.min(self.events.len())].to_vec();
+        Self { root: self.root.clone(), events }
+    }
+
     /// What the disk may hold when the power goes after the first `count` changes.
     pub fn survivors(&self, count: usize) -> Survivors {
         let mut model = Model::default();

@@ -21,7 +21,10 @@
 //! Changes that are kept are kept in their order: a page of a file, or a name, that was changed
 //! twice holds the first state, one between, or the last, and never an older one over a newer one.
 
-use super::journal::{Contents, Event, FileId, Log, Model, Node, Survival, apply_bytes};
+use super::{
+    Chance,
+    journal::{Contents, Event, FileId, Log, Model, Node, Survival, apply_bytes},
+};
 use sealock_oci::Digest;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -152,16 +155,16 @@ impl Survivors {
 
     /// The disk that is left in one of the ways that have a name.
     pub fn like(&self, survival: Survival) -> SurvivingDisk {
-        let mut chance = match survival {
-            Survival::Chance(seed) => seed.wrapping_mul(2) | 1,
-            _ => 1,
-        };
+        let mut chance = Chance::new(match survival {
+            Survival::Chance(seed) => seed,
+            _ => 0,
+        });
         let choice: Vec<usize> = self
             .names
             .iter()
             .map(|(_, outcomes)| match survival {
                 Survival::Nothing | Survival::Bytes => 0,
-                Survival::Chance(_) => below(outcomes.len(), &mut chance),
+                Survival::Chance(_) => chance.below(outcomes.len()),
                 _ => outcomes.len() - 1,
             })
             .collect();
@@ -246,6 +249,15 @@ impl SurvivingDisk {
         Ok(())
     }
 
+    /// Those of its files that `named` names, without the directories.
+    pub fn only(&self, named: impl Fn(&Path) -> bool) -> Self {
+        let files = self
+            .entries
+            .iter()
+            .filter(|(path, entry)| matches!(entry, Entry::File { .. }) && named(path));
+        Self { entries: files.map(|(path, entry)| (path.clone(), entry.clone())).collect() }
+    }
+
     /// The names of its files with their lengths, for a message.
     pub fn list(&self) -> Vec<String> {
         self.entries
@@ -293,21 +305,21 @@ fn fates(change: &Event) -> Vec<Event> {
 }
 
 /// Whether an unflushed change of bytes is kept, perhaps torn or as zeros.
-fn survives(change: &mut Event, survival: Survival, chance: &mut u64) -> bool {
+fn survives(change: &mut Event, survival: Survival, chance: &mut Chance) -> bool {
     match (survival, change) {
         (Survival::Nothing | Survival::Names, _) => false,
         (Survival::NamesAndZeros, Event::Write { bytes, .. }) => {
             *bytes = vec![0; bytes.len()].into();
             true
         }
-        (Survival::Chance(_), Event::Write { bytes, offset, .. }) => match next(chance) % 5 {
+        (Survival::Chance(_), Event::Write { bytes, offset, .. }) => match chance.below(5) {
             0 => false,
             1 => {
-                bytes.truncate(below(bytes.len() + 1, chance));
+                bytes.truncate(chance.below(bytes.len() + 1));
                 true
             }
             2 => {
-                let lost = below(bytes.len() + 1, chance);
+                let lost = chance.below(bytes.len() + 1);
                 *bytes = bytes.slice(lost..);
                 *offset += lost as u64;
                 true
@@ -318,7 +330,7 @@ fn survives(change: &mut Event, survival: Survival, chance: &mut u64) -> bool {
             }
             _ => true,
         },
-        (Survival::Chance(_), _) => next(chance).is_multiple_of(2),
+        (Survival::Chance(_), _) => chance.below(2) == 0,
         _ => true,
     }
 }
@@ -339,17 +351,4 @@ fn combinations(counts: Vec<usize>) -> impl Iterator<Item = Vec<usize>> {
         });
         Some(current)
     })
-}
-
-fn below(limit: usize, chance: &mut u64) -> usize {
-    usize::try_from(next(chance) % limit.max(1) as u64).unwrap_or(0)
-}
-
-/// SplitMix64: tests must play the same again from their seed.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
