@@ -1,7 +1,7 @@
 # Every target does its own set-up, and nothing twice. What is kept between runs lies in ~/.cache/sealock.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint bench fuzz
+.PHONY: help run test soak demo lint bench fuzz
 
 # `make run DATA=/srv/sealock LISTEN=0.0.0.0:5000`
 DATA ?= $(if $(XDG_DATA_HOME),$(XDG_DATA_HOME),$(HOME)/.local/share)/sealock
@@ -15,6 +15,9 @@ run: ## build an optimised binary and serve on 127.0.0.1:5000
 
 test: ## set up everything and pass every test (ARGS='-p sealock-policy' for less)
 	@scripts/test.sh $(ARGS)
+
+soak: ## the slow forms of the durability tests (ARGS='-E test(sigkill)' for less)
+	@scripts/soak.sh $(ARGS)
 
 demo: ## play the whole story on a server of its own
 	@scripts/demo.sh $(ARGS)

@@ -4,5 +4,6 @@
 mod floors;
 mod licences;
 mod links;
+mod promises;
 mod tidy;
 mod tree;

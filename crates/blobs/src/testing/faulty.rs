@@ -1,4 +1,4 @@
-use super::journal::{Event, FileId, Journal};
+use super::journal::{Event, FileId, Journal, Log};
 use crate::{Disk, DiskFile, Entry, RealDisk};
 use std::{
     collections::HashMap,
@@ -51,10 +51,19 @@ struct Hook {
     action: Box<dyn FnOnce() + Send>,
 }
 
+/// An operation that is answered by success and not done.
+type Forgotten = Box<dyn Fn(Operation, &Path) -> bool + Send>;
+/// Tells how far the log of a database beside has come.
+type Watch = Box<dyn FnMut() -> Log + Send>;
+
 #[derive(Default)]
 struct State {
     faults: Vec<Fault>,
     hooks: Vec<Hook>,
+    forgotten: Option<Forgotten>,
+    watch: Option<Watch>,
+    /// What `watch` told last.
+    log: Log,
     /// Bytes that still fit, when the disk can become full.
     room: Option<u64>,
     /// Most bytes that one write takes.
@@ -100,6 +109,26 @@ impl FaultyDisk {
         self.lock().hooks.push(Hook { operation, action: Box::new(action) });
     }
 
+    /// Plants a fault in the program: operations on these paths are answered by success and not
+    /// done. For removals, cuts and flushes: without the others nothing could go on.
+    pub fn forget(&self, forgotten: impl Fn(Operation, &Path) -> bool + Send + 'static) {
+        self.lock().forgotten = Some(Box::new(forgotten));
+    }
+
+    /// Asks `watch`, before each change that is recorded, how far the log of a database beside has
+    /// come, and records that as well.
+    pub fn watch(&self, watch: impl FnMut() -> Log + Send + 'static) {
+        self.lock().watch = Some(Box::new(watch));
+    }
+
+    /// Asks the watch of [`FaultyDisk::watch`] and returns how many changes are recorded: a place in
+    /// the journal to cut at.
+    pub fn position(&self) -> usize {
+        let mut state = self.lock();
+        state.look();
+        state.journal.as_ref().map_or(0, Journal::len)
+    }
+
     /// Lets the disk be full after this many more bytes. The write that does not fit is cut short
     /// first, as real file systems do.
     pub fn full_after(&self, bytes: u64) {
@@ -115,6 +144,7 @@ impl FaultyDisk {
     pub fn heal(&self) {
         let mut state = self.lock();
         state.faults.clear();
+        state.forgotten = None;
         state.room = None;
         state.short_writes = None;
     }
@@ -157,77 +187,115 @@ impl FaultyDisk {
         Err(error)
     }
 
-    fn record(&self, event: impl FnOnce() -> Event) {
-        if let Some(journal) = &mut self.lock().journal {
-            journal.push(event());
+    /// Makes a change and records it. While a journal is kept the two are one step, so that the
+    /// journal has the order in which things happened.
+    fn change<T>(
+        &self,
+        act: impl FnOnce() -> io::Result<T>,
+        event: impl FnOnce(&mut State, &T) -> Option<Event>,
+    ) -> io::Result<T> {
+        let mut state = self.lock();
+        if state.journal.is_none() {
+            drop(state);
+            let done = act()?;
+            event(&mut self.lock(), &done);
+            return Ok(done);
         }
+        state.look();
+        let done = act()?;
+        let event = event(&mut state, &done);
+        if let (Some(journal), Some(event)) = (&mut state.journal, event) {
+            journal.push(event);
+        }
+        Ok(done)
     }
 
-    fn file(&self, path: &Path, inner: Box<dyn DiskFile>, create: bool) -> Box<dyn DiskFile> {
-        let mut state = self.lock();
-        let known = state.ids.get(path).copied();
-        let id = known.unwrap_or_else(|| {
-            state.next_id += 1;
-            let id = state.next_id;
-            state.ids.insert(path.to_owned(), id);
-            id
-        });
-        if known.is_none()
-            && create
-            && let Some(journal) = &mut state.journal
-        {
-            journal.push(Event::Create { path: path.to_owned(), id });
+    fn forgets(&self, operation: Operation, path: &Path) -> bool {
+        self.lock().forgotten.as_ref().is_some_and(|forgotten| forgotten(operation, path))
+    }
+
+    fn open(
+        &self,
+        path: &Path,
+        create: bool,
+        open: impl FnOnce() -> io::Result<Box<dyn DiskFile>>,
+    ) -> io::Result<Box<dyn DiskFile>> {
+        let mut id = 0;
+        let inner = self.change(open, |state, _| {
+            let known = state.ids.get(path).copied();
+            id = known.unwrap_or_else(|| {
+                state.next_id += 1;
+                state.ids.insert(path.to_owned(), state.next_id);
+                state.next_id
+            });
+            (known.is_none() && create).then(|| Event::Create { path: path.to_owned(), id })
+        })?;
+        Ok(Box::new(FaultyFile { disk: self.clone(), id, path: path.to_owned(), inner }))
+    }
+}
+
+impl State {
+    /// Records what became of the log beside since it was looked at last.
+    fn look(&mut self) {
+        if let (Some(watch), Some(journal)) = (&mut self.watch, &mut self.journal) {
+            journal.note(&mut self.log, watch());
         }
-        drop(state);
-        Box::new(FaultyFile { disk: self.clone(), id, inner })
     }
 }
 
 impl Disk for FaultyDisk {
     fn open_write(&self, path: &Path, create: bool) -> io::Result<Box<dyn DiskFile>> {
         self.attempt(Operation::OpenWrite)?;
-        let inner = RealDisk.open_write(path, create)?;
-        Ok(self.file(path, inner, create))
+        self.open(path, create, || RealDisk.open_write(path, create))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.attempt(Operation::OpenRead)?;
-        let inner = RealDisk.open_read(path)?;
-        Ok(self.file(path, inner, false))
+        self.open(path, false, || RealDisk.open_read(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.attempt(Operation::Rename)?;
-        RealDisk.rename(from, to)?;
-        let mut state = self.lock();
-        if let Some(id) = state.ids.remove(from) {
-            state.ids.insert(to.to_owned(), id);
-        }
-        drop(state);
-        self.record(|| Event::Rename { from: from.to_owned(), to: to.to_owned() });
-        Ok(())
+        self.change(
+            || RealDisk.rename(from, to),
+            |state, ()| {
+                if let Some(id) = state.ids.remove(from) {
+                    state.ids.insert(to.to_owned(), id);
+                }
+                Some(Event::Rename { from: from.to_owned(), to: to.to_owned() })
+            },
+        )
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.attempt(Operation::Remove)?;
-        RealDisk.remove(path)?;
-        self.lock().ids.remove(path);
-        self.record(|| Event::Remove { path: path.to_owned() });
-        Ok(())
+        if self.forgets(Operation::Remove, path) {
+            return Ok(());
+        }
+        self.change(
+            || RealDisk.remove(path),
+            |state, ()| {
+                state.ids.remove(path);
+                Some(Event::Remove { path: path.to_owned() })
+            },
+        )
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.attempt(Operation::CreateDir)?;
-        RealDisk.create_dir(path)?;
-        self.record(|| Event::CreateDir { path: path.to_owned() });
-        Ok(())
+        self.change(
+            || RealDisk.create_dir(path),
+            |_, ()| Some(Event::CreateDir { path: path.to_owned() }),
+        )
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.attempt(Operation::SyncDir)?;
+        if self.forgets(Operation::SyncDir, path) {
+            return Ok(());
+        }
         // Not flushed for real: what a power loss leaves is computed from the journal.
-        self.record(|| Event::SyncDir { path: path.to_owned() });
-        Ok(())
+        self.change(|| Ok(()), |_, ()| Some(Event::SyncDir { path: path.to_owned() }))
     }
 
     fn list(&self, path: &Path, see: &mut dyn FnMut(Entry) -> io::Result<()>) -> io::Result<()> {
@@ -249,6 +317,8 @@ impl Disk for FaultyDisk {
 struct FaultyFile {
     disk: FaultyDisk,
     id: FileId,
+    /// Its name when it was opened.
+    path: PathBuf,
     inner: Box<dyn DiskFile>,
 }
 
@@ -266,10 +336,13 @@ impl DiskFile for FaultyFile {
             *room -= bytes.len() as u64;
         }
         drop(state);
-        let n = self.inner.write_at(&[IoSlice::new(&bytes)], offset)?;
-        bytes.truncate(n);
-        self.disk.record(|| Event::Write { id: self.id, offset, bytes });
-        Ok(n)
+        self.disk.change(
+            || self.inner.write_at(&[IoSlice::new(&bytes)], offset),
+            |state, n| {
+                let bytes = state.journal.is_some().then(|| bytes[..*n].to_vec().into())?;
+                Some(Event::Write { id: self.id, offset, bytes })
+            },
+        )
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -279,9 +352,13 @@ impl DiskFile for FaultyFile {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.disk.attempt(Operation::SetLen)?;
-        self.inner.set_len(length)?;
-        self.disk.record(|| Event::SetLen { id: self.id, length });
-        Ok(())
+        if self.disk.forgets(Operation::SetLen, &self.path) {
+            return Ok(());
+        }
+        self.disk.change(
+            || self.inner.set_len(length),
+            |_, ()| Some(Event::SetLen { id: self.id, length }),
+        )
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -290,8 +367,10 @@ impl DiskFile for FaultyFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.disk.attempt(Operation::SyncData)?;
-        self.disk.record(|| Event::SyncData { id: self.id });
-        Ok(())
+        if self.disk.forgets(Operation::SyncData, &self.path) {
+            return Ok(());
+        }
+        self.disk.change(|| Ok(()), |_, ()| Some(Event::SyncData { id: self.id }))
     }
 
     fn start_writeback(&self, _offset: u64, _length: u64) {}

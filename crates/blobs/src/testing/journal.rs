@@ -1,30 +1,66 @@
-//! What a power loss leaves of recorded changes.
-//!
-//! The model is harsher than real file systems: without a flush, each write and each change of a
-//! name is kept, lost or torn on its own. What it promises is only what POSIX does: flushed bytes
-//! and length of a file, flushed names of a directory.
+//! The changes that a disk was asked for, in their order.
 
+use super::survivors::{SurvivingDisk, Survivors};
+use bytes::Bytes;
 use std::{
     collections::{BTreeMap, HashMap},
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
+/// A file, whatever names it has.
 pub(super) type FileId = u64;
 
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     Create { path: PathBuf, id: FileId },
-    Write { id: FileId, offset: u64, bytes: Vec<u8> },
+    Write { id: FileId, offset: u64, bytes: Bytes },
     SetLen { id: FileId, length: u64 },
     SyncData { id: FileId },
     Rename { from: PathBuf, to: PathBuf },
     Remove { path: PathBuf },
     CreateDir { path: PathBuf },
     SyncDir { path: PathBuf },
+    Commit,
+    SyncLog,
 }
 
-/// What happens to changes that were not flushed when the power goes.
+/// One recorded change, for tests that plant a fault in a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// A new file under this name.
+    Create(&'a Path),
+    /// Bytes of a file.
+    Write,
+    /// A cut of a file.
+    SetLen,
+    /// A flush of a file's bytes and length.
+    SyncData,
+    /// A file's new name.
+    Rename(&'a Path),
+    /// A name taken away.
+    Remove(&'a Path),
+    /// A new directory.
+    CreateDir(&'a Path),
+    /// A flush of a directory's names.
+    SyncDir(&'a Path),
+    /// A transaction of the database beside became part of its log.
+    Commit,
+    /// The log of the database beside was flushed.
+    SyncLog,
+}
+
+/// How far the log of a database beside the disk has come, counted in transactions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Transactions whose commit stands in the log.
+    pub written: u64,
+    /// Those of them that a flush of the log has made durable.
+    pub synced: u64,
+}
+
+/// What happens to changes that were not flushed when the power goes: a few that are easy to name.
+/// [`Survivors`] knows them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Survival {
     /// All are lost.
@@ -41,36 +77,38 @@ pub enum Survival {
     Chance(u64),
 }
 
-/// The changes to the files below a root, in their order.
+/// The changes to the files below a root, and the commits of a database beside it, in their order.
 #[derive(Debug, Clone)]
 pub struct Journal {
     root: PathBuf,
     events: Vec<Event>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Node {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Node {
     File(FileId),
     Directory,
 }
 
-#[derive(Default)]
-struct Directory {
-    durable: BTreeMap<PathBuf, Node>,
-    /// Changes since the last flush: a name set to a node, or taken away.
-    pending: Vec<(PathBuf, Option<Node>)>,
+/// A name of a directory: what the last flush made of it, and what it became since.
+#[derive(Debug, Default)]
+pub(super) struct Name {
+    pub(super) durable: Option<Node>,
+    pub(super) pending: Vec<Option<Node>>,
 }
 
-#[derive(Default)]
-struct Contents {
-    durable: Vec<u8>,
-    pending: Vec<Event>,
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) durable: Vec<u8>,
+    pub(super) pending: Vec<Event>,
 }
 
-#[derive(Default)]
-struct Model {
-    directories: HashMap<PathBuf, Directory>,
-    files: HashMap<FileId, Contents>,
+/// What is on the device for certain, and what is under way to it.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) names: BTreeMap<PathBuf, Name>,
+    pub(super) files: HashMap<FileId, Contents>,
+    pub(super) log: Log,
 }
 
 impl Journal {
@@ -80,6 +118,15 @@ impl Journal {
 
     pub(super) fn push(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Notes how far the log beside the disk has come.
+    pub(super) fn note(&mut self, before: &mut Log, now: Log) {
+        self.events.extend((before.written..now.written).map(|_| Event::Commit));
+        if now.synced > before.synced {
+            self.events.push(Event::SyncLog);
+        }
+        *before = now;
     }
 
     /// How many changes are recorded.
@@ -92,19 +139,55 @@ impl Journal {
         self.events.is_empty()
     }
 
-    /// Writes into the empty directory `target` what is left of the root when the power goes after
-    /// the first `count` changes.
-    pub fn rebuild(&self, count: usize, survival: Survival, target: &Path) -> io::Result<()> {
+    /// Every change, in its order.
+    pub fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        self.events.iter().map(|event| match event {
+            Event::Create { path, .. } => Change::Create(path),
+            Event::Write { .. } => Change::Write,
+            Event::SetLen { .. } => Change::SetLen,
+            Event::SyncData { .. } => Change::SyncData,
+            Event::Rename { to, .. } => Change::Rename(to),
+            Event::Remove { path } => Change::Remove(path),
+            Event::CreateDir { path } => Change::CreateDir(path),
+            Event::SyncDir { path } => Change::SyncDir(path),
+            Event::Commit => Change::Commit,
+            Event::SyncLog => Change::SyncLog,
+        })
+    }
+
+    /// The same changes with the one at `from` made where `to` was: a program that does its work in
+    /// another order.
+    pub fn moved(&self, from: usize, to: usize) -> Self {
+        let mut journal = self.clone();
+        let event = journal.events.remove(from);
+        journal.events.insert(to, event);
+        journal
+    }
+
+    /// Only the first `count` changes.
+    pub fn first(&self, count: usize) -> Self {
+        let events = self.events[..count.min(self.events.len())].to_vec();
+        Self { root: self.root.clone(), events }
+    }
+
+    /// What the disk may hold when the power goes after the first `count` changes.
+    pub fn survivors(&self, count: usize) -> Survivors {
         let mut model = Model::default();
         for event in &self.events[..count.min(self.events.len())] {
             model.apply(event);
         }
-        let mut chance = match survival {
-            Survival::Chance(seed) => seed.wrapping_mul(2) | 1,
-            _ => 1,
-        };
-        model.lose_power(survival, &mut chance);
-        model.write(&self.root, target)
+        Survivors::new(self.root.clone(), model)
+    }
+
+    /// Writes into the empty directory `target` what is left of the root when the power goes after
+    /// the first `count` changes.
+    pub fn rebuild(&self, count: usize, survival: Survival, target: &Path) -> io::Result<()> {
+        self.survive(count, survival).write(target)
+    }
+
+    /// What is left of the root when the power goes after the first `count` changes.
+    pub fn survive(&self, count: usize, survival: Survival) -> SurvivingDisk {
+        self.survivors(count).like(survival)
     }
 }
 
@@ -125,112 +208,38 @@ impl Model {
                 }
             }
             Event::Rename { from, to } => {
-                let node = self.lookup(from);
+                let node = self.names.get(from).and_then(Name::now);
                 self.name(to, node);
                 self.name(from, None);
             }
             Event::Remove { path } => self.name(path, None),
             Event::CreateDir { path } => self.name(path, Some(Node::Directory)),
             Event::SyncDir { path } => {
-                let directory = self.directories.entry(path.clone()).or_default();
-                let pending = std::mem::take(&mut directory.pending);
-                directory.keep(pending);
+                for (name, state) in &mut self.names {
+                    if name.parent() == Some(path) {
+                        state.durable = state.now();
+                        state.pending.clear();
+                    }
+                }
             }
+            Event::Commit => self.log.written += 1,
+            Event::SyncLog => self.log.synced = self.log.written,
         }
     }
 
     fn name(&mut self, path: &Path, node: Option<Node>) {
-        let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-        self.directories.entry(parent).or_default().pending.push((path.to_owned(), node));
-    }
-
-    fn lookup(&self, path: &Path) -> Option<Node> {
-        let directory = self.directories.get(path.parent()?)?;
-        let pending = directory.pending.iter().rev().find(|(name, _)| name == path);
-        pending.map_or_else(|| directory.durable.get(path).copied(), |(_, node)| *node)
-    }
-
-    fn lose_power(&mut self, survival: Survival, chance: &mut u64) {
-        let mut paths: Vec<PathBuf> = self.directories.keys().cloned().collect();
-        paths.sort();
-        for path in paths {
-            let Some(directory) = self.directories.get_mut(&path) else { continue };
-            let mut pending = std::mem::take(&mut directory.pending);
-            match survival {
-                Survival::Nothing | Survival::Bytes => pending.clear(),
-                Survival::Chance(_) => pending.retain(|_| next(chance).is_multiple_of(2)),
-                _ => {}
-            }
-            directory.keep(pending);
-        }
-        let mut ids: Vec<FileId> = self.files.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let Some(file) = self.files.get_mut(&id) else { continue };
-            for mut change in std::mem::take(&mut file.pending) {
-                if survives(&mut change, survival, chance) {
-                    apply_bytes(&mut file.durable, &change);
-                }
-            }
-        }
-    }
-
-    fn write(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let Some(directory) = self.directories.get(from) else { return Ok(()) };
-        for (path, node) in &directory.durable {
-            let target = to.join(path.file_name().unwrap_or_default());
-            match node {
-                Node::File(id) => {
-                    fs::write(&target, self.files.get(id).map_or(&[][..], |file| &file.durable))?;
-                }
-                Node::Directory => {
-                    fs::create_dir(&target)?;
-                    self.write(path, &target)?;
-                }
-            }
-        }
-        Ok(())
+        self.names.entry(path.to_owned()).or_default().pending.push(node);
     }
 }
 
-impl Directory {
-    fn keep(&mut self, changes: Vec<(PathBuf, Option<Node>)>) {
-        for (name, node) in changes {
-            match node {
-                Some(node) => self.durable.insert(name, node),
-                None => self.durable.remove(&name),
-            };
-        }
+impl Name {
+    /// What a running program sees.
+    pub(super) fn now(&self) -> Option<Node> {
+        self.pending.last().copied().unwrap_or(self.durable)
     }
 }
 
-/// Whether an unflushed change of bytes is kept, perhaps torn or as zeros.
-fn survives(change: &mut Event, survival: Survival, chance: &mut u64) -> bool {
-    match (survival, change) {
-        (Survival::Nothing | Survival::Names, _) => false,
-        (Survival::NamesAndZeros, Event::Write { bytes, .. }) => {
-            bytes.fill(0);
-            true
-        }
-        (Survival::Chance(_), Event::Write { bytes, .. }) => match next(chance) % 4 {
-            0 => false,
-            1 => {
-                let kept = usize::try_from(next(chance)).unwrap_or(0) % (bytes.len() + 1);
-                bytes.truncate(kept);
-                true
-            }
-            2 => {
-                bytes.fill(0);
-                true
-            }
-            _ => true,
-        },
-        (Survival::Chance(_), _) => next(chance).is_multiple_of(2),
-        _ => true,
-    }
-}
-
-fn apply_bytes(contents: &mut Vec<u8>, change: &Event) {
+pub(super) fn apply_bytes(contents: &mut Vec<u8>, change: &Event) {
     match change {
         Event::Write { offset, bytes, .. } => {
             let start = usize::try_from(*offset).unwrap_or(usize::MAX);
@@ -245,13 +254,4 @@ fn apply_bytes(contents: &mut Vec<u8>, change: &Event) {
         }
         _ => {}
     }
-}
-
-/// SplitMix64: tests must play the same again from their seed.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -1,0 +1,139 @@
+//! The product with one step left out or done too early: each must be noticed.
+
+use std::path::Path;
+
+use sealock_blobs::testing::{Change, FaultyDisk, Operation};
+
+use crate::{
+    check::Inspector,
+    client::{Client, Image},
+    exhaustive::{first_fault, first_fault_of, push_and_delete},
+    recording::{History, Recording},
+};
+
+/// A short push on a disk that answers some operations without doing them.
+async fn push_without(forgotten: fn(Operation, &Path) -> bool) -> History {
+    let recording = Recording::start_on(|disk| disk.forget(forgotten)).await;
+    let ann = Client::new(&recording, "ann");
+    ann.push("team/app", "v1", &Image::new(1, 600)).await.unwrap();
+    recording.end().await
+}
+
+async fn noticed(history: &History, word: &str) {
+    match first_fault(history).await {
+        Ok(extent) => panic!("not noticed: {extent:?}"),
+        Err(fault) => assert!(fault.contains(word), "noticed otherwise: {fault}"),
+    }
+}
+
+fn is_in(path: &Path, directory: &str) -> bool {
+    path.parent().is_some_and(|parent| parent.ends_with(directory))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_push_with_nothing_left_out_is_whole() {
+    let history = push_without(|_, _| false).await;
+    // Every disk, also with every combination of files that no row names.
+    let mut inspector = Inspector::new(&history);
+    inspector.leaks = true;
+    let extent = first_fault_of(&history, inspector).await.unwrap();
+    assert!(extent.opened > 50, "{extent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_not_flushed() {
+    let history = push_without(|operation, _| operation == Operation::SyncData).await;
+    noticed(&history, "other bytes").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_entry_that_is_not_flushed() {
+    let history =
+        push_without(|operation, path| operation == Operation::SyncDir && is_in(path, "sha256"))
+            .await;
+    noticed(&history, "is there and not readable").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_directory_whose_own_name_is_not_flushed() {
+    for directory in ["blobs/sha256", "disk/blobs", "blobs/blobs"] {
+        let history = push_without(match directory {
+            "blobs/sha256" => |op, path| op == Operation::SyncDir && path.ends_with("blobs/sha256"),
+            "disk/blobs" => |op, path| op == Operation::SyncDir && path.ends_with("disk/blobs"),
+            _ => |op, path| op == Operation::SyncDir && path.ends_with("blobs/blobs"),
+        })
+        .await;
+        noticed(&history, "is there and not readable").await;
+    }
+}
+
+/// The history with the change at `from` made where `to` was.
+fn reordered(history: History, from: usize, to: usize) -> History {
+    History { journal: history.journal.moved(from, to), ..history }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_before_its_bytes() {
+    let history = push_without(|_, _| false).await;
+    let changes: Vec<_> = history.journal.changes().collect();
+    let published = |change: &Change<'_>| matches!(change, Change::Rename(_));
+    let rename = changes.iter().position(published).unwrap();
+    let commit = changes[rename..].iter().position(|change| *change == Change::Commit).unwrap();
+    assert!(commit > 1, "{changes:?}");
+    let history = reordered(history, rename + commit, rename);
+    noticed(&history, "is there and not readable").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_before_the_log_is_flushed() {
+    let history = push_and_delete().await;
+    let mut journal = history.journal.clone();
+    // Each flush of the log comes when the next transaction is written.
+    let changes: Vec<_> = history.journal.changes().collect();
+    let syncs: Vec<usize> = changes
+        .iter()
+        .enumerate()
+        .filter_map(|(at, change)| (*change == Change::SyncLog).then_some(at))
+        .collect();
+    assert!(syncs.len() > 5, "{changes:?}");
+    for pair in syncs.windows(2) {
+        journal = journal.moved(pair[0], pair[1] - 2);
+    }
+    noticed(&History { journal, ..history }, "may be").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chunk_that_is_not_flushed() {
+    let recording = Recording::start_on(|disk| {
+        disk.forget(|operation, path| operation == Operation::SyncData && is_in(path, "uploads"));
+    })
+    .await;
+    let ann = Client::new(&recording, "ann");
+    let whole = crate::client::bytes(3, 1200);
+    let id = ann.begin("team/app", &whole).await.unwrap();
+    ann.append("team/app", id, &whole[..500]).await.unwrap();
+    noticed(&recording.end().await, "ended with other bytes").await;
+}
+
+/// What came after the last acknowledged byte must be cut off before an upload goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_that_is_not_cut_off() {
+    let recording = Recording::start().await;
+    let ann = Client::new(&recording, "ann");
+    let whole = crate::client::bytes(3, 1000);
+    let id = ann.begin("team/app", &whole).await.unwrap();
+    ann.append("team/app", id, &whole[..500]).await.unwrap();
+    ann.append_broken("team/app", id, &crate::client::bytes(4, 2000)).await;
+    let history = recording.end().await;
+    // The power goes when the last bytes are on the disk and no row says so.
+    let changes: Vec<_> = history.journal.changes().collect();
+    let last = changes.iter().rposition(|change| *change == Change::SyncData).unwrap();
+    let journal = history.journal.first(last + 1);
+    let history = History { journal, ..history };
+    first_fault(&history).await.unwrap();
+    let disk = FaultyDisk::new();
+    disk.forget(|operation, _| operation == Operation::SetLen);
+    let fault = first_fault_of(&history, Inspector::on(&history, disk)).await;
+    let fault = fault.expect_err("not noticed");
+    assert!(fault.contains("ended with other bytes"), "noticed otherwise: {fault}");
+}
