@@ -105,12 +105,13 @@ impl BlobStore {
     pub async fn resume(&self, state: UploadState) -> Result<UploadWriter> {
         let inner = self.inner.clone();
         let active = inner.activate(state.id)?;
+        let untouched = state.offset == 0;
         let resume = move || {
             let sink = Sink::resume(inner, active, &state)?;
             Ok(UploadWriter::new(state.id, state.algorithm, state.offset, sink))
         };
         // Without a byte there is no file to open, and no reason to change threads.
-        if state.offset == 0 { resume() } else { blocking(resume).await }
+        if untouched { resume() } else { blocking(resume).await }
     }
 
     /// Removes what a suspended upload has stored. Discarding twice is no error.

@@ -43,7 +43,7 @@ pub mod waivers;
 
 pub use answers::Answers;
 pub use engine::{
-    Access, Basis, Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row, SystemClock,
-    TestClock, ToValue, Tx, Value,
+    Access, Basis, Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row,
+    SystemClock, TestClock, ToValue, Tx, Value,
 };
 pub use schema::VERSION as SCHEMA_VERSION;

@@ -6,7 +6,9 @@ use sealock_metadata::{
     self as metadata,
     manifests::{BlobRole, Child, ManifestBlob, NewManifest, State},
 };
-use sealock_oci::{Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, Tag};
+use sealock_oci::{
+    Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, Tag, read_diff_ids,
+};
 use sealock_signing::{Accessory, classify};
 
 /// A push that was read and not yet judged.

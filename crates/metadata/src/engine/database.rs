@@ -165,7 +165,9 @@ impl Database {
         access: Access,
     ) -> Result<Self> {
         let pools = match config {
-            DatabaseConfig::Sqlite { path, .. } => open_sqlite(&path, true, access, Arc::new(File::sync_data)).await?,
+            DatabaseConfig::Sqlite { path, .. } => {
+                open_sqlite(&path, true, access, Arc::new(File::sync_data)).await?
+            }
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
         let database = Self::over(pools, clock);
@@ -283,12 +285,7 @@ fn at(path: &Path, error: sqlx::Error) -> Error {
     }
 }
 
-async fn open_sqlite(
-    path: &Path,
-    must_exist: bool,
-    access: Access,
-    flush: Flush,
-) -> Result<Pools> {
+async fn open_sqlite(path: &Path, must_exist: bool, access: Access, flush: Flush) -> Result<Pools> {
     if must_exist && !path.exists() {
         return Err(Error::Missing { path: path.to_owned() });
     }
