@@ -1,7 +1,7 @@
 # Every target does its own set-up, and nothing twice. What is kept between runs lies in ~/.cache/sealock.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test demo lint bench
+.PHONY: help run test demo lint bench fuzz
 
 # `make run DATA=/srv/sealock LISTEN=0.0.0.0:5000`
 DATA ?= $(if $(XDG_DATA_HOME),$(XDG_DATA_HOME),$(HOME)/.local/share)/sealock
@@ -21,6 +21,9 @@ demo: ## play the whole story on a server of its own
 
 lint: ## formatting, lints, shell scripts, licences
 	@scripts/lint.sh
+
+fuzz: ## run every fuzz target for a minute (ARGS='600 oci/manifest' for other times and targets)
+	@scripts/fuzz.sh $(ARGS)
 
 bench: ## measure, and print the tables of BENCHMARKS.md
 	@scripts/bench.sh $(ARGS)

@@ -69,6 +69,13 @@ impl AdvisoryError {
         move |source| Self::File { path, source }
     }
 
+    /// Whether there was no room on the disk.
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::File { source, .. }
+            if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     pub(crate) fn input(input: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Self::Input { input: input.into(), reason: reason.to_string() }
     }

@@ -41,6 +41,11 @@ fn archives() {
     replay("zip", crate::fuzz_zip);
 }
 
+#[test]
+fn lines() {
+    replay("lines", crate::fuzz_lines);
+}
+
 /// The seed of the index target is written by `SEALOCK_WRITE_CORPUS=1 cargo test`; it must still
 /// open.
 #[test]

@@ -40,7 +40,8 @@ pub use coverage::CoverageStatement;
 pub use ecosystem::normalise_name;
 pub use error::{AdvisoryError, Result};
 pub use import::{
-    Download, EcosystemCount, EgressPolicy, ImportLimits, ImportReport, Skipped, download, fuzz_zip,
+    Download, Downloaded, EcosystemCount, EgressPolicy, FILE_ENDINGS, FileVersion, ImportLimits,
+    ImportReport, Skipped, download, file_ending, fuzz_lines, fuzz_zip,
 };
 pub use index::{Index, Vulnerability, fuzz_index};
 pub use matching::{MatchOptions, Matches, SCANNER, Unmatched, changed_packages};

@@ -14,7 +14,7 @@ mod small;
 
 use crate::coverage::{CoverageStatement, covered};
 use crate::error::{AdvisoryError, Result};
-use crate::import::{Collected, Collector, ImportLimits, ImportReport, read_path};
+use crate::import::{Collected, Collector, FileVersion, ImportLimits, ImportReport, read_path};
 use crate::index::{BuildSource, Index, build};
 use crate::osv::parse_record;
 use crate::record::Record;
@@ -60,6 +60,8 @@ pub struct ImportRequest {
     pub force: bool,
     /// Bounds.
     pub limits: ImportLimits,
+    /// The versions of the files, when they were downloaded.
+    pub fetched: BTreeMap<String, FileVersion>,
 }
 
 /// What an import led to.
@@ -105,6 +107,10 @@ pub struct Source {
     pub records: u64,
     /// Per ecosystem: what it covers.
     pub ecosystems: BTreeMap<String, EcosystemCoverage>,
+    /// The versions of the files that it was fetched as, by URL; none when it was not, or when
+    /// something else was added since.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    fetched: BTreeMap<String, FileVersion>,
 }
 
 /// Snapshots of advisories in one folder. Clones of an `Arc` of it may be used by any number of
@@ -226,6 +232,12 @@ impl SnapshotStore {
     /// The sources of the current snapshot by name.
     pub fn sources(&self) -> Result<BTreeMap<String, Source>> {
         Ok(self.manifest()?.map(|m| m.sources).unwrap_or_default())
+    }
+
+    /// What the current snapshot's source of this name was fetched as: the next download asks
+    /// whether that has changed.
+    pub fn fetched(&self, source: &str) -> Result<BTreeMap<String, FileVersion>> {
+        Ok(self.sources()?.remove(source).map(|source| source.fetched).unwrap_or_default())
     }
 
     fn manifest(&self) -> Result<Option<Manifest>> {
@@ -370,6 +382,7 @@ impl SnapshotStore {
             imported_at: now,
             records: whole.records,
             ecosystems: covered(&request.coverage, &whole, stated),
+            fetched: fetched(request),
         };
         if !kev.is_empty() {
             let path = work.path().join("kev");
@@ -510,6 +523,14 @@ impl SnapshotStore {
             }
         }
         Ok(())
+    }
+}
+
+/// Only what replaces a source is the whole of it.
+fn fetched(request: &ImportRequest) -> BTreeMap<String, FileVersion> {
+    match request.mode {
+        ImportMode::Replace => request.fetched.clone(),
+        ImportMode::Add => BTreeMap::new(),
     }
 }
 

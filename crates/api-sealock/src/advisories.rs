@@ -7,7 +7,9 @@ use crate::{
 use axum::{Json, body::Body, extract::State};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use sealock_advisories::{CoverageStatement, Download, ImportLimits, ImportMode, ImportRequest};
+use sealock_advisories::{
+    AdvisoryError, CoverageStatement, Download, FILE_ENDINGS, ImportMode, ImportRequest,
+};
 use sealock_auth::Caller;
 use sealock_facts::{AdvisorySnapshot, Coverage};
 use sealock_http::{HttpError, Result};
@@ -19,8 +21,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Largest file of advisories that is uploaded, in bytes.
 pub const MAX_ADVISORY_UPLOAD_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// Forms that are read, as the ends of file names.
-const FORMS: [&str; 5] = ["jsonl", "jsonl.zst", "json", "json.zst", "zip"];
+/// The form of a body when the request names none.
+const DEFAULT_FORM: &str = "jsonl";
 /// Most ecosystems of one update.
 const MAX_ECOSYSTEMS: usize = 100;
 
@@ -41,7 +43,7 @@ pub(crate) async fn status(
 pub(crate) struct ImportQuery {
     /// Name of the source, `a-z0-9._-`; importing it again replaces what it held.
     source: String,
-    /// Form of the body: `jsonl` (when absent), `jsonl.zst`, `json`, `json.zst`, `zip`.
+    /// Form of the body: `jsonl` (when absent), `ndjson`, `json`, each also with `.zst`, or `zip`.
     format: Option<String>,
     /// `replace` (when absent) or `add`.
     mode: Option<String>,
@@ -84,9 +86,9 @@ pub(crate) async fn import(
     body: Body,
 ) -> Result<Json<Report>> {
     require_operator(&caller)?;
-    let form = query.format.as_deref().unwrap_or(FORMS[0]);
-    if !FORMS.contains(&form) {
-        return Err(bad(format!("format is one of {}", FORMS.join(", "))));
+    let form = query.format.as_deref().unwrap_or(DEFAULT_FORM);
+    if !FILE_ENDINGS.contains(&form) {
+        return Err(bad(format!("format is one of {}", FILE_ENDINGS.join(", "))));
     }
     let mode = match query.mode.as_deref() {
         None | Some("replace") => ImportMode::Replace,
@@ -105,7 +107,7 @@ pub(crate) async fn import(
         mode,
         coverage: CoverageStatement { default, ..CoverageStatement::default() },
         force: query.force,
-        limits: ImportLimits::default(),
+        ..ImportRequest::default()
     };
     Ok(Json(face.registry.import_advisories(&caller, request).await?.into()))
 }
@@ -126,7 +128,7 @@ pub(crate) struct Update {
     force: bool,
 }
 
-/// Fetches advisories and puts them in force. For system administrators and security officers.
+/// Fetches advisories, if they have changed since they were fetched last, and puts them in force. For system administrators and security officers.
 #[utoipa::path(post, path = "/advisories/update", tag = "advisories", request_body = Update,
     responses((status = 200, body = schema::ImportReport), (status = 409, body = schema::Errors)))]
 pub(crate) async fn update(
@@ -144,7 +146,7 @@ pub(crate) async fn update(
         url: sent.url,
         ecosystems: sent.ecosystems,
         egress: face.egress.clone(),
-        limits: ImportLimits::default(),
+        ..Download::default()
     };
     let request = ImportRequest {
         source: sent.source.unwrap_or_else(|| "osv".to_owned()),
@@ -164,6 +166,12 @@ fn require_operator(caller: &Caller) -> Result<()> {
         "only a system administrator or a security officer imports advisories",
     )
     .into())
+}
+
+/// A full disk is the operator's to mend, and the client's to know.
+fn no_room(source: std::io::Error) -> HttpError {
+    let path = std::env::temp_dir();
+    sealock_registry::Error::from(AdvisoryError::File { path, source }).into()
 }
 
 /// Writes the body to a file of its own, which goes when it is dropped.
@@ -188,8 +196,8 @@ async fn receive(mut body: Body, form: &str) -> Result<tempfile::NamedTempFile> 
                 format!("a file of advisories has at most {MAX_ADVISORY_UPLOAD_BYTES} bytes"),
             ));
         }
-        writer.write_all(&bytes).await.map_err(HttpError::internal)?;
+        writer.write_all(&bytes).await.map_err(no_room)?;
     }
-    writer.flush().await.map_err(HttpError::internal)?;
+    writer.flush().await.map_err(no_room)?;
     Ok(file)
 }

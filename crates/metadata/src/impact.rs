@@ -25,7 +25,9 @@ pub struct Affected {
     pub tier: Tier,
     /// Tags of the manifest, and of indexes that list it, sorted.
     pub tags: Vec<String>,
-    /// purl of the component.
+    /// Number of the component.
+    pub component_id: i64,
+    /// Its purl.
     pub purl: String,
     /// Its name.
     pub name: String,
@@ -90,6 +92,7 @@ fn read(row: &Row, found: bool) -> Result<Affected> {
         project: row.get("project")?,
         tier: row.get("tier")?,
         tags: Vec::new(),
+        component_id: row.get("component_id")?,
         purl: row.get("purl")?,
         name: row.get("component_name")?,
         version: row.get("version")?,
@@ -111,7 +114,8 @@ pub async fn by_vulnerability(
 ) -> Result<Vec<Affected>> {
     let (all, ids) = visible.params();
     let sql = "SELECT m.id AS manifest_id, m.digest AS digest, r.name AS repository, \
-               p.id AS project_id, p.name AS project, p.tier AS tier, c.purl AS purl, \
+               p.id AS project_id, p.name AS project, p.tier AS tier, \
+               c.id AS component_id, c.purl AS purl, \
                c.name AS component_name, c.version AS version, i.path AS path, i.layer AS layer, \
                i.position AS position, f.id AS finding_id, f.vulnerability AS vulnerability, \
                f.finding AS finding, f.fixed_version AS fixed_version \
@@ -141,7 +145,8 @@ pub async fn by_components(
 ) -> Result<Vec<Affected>> {
     let (all, ids) = visible.params();
     let sql = "SELECT m.id AS manifest_id, m.digest AS digest, r.name AS repository, \
-               p.id AS project_id, p.name AS project, p.tier AS tier, c.purl AS purl, \
+               p.id AS project_id, p.name AS project, p.tier AS tier, \
+               c.id AS component_id, c.purl AS purl, \
                c.name AS component_name, c.version AS version, i.path AS path, i.layer AS layer, \
                i.position AS position FROM components c \
                JOIN image_components i ON i.component_id = c.id \

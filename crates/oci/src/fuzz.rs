@@ -1,6 +1,8 @@
 //! What of this crate is read from outside, as entries for fuzzing.
 
-use crate::{Digest, ImageReference, Manifest, Reference, RepositoryName, Tag, media_type};
+use crate::{
+    Digest, ImageReference, Manifest, Reference, RepositoryName, Tag, media_type, read_diff_ids,
+};
 use serde_json::{Map, Value};
 
 /// Reads an input as a manifest under each media type, and checks that a reader who ignores the
@@ -32,6 +34,16 @@ pub fn fuzz_manifest(bytes: &[u8]) {
         }
         assert!(manifest.referrer_type().is_none_or(|kind| kind.len() <= 255));
     }
+}
+
+/// Reads an input as an image configuration; what is read stands in it.
+#[doc(hidden)]
+pub fn fuzz_config(bytes: &[u8]) {
+    let Some(diff_ids) = read_diff_ids(bytes) else { return };
+    // Numbers that no reader can hold stand in fields that nobody reads.
+    let Ok(document) = serde_json::from_slice::<Value>(bytes) else { return };
+    let stated = document["rootfs"]["diff_ids"].as_array().map(Vec::len);
+    assert_eq!(stated, Some(diff_ids.len()));
 }
 
 /// Of several spellings of a field the last one counts.
@@ -85,6 +97,11 @@ mod tests {
     #[test]
     fn the_corpus_of_manifests_holds() {
         replay("manifest", fuzz_manifest);
+    }
+
+    #[test]
+    fn the_corpus_of_configurations_holds() {
+        replay("config", fuzz_config);
     }
 
     #[test]

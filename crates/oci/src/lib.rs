@@ -4,6 +4,7 @@
 //! No I/O. Everything here is parsed from outside, so every parser returns an error and has a
 //! limit.
 
+mod config;
 mod digest;
 mod error_code;
 mod fuzz;
@@ -13,10 +14,11 @@ mod name;
 mod referrers_tag;
 mod strict;
 
+pub use config::read_diff_ids;
 pub use digest::{Algorithm, Digest, DigestError};
 pub use error_code::ErrorCode;
 #[doc(hidden)]
-pub use fuzz::{fuzz_manifest, fuzz_reference};
+pub use fuzz::{fuzz_config, fuzz_manifest, fuzz_reference};
 pub use manifest::{
     Descriptor, MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestKind,
     Platform,

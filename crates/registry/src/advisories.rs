@@ -12,7 +12,9 @@ use sealock_advisories::{
 };
 use sealock_auth::Caller;
 use sealock_facts::{AdvisorySnapshot, Component, Finding};
-use sealock_metadata::{self as metadata, Tx, components::ComponentRow, findings::Changed};
+use sealock_metadata::{
+    self as metadata, Tx, components::ComponentRow, findings::Changed, impact::Affected,
+};
 use sealock_oci::{Digest, ErrorCode};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -21,8 +23,10 @@ use std::{collections::BTreeMap, sync::Arc};
 const SETTING: &str = "advisories.snapshot";
 /// Components read at a time.
 const BATCH: u32 = 5_000;
-/// Most events that one swap writes about new findings; the rest is counted.
-const MAX_EVENTS: usize = 1_000;
+/// Most events that one swap writes about new findings; the last one says that there are more.
+const MAX_EVENTS: usize = 10_000;
+/// Images read, and events written, at a time.
+const EVENTS_AT_A_TIME: u32 = 1_000;
 
 /// The snapshot in force, as the database names it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,9 +98,31 @@ impl Registry {
         mut request: ImportRequest,
     ) -> Result<AdvisoryImport> {
         self.require_operator(caller)?;
-        let folder = tempfile::tempdir().map_err(Error::internal)?;
-        request.paths = sealock_advisories::download(download, folder.path()).await?;
+        let (store, source) = (self.snapshots().clone(), request.source.clone());
+        let (folder, known) =
+            blocking(move || Ok((store.work_folder()?, store.fetched(&source)?))).await?;
+        let download = Download { known, ..download.clone() };
+        let got = sealock_advisories::download(&download, folder.path()).await?;
+        if got.is_unchanged() {
+            return self.keep_advisories(caller, &request.source).await;
+        }
+        (request.paths, request.fetched) = (got.files, got.versions);
         self.import_advisories(caller, request).await
+    }
+
+    /// Notes that a source was asked for and has not changed.
+    async fn keep_advisories(&self, caller: &Caller, source: &str) -> Result<AdvisoryImport> {
+        let store = self.snapshots().clone();
+        let index = blocking(move || Ok(store.current()?)).await?;
+        let index = index.ok_or_else(|| Error::internal("there is no advisory snapshot"))?;
+        let snapshot = index.snapshot();
+        let event = Event::new(caller, "import-advisories")
+            .detail("source", source)
+            .detail("unchanged", true)
+            .detail("snapshot", snapshot.digest.clone());
+        self.record_now(&event).await?;
+        let report = ImportReport { unchanged: true, ..ImportReport::default() };
+        Ok(AdvisoryImport { snapshot, report, rematched: 0, new_findings: 0 })
     }
 
     /// Advisory data as it stands. For everybody who is logged in.
@@ -296,7 +322,7 @@ impl Registry {
     }
 
     /// The event `finding.new` for each image that holds a component with a finding that was not
-    /// there before.
+    /// there before. The number of statements grows with the events by a few for each thousand.
     async fn tell_new_findings(
         &self,
         tx: &mut Tx,
@@ -304,38 +330,35 @@ impl Registry {
         snapshot: &str,
     ) -> Result<()> {
         use metadata::{impact, projects::Visible};
-        let mut told = 0;
+        let mut added: BTreeMap<i64, Vec<&Finding>> = BTreeMap::new();
         for (component, finding) in &changed.added {
-            if told >= MAX_EVENTS {
+            added.entry(*component).or_default().push(finding);
+        }
+        let components: Vec<i64> = added.keys().copied().collect();
+        let (mut after, mut told) = (impact::Cursor::default(), 0);
+        while !components.is_empty() {
+            let all = &Visible::All;
+            let images =
+                impact::by_components(tx, all, &components, after, EVENTS_AT_A_TIME).await?;
+            let Some(last) = images.last() else { break };
+            after = last.cursor;
+            let pairs = images.iter().flat_map(|image| {
+                let findings = added.get(&image.component_id).into_iter().flatten();
+                findings.map(move |finding| (image, *finding))
+            });
+            let mut events: Vec<Event> = pairs
+                .take(MAX_EVENTS - told + 1)
+                .map(|(image, finding)| new_finding(image, finding, snapshot))
+                .collect();
+            told += events.len();
+            if told > MAX_EVENTS {
+                events.pop();
+                events.push(more_findings(changed.added.len(), snapshot));
+            }
+            Event::record_all(tx, &events).await?;
+            if told > MAX_EVENTS {
                 break;
             }
-            let limit = u32::try_from(MAX_EVENTS - told).unwrap_or(u32::MAX);
-            let after = impact::Cursor::default();
-            let images =
-                impact::by_components(tx, &Visible::All, &[*component], after, limit).await?;
-            for image in images {
-                told += 1;
-                Event::by_system("finding.new")
-                    .place(image.project_id, &image.project, &image.repository)
-                    .digest(&image.digest)
-                    .detail("vulnerability", finding.vulnerability.clone())
-                    .detail("severity", finding.severity.as_str())
-                    .detail("purl", finding.purl.clone())
-                    .detail("path", image.path)
-                    .detail("tags", image.tags)
-                    .detail("tier", image.tier.as_str())
-                    .detail("snapshot", snapshot)
-                    .record(tx)
-                    .await?;
-            }
-        }
-        if told >= MAX_EVENTS {
-            Event::by_system("finding.new")
-                .detail("more", true)
-                .detail("findings", changed.added.len())
-                .detail("snapshot", snapshot)
-                .record(tx)
-                .await?;
         }
         Ok(())
     }
@@ -343,6 +366,27 @@ impl Registry {
     fn require_operator(&self, caller: &Caller) -> Result<()> {
         self.require_security(caller).or_else(|_| self.require_admin(caller))
     }
+}
+
+fn new_finding(image: &Affected, finding: &Finding, snapshot: &str) -> Event {
+    Event::by_system("finding.new")
+        .place(image.project_id, &image.project, &image.repository)
+        .digest(&image.digest)
+        .detail("vulnerability", finding.vulnerability.clone())
+        .detail("severity", finding.severity.as_str())
+        .detail("purl", finding.purl.clone())
+        .detail("path", image.path.clone())
+        .detail("tags", image.tags.clone())
+        .detail("tier", image.tier.as_str())
+        .detail("snapshot", snapshot)
+}
+
+/// Ends a list of events that is cut: `affected` still finds every image.
+fn more_findings(findings: usize, snapshot: &str) -> Event {
+    Event::by_system("finding.new")
+        .detail("more", true)
+        .detail("findings", findings)
+        .detail("snapshot", snapshot)
 }
 
 async fn in_force(tx: &mut Tx) -> Result<Option<InForce>> {
@@ -379,6 +423,10 @@ fn component_of(row: ComponentRow) -> Component {
 impl From<AdvisoryError> for Error {
     fn from(error: AdvisoryError) -> Self {
         let text = error.to_string();
+        if error.is_disk_full() {
+            let what = "there is no room on the disk for the advisories; nothing was imported";
+            return Self::new(Kind::Full, ErrorCode::Unknown, what).with_log(text);
+        }
         let callers = matches!(
             error,
             AdvisoryError::Input { .. }

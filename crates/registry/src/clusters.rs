@@ -298,6 +298,17 @@ fn fingerprint(text: &str) -> Result<String> {
     }
 }
 
+/// Reads an input as the PEM of a client certificate: a name is given to one block, whatever
+/// stands around it.
+#[doc(hidden)]
+pub fn fuzz_certificate(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(name) = fingerprint(&text) {
+        assert_eq!(name.len(), 64);
+        assert_eq!(text.matches("-----BEGIN CERTIFICATE-----").count(), 1, "{text}");
+    }
+}
+
 pub(crate) fn unknown(name: &str) -> Error {
     Error::not_found(ErrorCode::NameUnknown, format!("there is no cluster {name:?}"))
 }
@@ -385,5 +396,20 @@ mod tests {
         ] {
             assert!(check(&bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_corpus_of_certificates_holds() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/certificate");
+        let mut replayed = 0;
+        for file in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            fuzz_certificate(&bytes);
+            for end in 0..bytes.len() {
+                fuzz_certificate(&bytes[..end]);
+            }
+            replayed += 1;
+        }
+        assert!(replayed >= 5, "{replayed}");
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::{
     Error, Registry, Result,
-    incoming::{chain, read_diff_ids},
+    incoming::chain,
     inspect::{blocking, is_runnable, pack, unpack},
 };
 use sealock_advisories::SCANNER;
 use sealock_blobs::BlobKey;
 use sealock_facts::{Component, ImageContents};
 use sealock_metadata::{self as metadata, Tx};
-use sealock_oci::{Digest, Manifest};
+use sealock_oci::{Digest, Manifest, read_diff_ids};
 use sealock_sbom::{INSPECTOR_VERSION, LayerContents, merge};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::Arc};

@@ -130,21 +130,6 @@ pub(crate) fn chain(manifest: &Manifest, diff_ids: Option<&[Digest]>) -> Option<
     Some(Digest::sha256(text.as_bytes()))
 }
 
-/// `rootfs.diff_ids` of an image configuration.
-pub(crate) fn read_diff_ids(config: &[u8]) -> Option<Vec<Digest>> {
-    #[derive(serde::Deserialize)]
-    struct Config {
-        rootfs: RootFs,
-    }
-    #[derive(serde::Deserialize)]
-    struct RootFs {
-        diff_ids: Vec<Digest>,
-    }
-    let config: Config = serde_json::from_slice(config).ok()?;
-    // Cosign's accessories carry a configuration without any.
-    (!config.rootfs.diff_ids.is_empty()).then_some(config.rootfs.diff_ids)
-}
-
 /// The subject of cosign's legacy tags. They exist for SHA-256 only: no tag is long enough for
 /// another digest, and accessories of such a subject name it in their `subject` field.
 pub(crate) fn legacy_subject(tag: &Tag) -> Option<Digest> {

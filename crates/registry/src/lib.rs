@@ -64,6 +64,8 @@ pub use artifacts::{
 };
 pub use asking::AskingCluster;
 pub use audit::AuditQuery;
+#[doc(hidden)]
+pub use clusters::fuzz_certificate;
 pub use clusters::{Cluster, ClusterChange, NamespaceRule, NewCluster};
 pub use decisions::{Decision, DecisionQuery, Replay, replay_document};
 pub use error::{Error, Kind, Refusal, Result};

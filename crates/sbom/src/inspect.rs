@@ -48,11 +48,15 @@ pub fn inspect_layer(reader: impl Read, limits: &Limits) -> LayerContents {
 /// Entry point of the fuzz target `layer`: reads `data` as a layer under small limits, writes the
 /// result and reads it back.
 pub fn fuzz_layer(data: &[u8]) -> LayerContents {
-    let limits = Limits {
+    inspect_layer(data, &small_limits())
+}
+
+/// Limits under which an input of a few kilobytes cannot take long.
+pub(crate) fn small_limits() -> Limits {
+    Limits {
         max_expanded_bytes: 16 << 20,
         max_entries: 10_000,
         max_kept_bytes: 1 << 20,
         ..Limits::default()
-    };
-    inspect_layer(data, &limits)
+    }
 }

@@ -32,7 +32,7 @@ mod view;
 pub use compression::Compression;
 pub use cyclonedx::{SbomSubject, cyclonedx};
 pub use image::{
-    ImageInspection, ImageSelection, InspectError, inspect_oci_layout, is_image_folder,
+    ImageInspection, ImageSelection, InspectError, fuzz_image, inspect_oci_layout, is_image_folder,
 };
 pub use inspect::{fuzz_layer, inspect_layer};
 pub use layer::LayerContents;

@@ -5,7 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use sealock_oci::Digest;
-use sealock_sbom::{LayerContents, fuzz_layer, merge};
+use sealock_sbom::{LayerContents, fuzz_image, fuzz_layer, merge};
 use std::path::Path;
 use support::*;
 
@@ -107,4 +107,26 @@ fn the_kept_corpus_is_replayed() {
         count += 1;
     }
     assert!(count >= 10, "only {count} files in the corpus");
+}
+
+#[test]
+fn the_kept_corpus_of_images_is_replayed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/image");
+    let (mut count, mut read) = (0, 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        read += usize::from(fuzz_image(&bytes).is_some());
+        // Cut short, and with one byte changed, at a few places.
+        for at in (0..bytes.len()).step_by((bytes.len() / 32).max(1)) {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x15;
+            for (_, layer) in
+                [&bytes[..at], &changed].iter().filter_map(|b| fuzz_image(b)).flat_map(|i| i.layers)
+            {
+                check(layer);
+            }
+        }
+        count += 1;
+    }
+    assert!(count >= 8 && read >= 5, "{read} of {count} are images");
 }

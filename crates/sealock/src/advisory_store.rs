@@ -3,8 +3,8 @@
 use crate::commands::advisories::{Import, Update, source_name};
 use anyhow::{Context, Result, bail};
 use sealock_advisories::{
-    CoverageStatement, Download, EgressPolicy, ImportMode, ImportRequest, Index, SnapshotStore,
-    starter_index,
+    CoverageStatement, Download, EgressPolicy, FILE_ENDINGS, ImportMode, ImportReport,
+    ImportRequest, Index, SnapshotStore, file_ending, starter_index,
 };
 use sealock_facts::Coverage;
 use sealock_metadata::{Clock as _, SystemClock};
@@ -17,10 +17,6 @@ use std::{
 
 /// Deepest folder that is looked into.
 const MAX_DEPTH: usize = 16;
-
-/// What is taken from a folder, by the end of the name.
-const FORMS: [&str; 7] =
-    [".zip", ".json", ".jsonl", ".ndjson", ".json.zst", ".jsonl.zst", ".ndjson.zst"];
 
 /// `SEALOCK_ADVISORIES_DIR`, else the user's data directory.
 fn folder() -> Result<PathBuf> {
@@ -69,19 +65,32 @@ pub(crate) async fn import(args: Import) -> Result<Value> {
 
 /// Fetches archives into the user's store.
 pub(crate) async fn update(args: Update) -> Result<Value> {
-    let scratch = tempfile::tempdir()?;
+    let source = args.base.host_str().unwrap_or("download").to_owned();
+    let store = SnapshotStore::open(&folder()?)?;
+    let scratch = store.work_folder()?;
     let download = Download {
+        known: store.fetched(&source)?,
         url: args.base.to_string(),
         ecosystems: args.ecosystems,
         // The person at the terminal named the address; what they may reach is their own affair.
         egress: EgressPolicy::anywhere(),
         ..Download::default()
     };
-    let paths = sealock_advisories::download(&download, scratch.path()).await?;
-    let source = args.base.host_str().unwrap_or("download").to_owned();
+    let got = sealock_advisories::download(&download, scratch.path()).await?;
+    if got.is_unchanged() {
+        let report = ImportReport { unchanged: true, ..ImportReport::default() };
+        return Ok(serde_json::to_value(report)?);
+    }
     let coverage = CoverageStatement { default: Coverage::Full, ..CoverageStatement::default() };
-    publish(ImportRequest { source, paths, coverage, force: args.force, ..Default::default() })
-        .await
+    publish(ImportRequest {
+        source,
+        paths: got.files,
+        fetched: got.versions,
+        coverage,
+        force: args.force,
+        ..Default::default()
+    })
+    .await
 }
 
 async fn publish(request: ImportRequest) -> Result<Value> {
@@ -122,7 +131,7 @@ pub(crate) fn pack(folder: &Path) -> Result<tempfile::NamedTempFile> {
             }
             if kind.is_dir() && depth < MAX_DEPTH {
                 open.push((path, depth + 1));
-            } else if kind.is_file() && FORMS.iter().any(|form| name.ends_with(form)) {
+            } else if kind.is_file() && file_ending(&name).is_some() {
                 let context = || format!("cannot read {}", path.display());
                 archive.start_file(name, as_it_is)?;
                 let mut file = std::fs::File::open(&path).with_context(context)?;
@@ -133,7 +142,7 @@ pub(crate) fn pack(folder: &Path) -> Result<tempfile::NamedTempFile> {
     }
     archive.finish()?.flush()?;
     if found == 0 {
-        bail!("{} holds no files that end in {}", folder.display(), FORMS.join(", "));
+        bail!("{} holds no files that end in .{}", folder.display(), FILE_ENDINGS.join(", ."));
     }
     Ok(packed)
 }

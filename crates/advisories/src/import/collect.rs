@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sealock_facts::Kev;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Most skipped inputs that are named one by one.
 const MAX_EXAMPLES: usize = 20;
@@ -41,6 +41,10 @@ pub struct Skipped {
 /// What an import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportReport {
+    /// The server that the source is fetched from has nothing newer than what was imported last:
+    /// nothing was read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
     /// Distinct records kept.
     pub records: u64,
     /// Records given up because a newer one with the same id exists.
@@ -67,6 +71,8 @@ pub struct ImportReport {
 pub(crate) struct Collector {
     pub(crate) limits: ImportLimits,
     pub(crate) report: ImportReport,
+    /// For what must lie on disk for a while.
+    pub(crate) folder: PathBuf,
     sorter: Sorter,
     kev: BTreeMap<String, Kev>,
     bytes: u64,
@@ -84,6 +90,7 @@ impl Collector {
         Self {
             limits,
             report: ImportReport::default(),
+            folder: folder.to_owned(),
             sorter: Sorter::new(folder),
             kev: BTreeMap::new(),
             bytes: 0,

@@ -12,7 +12,8 @@ mod walk;
 
 pub use collect::{EcosystemCount, ImportReport, Skipped};
 pub use egress::EgressPolicy;
-pub use remote::{Download, download};
+pub use remote::{Download, Downloaded, FileVersion, download};
+pub use walk::{FILE_ENDINGS, file_ending};
 
 pub(crate) use collect::{Collected, Collector};
 pub(crate) use document::read_document;
@@ -59,6 +60,24 @@ pub fn fuzz_zip(bytes: &[u8]) {
     let Ok(folder) = tempfile::tempdir() else { return };
     let mut collector = Collector::new(folder.path(), limits);
     let _ = archive::read_zip(std::io::Cursor::new(bytes), "fuzz.zip", &mut collector);
+}
+
+/// Reads records line by line, plain and as zstd, and writes what is kept: the entry point for
+/// fuzzing.
+#[doc(hidden)]
+pub fn fuzz_lines(bytes: &[u8]) {
+    let limits = ImportLimits { record_bytes: 1 << 16, total_bytes: 1 << 20, ..Default::default() };
+    let Ok(folder) = tempfile::tempdir() else { return };
+    for packed in [false, true] {
+        let mut collector = Collector::new(folder.path(), limits);
+        let read = walk::unpack(bytes, packed, "fuzz")
+            .and_then(|stream| walk::read_lines(stream, "fuzz", &mut collector));
+        if read.is_ok() {
+            let kept =
+                collector.finish(&folder.path().join("segment"), jiff::Timestamp::UNIX_EPOCH);
+            assert!(kept.is_ok_and(|kept| kept.report.examples.len() <= 20));
+        }
+    }
 }
 
 /// Reads one document of any kind.

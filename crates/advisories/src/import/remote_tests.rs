@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Answers every request by its path, and keeps the paths.
+/// Answers every request by its head, and keeps the paths.
 struct Server {
     port: u16,
     asked: Arc<Mutex<Vec<String>>>,
@@ -22,7 +22,8 @@ async fn serve(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Serv
             let read = socket.read(&mut head).await.unwrap_or(0);
             let head = String::from_utf8_lossy(&head[..read]).into_owned();
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-            let reply = answer(&path);
+            // The whole head, for those who look for conditions.
+            let reply = answer(&head);
             kept.lock().unwrap().push(path);
             let _ = socket.write_all(&reply).await;
             let _ = socket.shutdown().await;
@@ -50,11 +51,11 @@ async fn takes_the_layout_of_osv_dev() {
     let folder = tempfile::tempdir().unwrap();
     let mut wanted = request(format!("http://127.0.0.1:{}/base/", server.port), local());
     wanted.ecosystems.push("Debian:12".to_owned());
-    let files = download(&wanted, folder.path()).await.unwrap();
+    let files = download(&wanted, folder.path()).await.unwrap().files;
     assert_eq!(*server.asked.lock().unwrap(), ["/base/npm/all.zip", "/base/Debian:12/all.zip"]);
     assert_eq!(std::fs::read(&files[1]).unwrap(), b"zipped");
     let single = request(format!("http://127.0.0.1:{}/x.jsonl.zst?a=b", server.port), local());
-    let files = download(&single, folder.path()).await.unwrap();
+    let files = download(&single, folder.path()).await.unwrap().files;
     assert!(files[0].to_string_lossy().ends_with(".jsonl.zst"));
 }
 
@@ -94,7 +95,8 @@ async fn a_redirect_is_checked_like_the_first_address() {
 
 #[tokio::test]
 async fn lengths_and_failures() {
-    let server = serve(|path| match path {
+    let path = |head: &str| head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let server = serve(move |head| match path(head).as_str() {
         "/stated.zip" => reply("200 OK", "Content-Length: 1000\r\n", &[0; 1000]),
         "/unstated.zip" => reply("200 OK", "", &[0; 1000]),
         "/small.zip" => reply("200 OK", "", &[0; 100]),
@@ -113,4 +115,64 @@ async fn lengths_and_failures() {
     }
     let error = get("absent.zip").await.unwrap_err().to_string();
     assert!(error.contains("404"), "{error}");
+}
+
+/// A server whose files have versions; `npm` moves to the second one when told.
+async fn versioned(newer: Arc<std::sync::atomic::AtomicBool>) -> Server {
+    serve(move |head| {
+        let second = newer.load(std::sync::atomic::Ordering::SeqCst) && head.contains("/npm/");
+        let (version, condition, body) = if head.contains("/npm/") {
+            let etag = if second { "\"two\"" } else { "\"one\"" };
+            (format!("ETag: {etag}\r\n"), format!("if-none-match: {etag}"), etag)
+        } else {
+            let date = "Sun, 01 Nov 2026 00:00:00 GMT";
+            (format!("Last-Modified: {date}\r\n"), format!("if-modified-since: {date}"), date)
+        };
+        if head.contains(&condition) {
+            return reply("304 Not Modified", &version, b"");
+        }
+        reply("200 OK", &version, body.as_bytes())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_fetched_again() {
+    let newer = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let server = versioned(newer.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut wanted = request(format!("http://127.0.0.1:{}/", server.port), local());
+    wanted.ecosystems.push("PyPI".to_owned());
+    let first = download(&wanted, folder.path()).await.unwrap();
+    assert_eq!((first.files.len(), first.versions.len()), (2, 2));
+    wanted.known = first.versions.clone();
+    let again = download(&wanted, folder.path()).await.unwrap();
+    assert!(again.is_unchanged());
+    assert_eq!(again.versions, first.versions);
+
+    // One has changed: what replaces the source must be whole.
+    newer.store(true, std::sync::atomic::Ordering::SeqCst);
+    let folder = tempfile::tempdir().unwrap();
+    let changed = download(&wanted, folder.path()).await.unwrap();
+    assert_eq!(changed.files.len(), 2);
+    assert_eq!(std::fs::read(&changed.files[0]).unwrap(), b"\"two\"");
+    assert!(std::fs::read(&changed.files[1]).unwrap().starts_with(b"Sun"));
+    assert_ne!(changed.versions, first.versions);
+
+    // Other files than those that the source was made of: nothing is known about the whole.
+    wanted.known = changed.versions.clone();
+    wanted.ecosystems.pop();
+    assert_eq!(download(&wanted, folder.path()).await.unwrap().files.len(), 1);
+}
+
+#[tokio::test]
+async fn not_modified_is_no_answer_to_a_plain_request() {
+    let server = serve(|_| reply("304 Not Modified", "", b"")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut wanted = request(format!("http://127.0.0.1:{}/", server.port), local());
+    // The server had given no version, so there is nothing to ask by.
+    let url = format!("http://127.0.0.1:{}/npm/all.zip", server.port);
+    wanted.known.insert(url, FileVersion::default());
+    let error = download(&wanted, folder.path()).await.unwrap_err().to_string();
+    assert!(error.contains("304"), "{error}");
 }

@@ -20,7 +20,7 @@ pub(crate) fn read_path(path: &Path, into: &mut Collector) -> Result<()> {
     if !read_file(path, into)? {
         return Err(AdvisoryError::input(
             path.to_string_lossy(),
-            "not a known form; give a folder, .zip, .json or .jsonl, the last two also with .zst",
+            format!("not a known form; give a folder, or a file that ends in {}", endings()),
         ));
     }
     Ok(())
@@ -52,6 +52,11 @@ fn read_folder(folder: &Path, depth: usize, into: &mut Collector) -> Result<()> 
     Ok(())
 }
 
+/// The ends of file names, in words.
+fn endings() -> String {
+    FILE_ENDINGS.map(|ending| format!(".{ending}")).join(", ")
+}
+
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -63,17 +68,28 @@ pub(super) enum Form {
     Archive,
 }
 
+/// The forms that are read, as the ends of file names behind a dot.
+pub const FILE_ENDINGS: [&str; 7] =
+    ["zip", "json", "jsonl", "ndjson", "json.zst", "jsonl.zst", "ndjson.zst"];
+
+/// The form that the end of a file's name tells, one of [`FILE_ENDINGS`]. Case does not matter.
+pub fn file_ending(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let ends = |ending: &&str| name.strip_suffix(*ending).is_some_and(|stem| stem.ends_with('.'));
+    FILE_ENDINGS.into_iter().filter(ends).max_by_key(|ending| ending.len())
+}
+
 /// What the end of a name tells: the form, and whether zstd packs it.
 pub(super) fn form_of(name: &str) -> Option<(Form, bool)> {
-    let (plain, packed) = match name.strip_suffix(".zst") {
+    let ending = file_ending(name)?;
+    let (plain, packed) = match ending.strip_suffix(".zst") {
         Some(plain) => (plain, true),
-        None => (name, false),
+        None => (ending, false),
     };
-    let form = match plain.rsplit_once('.')?.1 {
+    let form = match plain {
+        "zip" => Form::Archive,
         "json" => Form::Document,
-        "jsonl" | "ndjson" => Form::Lines,
-        "zip" if !packed => Form::Archive,
-        _ => return None,
+        _ => Form::Lines,
     };
     Some((form, packed))
 }
@@ -163,6 +179,25 @@ fn skip_line(input: &mut impl BufRead, into: &mut Collector) -> std::io::Result<
         }
         if end.is_some() {
             return Ok(Ok(()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_name_tells_the_form() {
+        for ending in FILE_ENDINGS {
+            assert_eq!(file_ending(&format!("all.{ending}")), Some(ending));
+            assert!(form_of(&format!("a.b.{ending}")).is_some());
+            assert_eq!(file_ending(ending), None, "no dot");
+        }
+        assert_eq!(form_of("ALL.ZIP"), Some((Form::Archive, false)));
+        assert_eq!(form_of("x.NDJSON.zst"), Some((Form::Lines, true)));
+        for other in ["x", "x.zip.zst", "x.zst", "x.jsonx", "x.json.gz", ""] {
+            assert_eq!(form_of(other), None, "{other}");
         }
     }
 }

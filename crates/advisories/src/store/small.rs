@@ -194,6 +194,7 @@ impl Small<'_> {
                 imported_at: now,
                 records: self.total,
                 ecosystems: covered(statement, self.report, BTreeMap::new()),
+                fetched: super::fetched(self.request),
             };
         };
         let mut report = self.report.clone();
@@ -215,6 +216,7 @@ impl Small<'_> {
         source.ecosystems = covered(statement, &report, source.ecosystems);
         source.records = self.total;
         source.imported_at = now;
+        source.fetched.clear();
         if source.segment != name && !source.added.contains(&name) {
             source.added.push(name);
         }

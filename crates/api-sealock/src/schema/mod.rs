@@ -322,6 +322,8 @@ pub(crate) struct AdvisoryStatus {
 /// The report of an import.
 #[derive(ToSchema)]
 pub(crate) struct ImportReport {
+    /// Nothing is newer than what was fetched last: nothing was read. Absent otherwise.
+    unchanged: Option<bool>,
     records: u64,
     duplicates: u64,
     withdrawn: u64,

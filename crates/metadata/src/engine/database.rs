@@ -80,6 +80,8 @@ pub enum Engine {
 pub struct Database {
     pools: Pools,
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "testing")]
+    statements: Arc<std::sync::atomic::AtomicU64>,
 }
 
 #[derive(Debug, Clone)]
@@ -100,7 +102,12 @@ impl Database {
             DatabaseConfig::Sqlite { path, must_exist } => open_sqlite(&path, must_exist).await?,
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
-        let database = Self { pools, clock };
+        let database = Self {
+            pools,
+            clock,
+            #[cfg(feature = "testing")]
+            statements: Arc::default(),
+        };
         schema::migrate(&database).await?;
         Ok(database)
     }
@@ -127,7 +134,7 @@ impl Database {
                 Inner::Postgres(pool.begin_with(begin).await?)
             }
         };
-        Ok(Tx { inner, clock: self.clock.clone() })
+        Ok(self.tx(inner))
     }
 
     /// Begins a transaction that writes. On SQLite writers stand in a fair queue and give up with
@@ -139,7 +146,22 @@ impl Database {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
             }
         };
-        Ok(Tx { inner, clock: self.clock.clone() })
+        Ok(self.tx(inner))
+    }
+
+    fn tx(&self, inner: Inner) -> Tx {
+        Tx {
+            inner,
+            clock: self.clock.clone(),
+            #[cfg(feature = "testing")]
+            statements: self.statements.clone(),
+        }
+    }
+
+    /// How many statements were run so far, begins and commits left out.
+    #[cfg(feature = "testing")]
+    pub fn statements(&self) -> u64 {
+        self.statements.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Closes every connection; SQLite folds its log into the file.

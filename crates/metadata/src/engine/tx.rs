@@ -20,6 +20,8 @@ const INSERT_ROWS: usize = 400;
 pub struct Tx {
     pub(super) inner: Inner,
     pub(super) clock: Arc<dyn Clock>,
+    #[cfg(feature = "testing")]
+    pub(super) statements: Arc<std::sync::atomic::AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -44,8 +46,15 @@ impl Tx {
         self.find(sql, Vec::new(), |row| row.get("now")).await?.ok_or(Error::Retry)
     }
 
+    /// One statement more, for tests that bound their number.
+    fn count(&self) {
+        #[cfg(feature = "testing")]
+        self.statements.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// Runs a statement; how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
+        self.count();
         Ok(match &mut self.inner {
             Inner::Sqlite(tx) => {
                 let query = sqlx::query_with(AssertSqlSafe(dialect::sqlite(sql)), lite(values)?);
@@ -132,6 +141,7 @@ impl Tx {
         values: Vec<Value>,
         keep: bool,
     ) -> Result<Vec<Row>> {
+        self.count();
         Ok(match &mut self.inner {
             Inner::Sqlite(tx) => sqlx::query_with(AssertSqlSafe(sql), lite(values)?)
                 .persistent(keep)

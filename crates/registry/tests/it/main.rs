@@ -10,6 +10,7 @@ mod examiners;
 mod held;
 mod invited;
 mod later;
+mod new_data;
 mod promotions;
 mod pushes;
 mod races;

@@ -1,4 +1,4 @@
-//! Any bytes as a layer blob. Run with `cargo +nightly fuzz run layer`.
+//! Any bytes as a layer blob.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

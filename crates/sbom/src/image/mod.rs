@@ -158,6 +158,15 @@ pub fn inspect_oci_layout(
     })
 }
 
+/// Entry point of the fuzz target `image`: reads `data` as an image archive of any form.
+#[doc(hidden)]
+pub fn fuzz_image(data: &[u8]) -> Option<ImageInspection> {
+    let mut file = tempfile::NamedTempFile::new().ok()?;
+    io::Write::write_all(&mut file, data).ok()?;
+    let limits = crate::inspect::small_limits();
+    inspect_oci_layout(file.path(), &ImageSelection::default(), &limits).ok()
+}
+
 fn is_image_config(kind: &str) -> bool {
     matches!(kind, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
 }

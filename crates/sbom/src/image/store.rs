@@ -61,7 +61,11 @@ impl Store {
     /// Opens a file of the layout by its path in it.
     pub(super) fn file(&self, name: &str) -> io::Result<Box<dyn Read>> {
         match self {
-            Self::Folder(root) => Ok(Box::new(File::open(root.join(name))?)),
+            // A Docker archive names its files itself: never one outside.
+            Self::Folder(root) => {
+                let name = crate::path::normalise("", name.as_bytes()).path;
+                Ok(Box::new(File::open(root.join(name))?))
+            }
             Self::Archive { file, members } => {
                 let mut name = crate::path::normalise("", name.as_bytes()).path;
                 for _ in 0..MAX_LINKS {

@@ -2,6 +2,7 @@ use crate::{advisory_store, cli::Global, client::Client, output};
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
+use sealock_advisories::{FILE_ENDINGS, file_ending};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Command {
     /// Import OSV records (file, folder, zip, JSON Lines, also .zst), or CISA's KEV catalogue.
     Import(Import),
-    /// Fetch the ecosystems' archives from an address in osv.dev's layout (BASE/ECOSYSTEM/all.zip).
+    /// Fetch the ecosystems' archives, if they have changed, from an address in osv.dev's layout
+    /// (BASE/ECOSYSTEM/all.zip).
     Update(Update),
     /// Say what data there is, how much of each ecosystem, and how old it is.
     Status {
@@ -26,7 +28,7 @@ pub(crate) enum Command {
 sealock advisories import CVE-2026-1234.json --source ours --add\n  \
 sealock advisories import known_exploited_vulnerabilities.json --source cisa-kev")]
 pub(crate) struct Import {
-    /// A file (.zip, .json, .jsonl, the last two also with .zst) or a folder of them.
+    /// A file (.zip, or .json, .jsonl, .ndjson, each also with .zst) or a folder of them.
     pub(crate) path: PathBuf,
     /// Name of the source; importing it again replaces what it held (the file's name if absent).
     #[arg(long)]
@@ -87,7 +89,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<()> {
         Command::Import(import) => upload(global, import).await,
         Command::Update(update) if update.local => {
             let report = advisory_store::update(update).await?;
-            output::object(global.output, &report, REPORT)
+            updated(global, &report)
         }
         Command::Update(update) => {
             let body = json!({
@@ -95,9 +97,17 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<()> {
             });
             let client = Client::new(global)?;
             let report = client.write(Method::POST, "advisories/update", &body).await?;
-            output::object(global.output, &report, REPORT)
+            updated(global, &report)
         }
     }
+}
+
+fn updated(global: &Global, report: &Value) -> Result<()> {
+    if report["unchanged"] == true && global.output == output::Format::Table {
+        let said = "Nothing has changed there since it was fetched last.";
+        return output::line(global.output, said);
+    }
+    output::object(global.output, report, REPORT)
 }
 
 async fn status(global: &Global, local: bool) -> Result<()> {
@@ -125,9 +135,6 @@ async fn status(global: &Global, local: bool) -> Result<()> {
     output::list(global.output, &rows, ECOSYSTEMS)
 }
 
-/// Forms that the server takes, by the end of the file's name.
-const FORMS: [&str; 5] = ["zip", "jsonl.zst", "json.zst", "jsonl", "json"];
-
 async fn upload(global: &Global, import: Import) -> Result<()> {
     let source = import.source.clone().unwrap_or_else(|| source_name(&import.path));
     let packed;
@@ -135,10 +142,8 @@ async fn upload(global: &Global, import: Import) -> Result<()> {
         packed = advisory_store::pack(&import.path)?;
         (packed.path(), "zip")
     } else {
-        let name = import.path.to_string_lossy().to_ascii_lowercase();
-        let form = FORMS.into_iter().find(|form| name.ends_with(&format!(".{form}")));
-        let Some(form) = form else {
-            bail!("{} must end in one of .{}", import.path.display(), FORMS.join(" ."));
+        let Some(form) = file_ending(&import.path.to_string_lossy()) else {
+            bail!("{} must end in one of .{}", import.path.display(), FILE_ENDINGS.join(" ."));
         };
         (import.path.as_path(), form)
     };
@@ -168,11 +173,8 @@ async fn upload(global: &Global, import: Import) -> Result<()> {
 /// The file's name without its endings, in the characters that a source's name may have.
 pub(crate) fn source_name(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = FORMS
-        .iter()
-        .find_map(|form| name.strip_suffix(&format!(".{form}")))
-        .unwrap_or(&name)
-        .to_ascii_lowercase();
+    let ending = file_ending(&name).map_or(0, |ending| ending.len() + 1);
+    let stem = name[..name.len() - ending].to_ascii_lowercase();
     stem.chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
         .collect()
