@@ -9,7 +9,7 @@ use sealock_facts::EvidenceState;
 use sealock_metadata::{
     self as metadata, Tx,
     evidence::Evidence,
-    manifests::{Kind as RowKind, Manifest as ManifestRow, NewManifest, State, Stored},
+    manifests::{Kind as RowKind, Manifest as ManifestRow, NewManifest, State},
     tags::TagSet,
 };
 use sealock_oci::{Digest, ErrorCode, Tag};
@@ -20,12 +20,13 @@ const MAX_LINKED: usize = 5_000;
 /// Referrers read at a time.
 const BATCH: u32 = 200;
 
-/// What goes along, and what stays.
+/// What goes along, and what stays. The manifests' bytes are read one after the other when they are
+/// linked: together they may be gigabytes.
 pub(crate) struct Plan {
     /// The subject and its children, children first.
-    subjects: Vec<Stored>,
+    subjects: Vec<ManifestRow>,
     /// Verified accessories, with the legacy tags that name them.
-    accessories: Vec<(Stored, Vec<Tag>)>,
+    accessories: Vec<(ManifestRow, Vec<Tag>)>,
     /// What they prove.
     evidence: Evidence,
     /// Accessories that prove nothing.
@@ -42,18 +43,18 @@ impl Plan {
             evidence: Evidence::default(),
             left_behind: Vec::new(),
         };
-        let digests: Vec<Digest> = plan.subjects.iter().map(|s| s.manifest.digest).collect();
+        let digests: Vec<Digest> = plan.subjects.iter().map(|s| s.digest).collect();
         let evidence = metadata::evidence::of_subjects(tx, row.repository_id, &digests).await?;
         let verified = verified_accessories(&evidence);
         let mut seen = BTreeSet::new();
         for subject in &digests {
-            for (stored, tag) in accessories(tx, row.repository_id, subject).await? {
-                let digest = stored.manifest.digest;
-                let known = plan.accessories.iter_mut().find(|(s, _)| s.manifest.digest == digest);
+            for (found, tag) in accessories(tx, row.repository_id, subject).await? {
+                let digest = found.digest;
+                let known = plan.accessories.iter_mut().find(|(known, _)| known.digest == digest);
                 if let Some((_, tags)) = known {
                     tags.extend(tag);
                 } else if verified.contains(&digest) {
-                    plan.accessories.push((stored, tag.into_iter().collect()));
+                    plan.accessories.push((found, tag.into_iter().collect()));
                 } else if seen.insert(digest) {
                     plan.left_behind.push(digest);
                 }
@@ -71,8 +72,8 @@ impl Plan {
 
     /// What is linked besides the subject itself.
     pub(crate) fn linked(&self) -> Vec<Digest> {
-        let children = self.subjects.iter().rev().skip(1).map(|stored| stored.manifest.digest);
-        children.chain(self.accessories.iter().map(|(s, _)| s.manifest.digest)).collect()
+        let children = self.subjects.iter().rev().skip(1).map(|child| child.digest);
+        children.chain(self.accessories.iter().map(|(found, _)| found.digest)).collect()
     }
 
     /// Digests of accessories that hold verified attestations.
@@ -84,10 +85,11 @@ impl Plan {
 
     /// Whether a repository holds all of it.
     pub(crate) async fn is_linked_in(&self, tx: &mut Tx, repository_id: i64) -> Result<bool> {
-        let all = self.subjects.iter().chain(self.accessories.iter().map(|(stored, _)| stored));
-        for stored in all {
-            let digest = &stored.manifest.digest;
-            if metadata::manifests::find(tx, repository_id, digest).await?.is_none() {
+        let all = self.subjects.iter().chain(self.accessories.iter().map(|(found, _)| found));
+        let digests: Vec<Digest> = all.map(|row| row.digest).collect();
+        for digests in digests.chunks(BATCH as usize) {
+            let there = metadata::manifests::find_many(tx, repository_id, digests).await?;
+            if there.len() < digests.len() {
                 return Ok(false);
             }
         }
@@ -109,11 +111,11 @@ impl Registry {
             metadata::repositories::ensure(tx, step.target.id, &step.target_name).await?;
         let who = caller.principal.to_string();
         let mut root = 0;
-        for stored in &plan.subjects {
-            root = self.link_manifest(tx, repository.id, stored, &who).await?;
+        for subject in &plan.subjects {
+            root = self.link_manifest(tx, repository.id, subject, &who).await?;
         }
-        for (stored, tags) in &plan.accessories {
-            let id = self.link_manifest(tx, repository.id, stored, &who).await?;
+        for (accessory, tags) in &plan.accessories {
+            let id = self.link_manifest(tx, repository.id, accessory, &who).await?;
             for tag in tags {
                 metadata::tags::set(tx, repository.id, tag, id, false, &who).await?;
             }
@@ -134,7 +136,7 @@ impl Registry {
             }
         }
         metadata::evidence::put(tx, repository.id, &plan.evidence).await?;
-        let digests: Vec<Digest> = plan.subjects.iter().map(|s| s.manifest.digest).collect();
+        let digests: Vec<Digest> = plan.subjects.iter().map(|s| s.digest).collect();
         metadata::manifests::bump_by_digest(tx, repository.id, &digests).await?;
         Ok(plan.linked())
     }
@@ -143,11 +145,15 @@ impl Registry {
         &self,
         tx: &mut Tx,
         target_id: i64,
-        stored: &Stored,
+        source: &ManifestRow,
         who: &str,
     ) -> Result<i64> {
-        let source = &stored.manifest;
         let (repository_id, id) = (source.repository_id, source.id);
+        let stored = metadata::manifests::load_id(tx, repository_id, id).await?;
+        let stored = stored.ok_or_else(|| {
+            let digest = source.digest;
+            Error::conflict(format!("{digest} was deleted while it was promoted; promote again"))
+        })?;
         let blobs = metadata::manifests::blobs(tx, repository_id, &[id]).await?;
         let digests: Vec<Digest> = blobs.iter().map(|blob| blob.digest).collect();
         // Only what the source may show: a blob is linked there, or it was never pushed (foreign).
@@ -190,24 +196,24 @@ impl Registry {
 }
 
 /// The manifest and what it lists, as far as it is here: children before their index.
-async fn subjects(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<Stored>> {
+async fn subjects(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<ManifestRow>> {
     let mut order = vec![row.digest];
     let mut seen = BTreeSet::from([row.digest]);
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(digest) = order.get(at).copied() {
         at += 1;
-        let stored = metadata::manifests::load(tx, row.repository_id, &digest).await?;
-        let Some(stored) = stored else { continue };
-        if stored.manifest.kind == RowKind::Index {
-            let ids = [stored.manifest.id];
+        let subject = metadata::manifests::find(tx, row.repository_id, &digest).await?;
+        let Some(subject) = subject else { continue };
+        if subject.kind == RowKind::Index {
+            let ids = [subject.id];
             for child in metadata::manifests::children(tx, row.repository_id, &ids).await? {
                 if order.len() < MAX_LINKED && seen.insert(child.digest) {
                     order.push(child.digest);
                 }
             }
         }
-        found.push(stored);
+        found.push(subject);
     }
     found.reverse();
     Ok(found)
@@ -218,7 +224,7 @@ async fn accessories(
     tx: &mut Tx,
     repository_id: i64,
     subject: &Digest,
-) -> Result<Vec<(Stored, Option<Tag>)>> {
+) -> Result<Vec<(ManifestRow, Option<Tag>)>> {
     let mut found = Vec::new();
     let mut after = String::new();
     while found.len() < MAX_LINKED {
@@ -227,13 +233,14 @@ async fn accessories(
         let Some(last) = page.last() else { break };
         after = last.digest.to_string();
         let digests: Vec<Digest> = page.iter().map(|referrer| referrer.digest).collect();
-        let stored = metadata::manifests::load_many(tx, repository_id, &digests).await?;
-        found.extend(stored.into_iter().map(|stored| (stored, None)));
+        let rows = metadata::manifests::find_many(tx, repository_id, &digests).await?;
+        found.extend(rows.into_iter().map(|row| (row, None)));
     }
     let sbom = format!("{}.sbom", subject.to_string().replacen(':', "-", 1));
     for tag in legacy_tags(subject).chain(sbom.parse().ok()) {
-        let stored = metadata::manifests::load_tagged(tx, repository_id, &tag).await?;
-        found.extend(stored.map(|stored| (stored, Some(tag))));
+        let Some(named) = metadata::tags::find(tx, repository_id, &tag).await? else { continue };
+        let row = metadata::manifests::find(tx, repository_id, &named.digest).await?;
+        found.extend(row.map(|row| (row, Some(tag))));
     }
     Ok(found)
 }
@@ -241,7 +248,7 @@ async fn accessories(
 /// Accessories of a manifest and its children with evidence that does not count.
 pub(crate) async fn rejected_accessories(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<Digest>> {
     let mut digests: Vec<Digest> =
-        subjects(tx, row).await?.iter().map(|stored| stored.manifest.digest).collect();
+        subjects(tx, row).await?.iter().map(|subject| subject.digest).collect();
     let above = metadata::manifests::parents(tx, row.repository_id, &row.digest).await?;
     digests.extend(above.iter().map(|parent| parent.digest));
     let evidence = metadata::evidence::of_subjects(tx, row.repository_id, &digests).await?;

@@ -23,6 +23,8 @@ use std::{
 const MAX_ACCESSORIES: usize = 1_000;
 /// Accessories read at a time.
 const BATCH: u32 = 100;
+/// Manifests held in memory at a time: each has up to 4 MiB.
+const LOADED: usize = 8;
 /// Keys read at a time.
 const KEYS: u32 = 200;
 
@@ -49,10 +51,13 @@ impl Registry {
         let keys = Arc::new(self.verifying_keys(&mut tx, repository.project_id).await?);
         let known = metadata::evidence::of_subjects(&mut tx, repository_id, &[*subject]).await?;
         let known = accessories_of(&known);
-        let accessories = accessories(&mut tx, repository_id, subject).await?;
+        let accessories = accessories(&mut tx, repository_id, subject, &known).await?;
         drop(tx);
-        for (stored, accessory) in accessories {
-            if !known.contains(&stored.manifest.digest) {
+        for (digest, accessory) in accessories {
+            let mut tx = self.database().read().await?;
+            let stored = metadata::manifests::load(&mut tx, repository_id, &digest).await?;
+            drop(tx);
+            if let Some(stored) = stored {
                 self.verify_one(repository_id, stored, accessory, keys.clone()).await?;
             }
         }
@@ -216,12 +221,14 @@ fn accessories_of(evidence: &Evidence) -> BTreeSet<Digest> {
     signatures.chain(evidence.attestations.iter().map(|fact| fact.accessory)).collect()
 }
 
-/// What says something about a subject and can hold evidence: referrers and cosign's legacy tags.
-pub(crate) async fn accessories(
+/// What says something about a subject and can hold evidence, and is not known yet: referrers and
+/// cosign's legacy tags. Their manifests are looked into, and not kept.
+async fn accessories(
     tx: &mut Tx,
     repository_id: i64,
     subject: &Digest,
-) -> Result<Vec<(Stored, Accessory)>> {
+    known: &BTreeSet<Digest>,
+) -> Result<Vec<(Digest, Accessory)>> {
     let mut found = Vec::new();
     let mut after = String::new();
     while found.len() < MAX_ACCESSORIES {
@@ -229,10 +236,13 @@ pub(crate) async fn accessories(
             metadata::manifests::referrers(tx, repository_id, subject, None, &after, BATCH).await?;
         let Some(last) = page.last() else { break };
         after = last.digest.to_string();
-        let digests: Vec<Digest> = page.iter().map(|referrer| referrer.digest).collect();
-        for stored in metadata::manifests::load_many(tx, repository_id, &digests).await? {
-            if let Some(accessory) = evidence_in(&stored, None) {
-                found.push((stored, accessory));
+        let digests = page.iter().map(|referrer| referrer.digest);
+        let digests: Vec<Digest> = digests.filter(|digest| !known.contains(digest)).collect();
+        for digests in digests.chunks(LOADED) {
+            for stored in metadata::manifests::load_many(tx, repository_id, digests).await? {
+                if let Some(accessory) = evidence_in(&stored, None) {
+                    found.push((stored.manifest.digest, accessory));
+                }
             }
         }
     }
@@ -240,8 +250,9 @@ pub(crate) async fn accessories(
         if let Some(stored) = metadata::manifests::load_tagged(tx, repository_id, &tag).await?
             && let Some(accessory) = evidence_in(&stored, Some(&tag))
             && accessory.subject == *subject
+            && !known.contains(&stored.manifest.digest)
         {
-            found.push((stored, accessory));
+            found.push((stored.manifest.digest, accessory));
         }
     }
     Ok(found)
