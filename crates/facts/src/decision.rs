@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// Where a verdict is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -204,11 +204,46 @@ impl Verdict {
         self.action <= Action::Warn
     }
 
-    /// The reasons that ask for more than `Allow`, worst first.
+    /// The reasons that ask for more than `Allow`, worst first. What several rules say in the same
+    /// words, such as the built-in one and a document's about a quarantine, is said once.
     pub fn objections(&self) -> Vec<&Reason> {
         let mut found: Vec<_> =
             self.reasons.iter().filter(|reason| reason.action > Action::Allow).collect();
         found.sort_by_key(|reason| std::cmp::Reverse(reason.action));
+        let mut said = BTreeSet::new();
+        found.retain(|reason| said.insert(reason.message.as_str()));
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_rules_say_in_the_same_words_is_said_once_and_worst_first() {
+        let reason = |policy: &str, action, message: &str| Reason {
+            policy: policy.to_owned(),
+            rule: "not-quarantined".to_owned(),
+            outcome: Outcome::Fail,
+            action,
+            message: message.to_owned(),
+            evidence: Vec::new(),
+            remedy: String::new(),
+        };
+        let verdict = Verdict::from_reasons(
+            vec![
+                reason("tier/release", Action::Warn, "banned"),
+                reason("floor/built-in", Action::Deny, "banned"),
+                reason("floor/floor", Action::Deny, "banned"),
+                reason("floor/floor", Action::Deny, "not signed"),
+                reason("floor/floor", Action::Allow, "fine"),
+            ],
+            None,
+        );
+        let said: Vec<_> =
+            verdict.objections().iter().map(|r| (r.policy.as_str(), r.message.as_str())).collect();
+        assert_eq!(said, [("floor/built-in", "banned"), ("floor/floor", "not signed")]);
+        assert_eq!(verdict.reasons.len(), 5, "the record keeps every one");
     }
 }

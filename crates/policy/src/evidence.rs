@@ -1,7 +1,7 @@
 //! Rules over verified evidence. A signature is not an attestation, and nothing counts by its name.
 
 use crate::{
-    AttestationRule, BeforeCompromise, Keys, ListedKey, SignedRule,
+    AttestationRule, BeforeCompromise, Door, Keys, ListedKey, SignedRule,
     evaluate::{Part, View, short},
 };
 use jiff::Timestamp;
@@ -26,10 +26,7 @@ pub(crate) fn signed(view: &View<'_>, rule: &SignedRule) -> Vec<Part> {
     }
     let want = Want { by: &rule.by, at_least: rule.at_least, before: rule.before_compromise };
     vec![count(view, &want, "signature", &pieces, |key| {
-        format!(
-            "cosign sign --key {key} <registry>/{}@{}",
-            view.input.subject.repository, artifact.digest
-        )
+        format!("cosign sign --key {key} <registry>/{}@{}", place(view), artifact.digest)
     })]
 }
 
@@ -60,9 +57,18 @@ pub(crate) fn attested(view: &View<'_>, rule: &AttestationRule) -> Vec<Part> {
     vec![count(view, &want, &what, &pieces, |key| {
         format!(
             "cosign attest --key {key} --type {} --predicate FILE <registry>/{}@{}",
-            rule.predicate_type, view.input.subject.repository, artifact.digest
+            rule.predicate_type,
+            place(view),
+            artifact.digest
         )
     })]
+}
+
+/// The repository in which evidence is missing: at the way into a project, the one that the artifact
+/// comes from.
+fn place<'a>(view: &'a View<'_>) -> &'a str {
+    let source = view.input.request.as_ref().and_then(|request| request.source.as_ref());
+    &source.filter(|_| view.input.door == Door::Promote).unwrap_or(&view.input.subject).repository
 }
 
 fn signatures(facts: &[SignatureFact], subject: Digest) -> Vec<Piece<'_>> {
@@ -153,10 +159,11 @@ fn count(
         return Part::new(Outcome::Pass, format!("verified {what} by {by}")).evidence(evidence);
     }
     let mut message = if keys.is_empty() {
-        format!(
-            "no {what} can be verified: the project {project} lists none of {}",
-            want.describe()
-        )
+        let lists = match want.by {
+            Keys::Any => "lists no keys".to_owned(),
+            Keys::Listed(_) => format!("lists none of {}", want.describe()),
+        };
+        format!("no {what} can be verified: the project {project} {lists}")
     } else if good.is_empty() {
         format!("no verified {what} by any of {}", want.describe())
     } else {

@@ -514,3 +514,25 @@ fn advisories_are_fresh() {
     );
     table("advisories: {maxAgeDays: 300}", UNKNOWN_CONTENTS);
 }
+
+#[test]
+fn what_is_missing_is_said_where_it_is_missing() {
+    let mut input = with_rules(Door::Promote, "rules:\n- name: r\n  signed: {}\n");
+    input.artifact.signatures.clear();
+    let reason = |input: &GateInput| {
+        let verdict = verdict(input);
+        verdict.objections().first().map(|r| (r.message.clone(), r.remedy.clone())).unwrap()
+    };
+    let source = sealock_policy::Subject {
+        repository: "team/source".into(),
+        project: "team".into(),
+        tier: sealock_facts::Tier::Sandbox,
+    };
+    input.request.get_or_insert_default().source = Some(source);
+    let (message, remedy) = reason(&input);
+    assert!(message.contains("no verified signature by any of the keys that the project lists"));
+    assert!(remedy.contains("<registry>/team/source@sha256:"), "{remedy}");
+    input.keys.clear();
+    let (message, _) = reason(&input);
+    assert!(message.ends_with("lists no keys"), "{message}");
+}
