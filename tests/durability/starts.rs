@@ -128,3 +128,45 @@ fn the_first_words_say_how_to_go_on() {
     let script = format!("set -eu; echo '{secret}' | {login}; {push}; {look} | grep sha256:");
     desk.run(Path::new("sh"), &["-c", &script]).ok();
 }
+
+#[test]
+fn a_lost_password_is_reset_on_the_machine() {
+    let mut server = Server::start();
+    let old = server.admin();
+    let reset = |server: &Server, user: &str, chosen: Option<&str>| {
+        let mut command = Command::new(binary());
+        command.args(["user", "reset-password", user, "--data-dir"]);
+        command.arg(server.data_directory()).env_remove("SEALOCK_NEW_PASSWORD");
+        if let Some(chosen) = chosen {
+            command.env("SEALOCK_NEW_PASSWORD", chosen);
+        }
+        let ran = command.output().unwrap();
+        let said = [ran.stdout, ran.stderr].concat();
+        (ran.status.success(), String::from_utf8(said).unwrap())
+    };
+    // Two programs never share the embedded database.
+    let (done, said) = reset(&server, "admin", None);
+    assert!(!done && said.contains("another sealock uses"), "{said}");
+    server.terminate();
+    let (done, said) = reset(&server, "nobody", None);
+    assert!(!done && said.contains("no user"), "{said}");
+    let (done, said) = reset(&server, "admin", Some("short"));
+    assert!(!done && said.contains('8'), "{said}");
+    let (done, said) = reset(&server, "admin", None);
+    assert!(done, "{said}");
+    let password = said.split(" is now ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    server.restart();
+    assert_eq!(old.get("/v2/").unwrap().status(), 401, "the old password still works");
+    let admin = server.http().with_user("admin", password);
+    assert_eq!(admin.get("/v2/").unwrap().status(), 200);
+    let events = admin.get("/api/sealock/v1/audit?action=update-user").unwrap().text().unwrap();
+    assert!(events.contains("operator of the machine") && !events.contains(password), "{events}");
+
+    // A folder that is none is not made into one.
+    let nowhere = server.scratch().join("nowhere");
+    let mut command = Command::new(binary());
+    let ran =
+        command.args(["user", "reset-password", "admin", "--data-dir"]).arg(&nowhere).output();
+    assert!(!ran.unwrap().status.success());
+    assert!(!nowhere.exists());
+}

@@ -74,6 +74,9 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Eradicate(args) => quarantine::eradicate(&context()?, args).await,
         Command::Decision(command) => decision::run(&context()?, command).await,
         Command::Project(command) => project::run(&context()?, command).await,
+        Command::User(user::Command::ResetPassword(args)) => {
+            user::reset_password(global.output, args).await
+        }
         Command::User(command) => user::run(&context()?, command).await,
         Command::Advisories(command) => advisories::run(&global, command).await,
         Command::Cluster(command) => cluster::run(&context()?, command).await,

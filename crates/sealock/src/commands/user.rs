@@ -1,8 +1,14 @@
 use super::Context;
-use crate::{client::Client, failure::Failure, output};
+use crate::{
+    client::Client,
+    failure::Failure,
+    output::{self, Format},
+    server,
+};
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// People.
 #[derive(Debug, clap::Subcommand)]
@@ -43,6 +49,13 @@ pub(crate) enum Command {
         /// The user.
         name: Option<String>,
     },
+    /// Give a user a new password on the machine that holds the data, when nobody can log in any
+    /// more. Without SEALOCK_NEW_PASSWORD one is made and shown once.
+    #[command(
+        after_help = "The server must be stopped, unless it uses PostgreSQL. The account is opened if it was \
+closed; what it may do stays as it is. The audit log says that it was done."
+    )]
+    ResetPassword(ResetPassword),
     /// Remove a user; records go on naming them.
     Remove {
         /// The user.
@@ -50,6 +63,31 @@ pub(crate) enum Command {
     },
     /// Say who you are for the server.
     Me,
+}
+
+/// Give a user a new password without a server.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResetPassword {
+    /// The user.
+    pub(crate) name: String,
+    /// The server's data directory.
+    #[arg(long, env = "SEALOCK_DATA_DIR", default_value = "sealock-data")]
+    pub(crate) data_dir: PathBuf,
+    /// The server's PostgreSQL database, if it uses one: postgres://user@host/name.
+    #[arg(long, env = "SEALOCK_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+}
+
+/// `sealock user reset-password`.
+pub(crate) async fn reset_password(format: Format, args: ResetPassword) -> Result<()> {
+    let chosen = std::env::var("SEALOCK_NEW_PASSWORD").ok();
+    let made = server::reset_password(&args, chosen.clone()).await?;
+    let name = &args.name;
+    let said = match chosen {
+        Some(_) => format!("Changed the password of {name}."),
+        None => format!("The password of {name} is now {} (shown only now).", made.expose()),
+    };
+    output::remark(format, &said)
 }
 
 const USER: &[output::Column] = &[
@@ -90,6 +128,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             client.write(Method::PATCH, &format!("users/{name}"), &body).await?;
             output::line(format, &format!("Changed the password of {name}."))
         }
+        Command::ResetPassword(args) => reset_password(format, args).await,
         Command::Remove { name } => {
             client.delete(&format!("users/{name}")).await?;
             output::line(format, &format!("Removed user {name}."))

@@ -5,7 +5,9 @@ mod health;
 mod home;
 mod keys;
 mod logging;
+mod recover;
 mod tls;
 mod wiring;
 
+pub(crate) use recover::reset_password;
 pub(crate) use wiring::run;
