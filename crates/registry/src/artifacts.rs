@@ -253,14 +253,8 @@ impl Registry {
     ) -> Result<serde_json::Value> {
         let (_, row) = self.look_at_settled(caller, name, reference).await?;
         let mut tx = self.database().read().await?;
-        let mut parts = parts(&mut tx, &row).await?;
-        if let Some(platform) = platform {
-            parts.retain(|part| part.platform.as_deref() == Some(platform));
-        }
-        let part = match parts.len() {
-            1 => parts.remove(0),
-            _ => return Err(choose_platform(&parts)),
-        };
+        let parts = parts(&mut tx, &row).await?;
+        let part = the_one(&parts, platform)?;
         let Some(id) = part.row.contents_id else {
             return Err(match part.row.chain {
                 Some(_) => Error::conflict("the image's layers are still being read; try again"),
@@ -437,18 +431,26 @@ fn read_cursor(text: Option<&str>) -> Result<FindingsCursor> {
     }
 }
 
-fn choose_platform(parts: &[Part]) -> Error {
+/// The one image of an artifact that is for a platform. A single image need not state its own.
+fn the_one<'a>(parts: &'a [Part], platform: Option<&str>) -> Result<&'a Part> {
+    let silent = |part: &&Part| parts.len() == 1 && part.platform.is_none();
+    let fits = |part: &&Part| platform.is_none() || part.platform.as_deref() == platform;
+    let found: Vec<&Part> = parts.iter().filter(|part| fits(part) || silent(part)).collect();
+    if let [one] = found.as_slice() {
+        return Ok(one);
+    }
     let known: Vec<String> = parts
         .iter()
         .map(|part| format!("{} ({})", part.row.digest, part.platform.as_deref().unwrap_or("-")))
         .collect();
-    Error::invalid(
+    let what = match platform {
+        Some(platform) if found.is_empty() => format!("it has no image for {platform}"),
+        _ => "the artifact is an index and has an SBOM for each image".to_owned(),
+    };
+    Err(Error::invalid(
         ErrorCode::ManifestInvalid,
-        format!(
-            "the artifact is an index and has an SBOM for each image; name one: {}",
-            known.join(", ")
-        ),
-    )
+        format!("{what}; name one of: {}", known.join(", ")),
+    ))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     story::{DPKG, Now as _, OS, Story},
-    world::World,
+    world::{World, repo},
 };
 use jiff::SignedDuration;
 use sealock_auth::Caller;
@@ -219,4 +219,23 @@ async fn an_attestation_of_the_wrong_type_or_key_opens_nothing() {
     let target = PolicyTarget::Project("team".to_owned());
     story.world.registry.delete_policy(&story.dev, &target).await.unwrap();
     assert!(open(&story, &guest, "team/b", &other.digest).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_image_need_not_state_its_platform() {
+    let story = Story::new(World::new().await).await;
+    let other = story.world.image(&story.dev, "team/app", "other", &[("a", "b")]).await.unwrap();
+    story.index("team/app", "both", &[&story.image, &other]).await;
+    story.world.settle().await;
+    let sbom = async |tag: &str, platform| {
+        let (name, tag) = (repo("team/app"), tag.parse().unwrap());
+        story.world.registry.artifact_sbom(&story.dev, &name, &tag, platform).await
+    };
+    let plain = sbom("v1", None).await.unwrap();
+    assert_eq!(sbom("v1", Some("linux/amd64")).await.unwrap(), plain);
+    let choose = sbom("both", None).await.unwrap_err();
+    assert!(choose.message().contains(&other.digest.to_string()), "{choose}");
+    let absent = sbom("both", Some("linux/s390x")).await.unwrap_err();
+    assert!(absent.message().contains("linux/s390x"), "{absent}");
+    assert!(absent.message().contains(&other.digest.to_string()), "{absent}");
 }

@@ -155,7 +155,7 @@ pub(crate) enum Robot {
         project: String,
         /// Its name; it logs in as robot$PROJECT+NAME.
         name: String,
-        /// What it may do.
+        /// What it may do: pull, push, attest, promote, with commas between them.
         #[arg(long, value_delimiter = ',', default_value = "pull")]
         rights: Vec<String>,
         /// Days until it expires.

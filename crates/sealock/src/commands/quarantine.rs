@@ -46,7 +46,6 @@ const COLUMNS: &[output::Column] = &[
 ];
 
 const USES: &[output::Column] = &[
-    ("what", "/action"),
     ("when", "/at"),
     ("who", "/actor"),
     ("from", "/address"),
@@ -91,6 +90,11 @@ pub(crate) async fn eradicate(context: &Context, args: Eradicate) -> Result<()> 
     for (heading, name) in [("Pulled by", "pulled"), ("Admitted by", "admitted")] {
         output::line(context.format, &format!("\n{heading}:"))?;
         output::list(context.format, &part(name), USES)?;
+    }
+    if report["cut"] == true {
+        let rest =
+            format!("\nThese lists are cut; `sealock audit --digest {}` has all.", args.digest);
+        output::line(context.format, &rest)?;
     }
     Ok(())
 }
