@@ -230,6 +230,32 @@ fn a_log_entry_must_speak_about_this_signature() {
     assert_eq!(with(&dsse(&signature, &other_subject().hex()), json!("12")), malformed);
     assert_eq!(with(&dsse(&signature, &hash), json!("-1")), malformed);
     assert_eq!(with(&json!("not an entry"), json!(1)), None, "an unknown kind says nothing");
+    // Version 2 of the log writes raw digests where version 1 has hex.
+    let version_2 = |signature: &Value, payload: &[u8]| {
+        json!({ "apiVersion": "0.0.2", "kind": "dsse", "spec": { "dsseV002": {
+            "payloadHash": {
+                "algorithm": "SHA2_256", "digest": b64(Digest::sha256(payload).as_bytes()),
+            },
+            "signatures": [{ "content": signature, "verifier": {} }],
+        }}})
+    };
+    assert_eq!(with(&version_2(&signature, payload.as_bytes()), json!(1)), None);
+    assert_eq!(with(&version_2(&other, payload.as_bytes()), json!(1)), malformed);
+    assert_eq!(with(&version_2(&signature, b"another"), json!(1)), malformed);
+    // The signatures of `intoto` entries are base64 of the envelope's own base64.
+    let intoto = |signature: &Value, hash: &str| {
+        let twice = b64(signature.as_str().unwrap().as_bytes());
+        json!({ "apiVersion": "0.0.2", "kind": "intoto", "spec": { "content": {
+            "envelope": { "signatures": [{ "sig": twice }] },
+            "payloadHash": { "algorithm": "sha256", "value": hash },
+        }}})
+    };
+    assert_eq!(with(&intoto(&signature, &hash), json!(1)), None);
+    assert_eq!(with(&intoto(&other, &hash), json!(1)), malformed);
+    assert_eq!(with(&intoto(&signature, &other_subject().hex()), json!(1)), malformed);
+    let long = |bytes: usize| json!({ "kind": "unknown", "spec": "x".repeat(bytes) });
+    assert_eq!(with(&long(1 << 19), json!(1)), None);
+    assert_eq!(with(&long(1 << 20), json!(1)), malformed, "longer than an entry may be");
 }
 
 #[test]

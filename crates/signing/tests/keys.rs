@@ -66,6 +66,45 @@ fn weak_and_foreign_keys_are_refused() {
     assert_eq!(key.algorithm(), KeyAlgorithm::Rsa { bits: 4096 });
 }
 
+/// DER, definite lengths.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = match content.len() {
+        short @ 0..=127 => vec![u8::try_from(short).unwrap()],
+        long => {
+            let bytes: Vec<u8> = long.to_be_bytes().into_iter().skip_while(|b| *b == 0).collect();
+            [&[0x80 | u8::try_from(bytes.len()).unwrap()], &bytes[..]].concat()
+        }
+    };
+    [&[tag], &length[..], content].concat()
+}
+
+/// The encoding of an RSA key whose modulus has so many bits. Nobody knows its factors.
+fn rsa_spki(bits: usize) -> Vec<u8> {
+    let mut modulus = vec![0xb5; bits.div_ceil(8)];
+    let top = (bits - 1) % 8;
+    modulus[0] = (1 << top) | (modulus[0] & ((1 << top) - 1));
+    *modulus.last_mut().unwrap() |= 1;
+    if top == 7 {
+        // An integer is signed.
+        modulus.insert(0, 0);
+    }
+    let key = der(0x30, &[der(2, &modulus), der(2, &[1, 0, 1])].concat());
+    let algorithm = [&[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1][..], &[5, 0]].concat();
+    der(0x30, &[der(0x30, &algorithm), der(3, &[&[0][..], &key].concat())].concat())
+}
+
+#[test]
+fn an_rsa_modulus_has_2048_to_8192_bits() {
+    for bits in [2048, 2049, 3072, 8191, 8192] {
+        let key = PublicKey::from_spki(&rsa_spki(bits));
+        assert_eq!(key.map(|key| key.algorithm()), Ok(KeyAlgorithm::Rsa { bits }));
+    }
+    for bits in [512, 1024, 2040, 2047, 8193, 8200, 16_384] {
+        let refused = PublicKey::from_spki(&rsa_spki(bits));
+        assert_eq!(refused.unwrap_err(), KeyError::Unsupported, "{bits} bits");
+    }
+}
+
 #[test]
 fn errors_say_what_was_sent() {
     let der = TestKey::p256().spki();

@@ -53,6 +53,15 @@ fn p384_signs_legacy_payloads_over_sha256() {
     assert_eq!(sig_reason(layer(&changed), &[key]), Some(RejectReason::NoKeyMatches));
 }
 
+/// Cosign signs these payloads over SHA-256 under every curve; a longer hash is that of bundles.
+#[test]
+fn longer_hashes_do_not_sign_legacy_payloads() {
+    for key in [TestKey::p384(), TestKey::p521_sha512()] {
+        let layer = Layer::simple(&key, &simple_payload(&subject()));
+        assert_eq!(sig_reason(layer, &[key.public()]), Some(RejectReason::NoKeyMatches));
+    }
+}
+
 #[test]
 fn legacy_payloads_are_signed_pure() {
     let key = TestKey::ed25519ph();
