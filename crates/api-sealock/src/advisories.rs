@@ -128,7 +128,8 @@ pub(crate) struct Update {
     force: bool,
 }
 
-/// Fetches advisories, if they have changed since they were fetched last, and puts them in force. For system administrators and security officers.
+/// Fetches advisories, if they have changed since the last time, and puts them in force. For system
+/// administrators and security officers.
 #[utoipa::path(post, path = "/advisories/update", tag = "advisories", request_body = Update,
     responses((status = 200, body = schema::ImportReport), (status = 409, body = schema::Errors)))]
 pub(crate) async fn update(

@@ -64,8 +64,8 @@ pub(crate) fn attested(view: &View<'_>, rule: &AttestationRule) -> Vec<Part> {
     })]
 }
 
-/// The repository in which evidence is missing: at the way into a project, the one that the artifact
-/// comes from.
+/// The repository in which evidence is missing: at the way into a project, the one that the
+/// artifact comes from.
 fn place<'a>(view: &'a View<'_>) -> &'a str {
     let source = view.input.request.as_ref().and_then(|request| request.source.as_ref());
     &source.filter(|_| view.input.door == Door::Promote).unwrap_or(&view.input.subject).repository

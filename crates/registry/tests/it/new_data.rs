@@ -1,4 +1,4 @@
-//! An advisory that is published today: what it costs depends on what it names, not on what is here.
+//! An advisory that is published today: its cost depends on what it names, not on what is here.
 
 use crate::{
     story::{DPKG, OS, Story},

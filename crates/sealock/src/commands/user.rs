@@ -65,7 +65,8 @@ closed; what it may do stays as it is. The audit log says that it was done."
     Me,
 }
 
-/// Give a user a new password without a server.
+/// Give a user a new password on the machine that holds the data, when nobody can log in any
+/// more. Without SEALOCK_NEW_PASSWORD one is made and shown once.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ResetPassword {
     /// The user.
