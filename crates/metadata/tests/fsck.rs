@@ -1,4 +1,5 @@
 //! What a check of the whole database finds, on both engines.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
