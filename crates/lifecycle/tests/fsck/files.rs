@@ -173,8 +173,8 @@ fn beside() -> Vec<Case> {
         }),
         case!("advisories", "advisories", [(AdvisoriesDamaged, 1)] => [(AdvisoriesDamaged, 1)], |store| {
             let snapshots = fs::read_dir(store.path("advisories/snapshots")).unwrap();
-            let index = snapshots.map(|entry| entry.unwrap().path());
-            let index = index.into_iter().find(|path| path.extension().unwrap() == "idx").unwrap();
+            let mut names = snapshots.map(|entry| entry.unwrap().path());
+            let index = names.find(|path| path.extension().unwrap() == "idx").unwrap();
             damage(&index, |bytes| bytes[100] ^= 1);
         }),
         case!("no master key", "keys", [(KeySealed, 2)] => [(KeySealed, 2)], |store| {

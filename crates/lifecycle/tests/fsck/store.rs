@@ -196,8 +196,12 @@ async fn fill(database: &TestDatabase, folder: &Path) -> Known {
     let master = MasterKey::generate().unwrap().to_text();
     std::fs::DirBuilder::new().mode(0o700).create(folder.join("keys")).unwrap();
     let mut options = std::fs::OpenOptions::new();
-    let mut file =
-        options.create(true).write(true).mode(0o600).open(folder.join("keys/master.key")).unwrap();
+    let mut file = options
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(folder.join("keys/master.key"))
+        .unwrap();
     file.write_all(master.as_bytes()).unwrap();
     let registry = Registry::open(Config {
         database: database.db.clone(),
