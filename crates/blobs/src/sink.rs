@@ -103,6 +103,11 @@ impl Sink {
         })
     }
 
+    /// Whether anything waits for a flush.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// Makes what was written durable and returns the state to go on from.
     pub(crate) fn suspend(&mut self, batch: &[Bytes]) -> Result<UploadState> {
         self.guarded(|sink| {

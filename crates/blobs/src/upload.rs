@@ -131,6 +131,10 @@ impl UploadWriter {
     pub async fn suspend(mut self) -> Result<UploadState> {
         let mut sink = self.settled().await?;
         let batch = self.take_pending();
+        if batch.is_empty() && !sink.is_dirty() {
+            // Nothing to write or flush, and so no reason to change threads.
+            return sink.suspend(&batch);
+        }
         blocking(move || sink.suspend(&batch)).await
     }
 

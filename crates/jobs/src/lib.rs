@@ -91,9 +91,9 @@ impl Jobs {
         self.inner.handlers.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Says that a transaction which queued jobs has committed.
+    /// Says that a transaction which queued jobs has committed. One worker looks; each that finds
+    /// a job wakes the next.
     pub fn wake(&self) {
-        self.inner.arrived.notify_waiters();
         self.inner.arrived.notify_one();
     }
 

@@ -86,6 +86,8 @@ impl Jobs {
         // No step of the queue waits for the disk: a job that runs again does no harm, and its end
         // is never durable before its effects, which come earlier in the log.
         tx.commit_soon().await?;
+        // There may be more: the next worker looks, and not all at once for every push.
+        self.wake();
         // How the job ended stands in its row and in the log.
         let _ended: Result<(), JobError> = self.execute(job).await?;
         Ok(true)
