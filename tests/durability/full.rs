@@ -2,6 +2,7 @@
 
 use std::{fs::File, io::Write, time::Duration};
 
+use reqwest::Method;
 use sealock_tests::{
     images::{MANIFEST, Made, digest},
     server::{Options, Server, eventually},
@@ -38,6 +39,36 @@ fn check(server: &Server, tag: u64, image: &Made) {
     }
 }
 
+/// Every kind of write while not a byte is left. Where the database finds a page of its own to write
+/// to again, it may be done; else the client is told why not. Whether the tag `extra` was deleted.
+fn refused_or_done(server: &Server, taken: &[(u64, Made)]) -> bool {
+    let http = server.admin();
+    let (_, image) = &taken[0];
+    let layer = digest(&image.blobs[1]);
+    let mount = format!("/v2/library/other/blobs/uploads/?mount={layer}&from=library/full");
+    let delete = http.request(Method::DELETE, "/v2/library/full/manifests/extra").send().unwrap();
+    let deleted = delete.status() == 202;
+    let answers = [
+        delete,
+        http.request(Method::POST, "/v2/library/full/blobs/uploads/").send().unwrap(),
+        http.request(Method::POST, &mount).send().unwrap(),
+        http.push_manifest("library/full", "again", MANIFEST, &image.manifest).unwrap(),
+        http.push_blob("library/full", &digest(b"some"), b"some".to_vec()).unwrap(),
+        http.request(Method::DELETE, &format!("/v2/library/full/manifests/{}", digest(b"none")))
+            .send()
+            .unwrap(),
+    ];
+    for answer in answers {
+        let (status, url) = (answer.status().as_u16(), answer.url().clone());
+        let text = answer.text().unwrap();
+        let told = matches!(status, 503 | 507) && text.contains("disk is full");
+        assert!(told || matches!(status, 201 | 202 | 404), "{url}: {status} {text}");
+    }
+    // Who only reads, notices nothing.
+    assert_eq!(http.get("/v2/library/full/tags/list").unwrap().status(), 200);
+    deleted
+}
+
 #[test]
 fn a_full_disk_is_said_loses_nothing_and_is_over_when_there_is_room_again() {
     let options = Options { disk_mib: Some(DISK_MIB), ..Options::default() };
@@ -70,10 +101,16 @@ fn a_full_disk_is_said_loses_nothing_and_is_over_when_there_is_room_again() {
         check(&server, *seed, image);
     }
 
+    let (_, image) = &taken[0];
+    let extra =
+        server.admin().push_manifest("library/full", "extra", MANIFEST, &image.manifest).unwrap();
+    assert_eq!(extra.status(), 201);
+
     // Not a byte is left: not even the database can write.
     let filler = server.inside(&server.data_directory()).join("filler");
     let mut filler_file = File::create(&filler).unwrap();
     while filler_file.write_all(&[0; 4096]).is_ok() {}
+    let taken_back = refused_or_done(&server, &taken);
     let small = Made::new(1_000, 10);
     let (status, text) = push(&server, 1_000, &small).unwrap_err();
     assert!(matches!(status, 503 | 507), "{status}: {text}");
@@ -82,11 +119,14 @@ fn a_full_disk_is_said_loses_nothing_and_is_over_when_there_is_room_again() {
         check(&server, *seed, image);
     }
 
+    assert!(server.runs());
     std::fs::remove_file(&filler).unwrap();
     std::fs::remove_file(&ballast).unwrap();
     eventually("there is room again", Duration::from_secs(30), || {
         push(&server, 1_000, &small).ok()
     });
+    let tag = server.admin().get("/v2/library/full/manifests/extra").unwrap();
+    assert_eq!(tag.status() == 200, !taken_back, "a deletion of the tag was answered otherwise");
     let image = Made::new(2_000, LAYER_BYTES);
     push(&server, 2_000, &image).unwrap();
     check(&server, 2_000, &image);

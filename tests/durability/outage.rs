@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Method;
 use sealock_tests::{
     images::{MANIFEST, Made, digest},
     server::{Options, Server, eventually, new_postgres_database},
@@ -99,12 +100,33 @@ fn postgresql_goes_away_and_comes_back() {
     assert_eq!(put().status(), 201);
     // Pulled, and not yet written to the audit log, when the line is cut.
     assert_eq!(http.get("/v2/library/app/manifests/v1").unwrap().status(), 200);
+    let late = Made::new(2, 100_000);
+    let post = |path: &str| http.request(Method::POST, path).send().unwrap();
+    let begun = post("/v2/library/app/blobs/uploads/");
+    let upload = begun.headers()["Location"].to_str().unwrap().to_owned();
     line.cut();
 
-    let late = Made::new(2, 100_000);
+    let whole = digest(&late.blobs[1]);
+    let layer = digest(&image.blobs[1]);
+    let join = if upload.contains('?') { '&' } else { '?' };
+    let ask = |method, path: &str| http.request(method, path).send().unwrap();
+    let patch = http.request(Method::PATCH, &upload).body(late.blobs[1].clone());
+    let end = http.request(Method::PUT, &format!("{upload}{join}digest={whole}"));
     let refused = [
         http.get("/v2/library/app/manifests/v1").unwrap(),
-        http.push_blob("library/app", &digest(&late.blobs[1]), late.blobs[1].clone()).unwrap(),
+        http.get(&format!("/v2/library/app/blobs/{layer}")).unwrap(),
+        http.get("/v2/library/app/tags/list").unwrap(),
+        http.get(&format!("/v2/library/app/referrers/{}", image.digest())).unwrap(),
+        http.push_blob("library/app", &whole, late.blobs[1].clone()).unwrap(),
+        post(&format!("/v2/library/app/blobs/uploads/?digest={whole}")),
+        post(&format!("/v2/library/other/blobs/uploads/?mount={layer}&from=library/app")),
+        patch.send().unwrap(),
+        end.body(late.blobs[1].clone()).send().unwrap(),
+        http.push_manifest("library/app", "v2", MANIFEST, &image.manifest).unwrap(),
+        ask(Method::DELETE, "/v2/library/app/manifests/v1"),
+        ask(Method::DELETE, &format!("/v2/library/app/manifests/{}", image.digest())),
+        ask(Method::DELETE, &format!("/v2/library/app/blobs/{layer}")),
+        ask(Method::DELETE, &upload),
         http.get("/health").unwrap(),
     ];
     for answer in refused {
@@ -115,6 +137,9 @@ fn postgresql_goes_away_and_comes_back() {
         assert!(!text.contains("host=") && !text.contains(SOCKET), "it tells too much: {text}");
         assert!(health || text.contains("database"), "{text}");
     }
+    // Somebody who logs in now is told the same, and not that the password is wrong.
+    let login = server.http().with_user("admin", "not-the-password").get("/v2/").unwrap();
+    assert_eq!(login.status(), 503, "{}", login.text().unwrap());
     assert!(server.runs());
 
     line.mend();
@@ -123,12 +148,13 @@ fn postgresql_goes_away_and_comes_back() {
     });
     let manifest = http.get("/v2/library/app/manifests/v1").unwrap();
     assert_eq!(digest(&manifest.bytes().unwrap()), image.digest());
-    for blob in &late.blobs {
-        assert_eq!(
-            http.push_blob("library/app", &digest(blob), blob.clone()).unwrap().status(),
-            201
-        );
-    }
+    // Nothing that was refused has happened, and the upload that was begun goes on.
+    let end = http.request(Method::PUT, &format!("{upload}{join}digest={whole}"));
+    assert_eq!(end.body(late.blobs[1].clone()).send().unwrap().status(), 201);
+    let config = &late.blobs[0];
+    let pushed = http.push_blob("library/app", &digest(config), config.clone()).unwrap();
+    assert_eq!(pushed.status(), 201);
+    assert_eq!(http.get("/v2/library/app/manifests/v2").unwrap().status(), 404);
     let pushed = http.push_manifest("library/app", "v2", MANIFEST, &late.manifest).unwrap();
     assert_eq!(pushed.status(), 201);
     let events = format!("/api/sealock/v1/audit?action=pull&digest={}", image.digest());

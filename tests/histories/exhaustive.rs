@@ -85,7 +85,7 @@ pub(crate) async fn push_and_delete() -> History {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_and_deletes() {
-    all_endings_are_good(&push_and_delete().await, 200).await;
+    all_endings_are_good(&push_and_delete().await, 100).await;
 }
 
 /// Chunks, one of them broken, and an upload that is cancelled.
@@ -107,7 +107,7 @@ pub(crate) async fn chunks() -> History {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chunks_and_cancelled_uploads() {
-    all_endings_are_good(&chunks().await, 200).await;
+    all_endings_are_good(&chunks().await, 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +132,7 @@ async fn two_clients_push_the_same_at_once_and_mount() {
     .await;
     a.unwrap();
     let () = b;
-    all_endings_are_good(&recording.end().await, 200).await;
+    all_endings_are_good(&recording.end().await, 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,7 +144,7 @@ async fn promotions() {
     recording.settle().await;
     ann.promote("team/app", &image, "built/app").await.unwrap();
     ann.delete("team/app", &image.digest()).await.unwrap();
-    all_endings_are_good(&recording.end().await, 200).await;
+    all_endings_are_good(&recording.end().await, 100).await;
 }
 
 /// The log of the database ends wherever the power chose.

@@ -4,6 +4,7 @@
 use crate::support::{Api, OCI_MANIFEST, header, json_of};
 use reqwest::{Method, Response};
 use sealock_blobs::testing::Operation;
+use sealock_metadata::Database;
 use sealock_oci::Digest;
 use serde_json::json;
 use std::io::ErrorKind;
@@ -155,4 +156,34 @@ async fn a_blob_that_cannot_be_read_is_never_served_short() {
     api.stand.disk.fail_once(Operation::OpenRead, 0, ErrorKind::Other);
     assert_eq!(api.status(Method::GET, &path).await, 500);
     assert_eq!(api.status(Method::GET, &path).await, 200);
+}
+
+/// Another process holds the database: who writes is told to come again, who reads notices nothing,
+/// and nothing of what was refused has happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_another_process_holds_is_said_and_passes() {
+    let api = Api::new().await;
+    api.push("team/app", "v1", "one").await;
+    let manifest = api.image("team/app", "two").await;
+    // A second connection of its own stands for the other process: SQLite locks between connections.
+    let (config, clock) = (api.stand.database.config.clone(), api.stand.database.clock.clone());
+    let other = Database::open(config, clock).await.unwrap();
+    let held = other.write().await.unwrap();
+    let begin = api.ask(Method::POST, "/v2/team/app/blobs/uploads/").send();
+    let delete = api.ask(Method::DELETE, "/v2/team/app/manifests/v1").send();
+    let read = api.status(Method::GET, "/v2/team/app/manifests/v1");
+    let (put, begin, delete, read) =
+        tokio::join!(api.put("team/app", "v2", &manifest), begin, delete, read);
+    assert_eq!(read, 200);
+    for answer in [put, begin.unwrap(), delete.unwrap()] {
+        let (status, retry) = (answer.status(), header(&answer, "retry-after").to_owned());
+        assert_eq!(status, 503, "{}", answer.text().await.unwrap());
+        assert!(retry.parse::<u32>().is_ok(), "{retry:?}");
+        let message = json_of(answer).await["errors"][0]["message"].to_string();
+        assert!(message.contains("database") && message.contains("try again"), "{message}");
+    }
+    held.rollback().await.unwrap();
+    assert_eq!(api.status(Method::GET, "/v2/team/app/manifests/v2").await, 404);
+    assert_eq!(api.put("team/app", "v2", &manifest).await.status(), 201);
+    assert_eq!(api.status(Method::DELETE, "/v2/team/app/manifests/v1").await, 202);
 }

@@ -22,7 +22,7 @@ pub(super) enum Event {
     CreateDir { path: PathBuf },
     SyncDir { path: PathBuf },
     Commit,
-    SyncLog,
+    SyncLog { synced: u64 },
 }
 
 /// One recorded change, for tests that plant a fault in a recording.
@@ -46,7 +46,7 @@ pub enum Change<'a> {
     SyncDir(&'a Path),
     /// A transaction of the database beside became part of its log.
     Commit,
-    /// The log of the database beside was flushed.
+    /// The log of the database beside was flushed, as far as it had come when the flush began.
     SyncLog,
 }
 
@@ -124,7 +124,7 @@ impl Journal {
     pub(super) fn note(&mut self, before: &mut Log, now: Log) {
         self.events.extend((before.written..now.written).map(|_| Event::Commit));
         if now.synced > before.synced {
-            self.events.push(Event::SyncLog);
+            self.events.push(Event::SyncLog { synced: now.synced });
         }
         *before = now;
     }
@@ -151,7 +151,7 @@ impl Journal {
             Event::CreateDir { path } => Change::CreateDir(path),
             Event::SyncDir { path } => Change::SyncDir(path),
             Event::Commit => Change::Commit,
-            Event::SyncLog => Change::SyncLog,
+            Event::SyncLog { .. } => Change::SyncLog,
         })
     }
 
@@ -223,7 +223,7 @@ impl Model {
                 }
             }
             Event::Commit => self.log.written += 1,
-            Event::SyncLog => self.log.synced = self.log.written,
+            Event::SyncLog { synced } => self.log.synced = *synced,
         }
     }
 
