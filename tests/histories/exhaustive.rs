@@ -117,7 +117,8 @@ async fn two_clients_push_the_same_at_once_and_mount() {
     let (one, two) = (Image::new(1, 300), Image::new(2, 300));
     let (a, b) =
         join(ann.push("team/app", "v1", &one), ben.push_blob("other/app", &one.layer)).await;
-    (a.unwrap(), b.unwrap());
+    a.unwrap();
+    b.unwrap();
     let (a, b) =
         join(ann.mount("other/copy", "team/app", &one.config), ben.push("team/app", "v1", &two))
             .await;

@@ -174,13 +174,12 @@ async fn after_a_failed_flush_the_log_is_written_again_before_anybody_is_answere
     tokio::time::sleep(Duration::from_millis(20)).await;
     calls.failing.store(false, Ordering::Relaxed);
     put(&db, "after").await.unwrap();
-    let seen = calls.seen.lock().unwrap();
+    let seen = std::mem::take(&mut *calls.seen.lock().unwrap());
     let last = seen.iter().rposition(|(failed, ..)| *failed).unwrap();
     let (failed, mended) = (&seen[last], &seen[last + 1]);
     assert_eq!(failed.1, mended.1, "the same bytes");
     assert!(mended.2 > failed.2, "were written again");
     assert_eq!(seen.len(), last + 3, "and then the new ones were flushed");
-    drop(seen);
     db.close().await;
 }
 
