@@ -110,6 +110,10 @@ impl Check<'_> {
                 for file in found.files.iter().filter(|file| file.misplaced) {
                     remember(&mut self.misplaced, file.key);
                 }
+                // The directory above the shards is not met again.
+                for stranger in found.strangers.iter().filter(|_| shard.prefix.is_none()) {
+                    self.foreign(stranger);
+                }
             }
             self.progress.advance(1);
         }

@@ -63,7 +63,7 @@ impl Store {
     /// A new one on SQLite.
     pub(crate) async fn new() -> Self {
         let database = TestDatabase::sqlite().await;
-        let folder = tempfile::tempdir().unwrap();
+        let folder = private_folder();
         let known = fill(&database, folder.path()).await;
         let DatabaseConfig::Sqlite { path, .. } = &database.config else { panic!("SQLite") };
         database.db.close().await;
@@ -75,14 +75,14 @@ impl Store {
 
     /// A new one on PostgreSQL, whose database the caller ends.
     pub(crate) async fn on(database: &TestDatabase) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = private_folder();
         let known = fill(database, folder.path()).await;
         Self { folder, config: database.config.clone(), known }
     }
 
     /// The same store once more, on SQLite.
     pub(crate) fn copy(&self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = private_folder();
         copy(self.folder.path(), folder.path());
         let config =
             DatabaseConfig::Sqlite { path: folder.path().join("sealock.db"), must_exist: true };
@@ -177,6 +177,14 @@ impl Store {
 pub(crate) fn told(report: &Report) -> Counts {
     assert_eq!(report.unchecked, Vec::<String>::new(), "everything was looked at");
     report.findings.iter().map(|(kind, found)| (kind.word(), found.count)).collect()
+}
+
+/// A data directory as a server makes it.
+fn private_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(folder.path(), private).unwrap();
+    folder
 }
 
 fn copy(from: &Path, to: &Path) {
