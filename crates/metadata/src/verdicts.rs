@@ -4,9 +4,18 @@ use crate::{
     Result, Tx, params,
     projects::{self, Project},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sealock_facts::{Door, Verdict};
 use sealock_oci::{Digest, RepositoryName};
+
+/// How far the clocks of replicas may lie apart. A verdict that was made later than that after now
+/// was made while a clock ran ahead, and does not hold: what had ended then has not ended yet.
+const DISORDER: SignedDuration = SignedDuration::from_mins(1);
+
+/// The latest moment at which a verdict that holds now was made.
+fn newest(now: Timestamp) -> Timestamp {
+    now.checked_add(DISORDER).unwrap_or(Timestamp::MAX)
+}
 
 /// The revisions that a verdict was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +59,9 @@ pub async fn fresh(
                JOIN revisions s ON s.name = 'system' \
                WHERE v.manifest_id = $1 AND m.repository_id = $2 AND v.door = $3 \
                AND v.context = $4 AND v.facts_rev = m.facts_rev AND v.policy_rev = p.policy_rev \
-               AND v.system_rev = s.value AND (v.valid_until IS NULL OR v.valid_until > $5)";
-    tx.find(sql, params![manifest_id, repository_id, door, context, now], |row| {
+               AND v.system_rev = s.value AND (v.valid_until IS NULL OR v.valid_until > $5) \
+               AND v.judged_at <= $6";
+    tx.find(sql, params![manifest_id, repository_id, door, context, now, newest(now)], |row| {
         Ok(StoredVerdict {
             verdict: row.json("verdict")?,
             input_digest: row.get("input_digest")?,
@@ -84,8 +94,9 @@ pub async fn fresh_by_name(
                JOIN verdicts v ON v.manifest_id = m.id AND v.door = $3 AND v.context = $4 \
                JOIN revisions s ON s.name = 'system' \
                WHERE r.name = $1 AND v.facts_rev = m.facts_rev AND v.policy_rev = p.policy_rev \
-               AND v.system_rev = s.value AND (v.valid_until IS NULL OR v.valid_until > $5)";
-    tx.find(sql, params![repository, digest, door, context, now], |row| {
+               AND v.system_rev = s.value AND (v.valid_until IS NULL OR v.valid_until > $5) \
+               AND v.judged_at <= $6";
+    tx.find(sql, params![repository, digest, door, context, now, newest(now)], |row| {
         let project = projects::read(row)?;
         let stored = StoredVerdict {
             verdict: row.json("verdict")?,
@@ -131,12 +142,13 @@ pub async fn put(
 ) -> Result<()> {
     let StoredVerdict { verdict, input_digest, revisions, until } = stored;
     let sql = "INSERT INTO verdicts (manifest_id, door, context, facts_rev, policy_rev, \
-               system_rev, valid_until, verdict, input_digest) \
-               SELECT m.id, $2, $3, $4, $5, $6, $7, $8, $9 FROM manifests m WHERE m.id = $1 \
+               system_rev, valid_until, verdict, input_digest, judged_at) \
+               SELECT m.id, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM manifests m WHERE m.id = $1 \
                ON CONFLICT (manifest_id, door, context) DO UPDATE SET \
                facts_rev = excluded.facts_rev, policy_rev = excluded.policy_rev, \
                system_rev = excluded.system_rev, valid_until = excluded.valid_until, \
-               verdict = excluded.verdict, input_digest = excluded.input_digest";
+               verdict = excluded.verdict, input_digest = excluded.input_digest, \
+               judged_at = excluded.judged_at";
     let values = params![
         manifest_id,
         door,
@@ -146,7 +158,8 @@ pub async fn put(
         revisions.system,
         *until,
         serde_json::to_string(verdict)?,
-        input_digest
+        input_digest,
+        tx.now()
     ];
     tx.execute(sql, values).await?;
     Ok(())

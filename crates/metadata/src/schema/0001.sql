@@ -394,7 +394,6 @@ CREATE INDEX audit_events_digest ON audit_events (digest, id);
 CREATE INDEX audit_events_project ON audit_events (project_id, id);
 CREATE INDEX audit_events_actor ON audit_events (actor, id);
 CREATE INDEX audit_events_action ON audit_events (action, id);
-CREATE INDEX audit_events_time ON audit_events (happened_at, id);
 
 CREATE TABLE clusters (
     id ID,

@@ -4,8 +4,12 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 3] =
-    [include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")];
+pub(crate) const MIGRATIONS: [&str; 4] = [
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+    include_str!("0006.sql"),
+];
 
 /// The schema that this program knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
