@@ -15,9 +15,11 @@ use std::{
 /// ride along with a whole gigabit of network.
 const EASY_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes that may come at once and say nothing about the speed.
-const BURST_BYTES: u64 = 1024 * 1024;
-/// How long after the last fast bytes the next ones are expected: clients send one layer after the
-/// other.
+const BURST_BYTES: u64 = 512 * 1024;
+/// How long the first bytes of an upload are watched before an inspector may begin with them.
+const FIRST_LOOK: Duration = Duration::from_millis(8);
+/// How long after a blob, or after the last fast bytes, the next ones are expected: clients send
+/// one layer after the other, then the configuration and the manifest.
 const LINGER: Duration = Duration::from_millis(20);
 /// How long pushes may hold inspectors up. Then these run for as long whatever comes, so that facts
 /// arrive under a load that never ends.
@@ -29,17 +31,19 @@ pub(crate) struct Pace {
     changed: Condvar,
 }
 
-/// A push that is being made durable, or a door that waits for facts, until dropped.
-pub(crate) struct Held<'a> {
-    pace: &'a Pace,
-    count: fn(&mut State) -> &mut usize,
-}
+/// A push that is being made durable, until dropped.
+pub(crate) struct Storing<'a>(&'a Pace);
+
+/// A door that waits for facts, until dropped.
+pub(crate) struct Waiting<'a>(&'a Pace);
 
 struct State {
     threads: usize,
     /// Received bytes, less what [`EASY_BYTES`] lets drain.
     level: u64,
     drained: Instant,
+    /// Until when more of a push is expected.
+    expected_until: Instant,
     storing: usize,
     doors: usize,
     inspectors: usize,
@@ -60,20 +64,32 @@ impl Pace {
         self.lock().receive(bytes as u64, Instant::now())
     }
 
+    /// The first bytes of an upload have come.
+    pub(crate) fn begun(&self) {
+        let mut state = self.lock();
+        state.expected_until = state.expected_until.max(Instant::now() + FIRST_LOOK);
+    }
+
     /// A push's last part begins: flush, judge, commit.
-    pub(crate) fn storing(&self) -> Held<'_> {
-        self.hold(|state| &mut state.storing)
+    pub(crate) fn storing(&self) -> Storing<'_> {
+        self.lock().storing += 1;
+        Storing(self)
     }
 
     /// A whole image is there: nothing more is expected of whoever pushed it.
     pub(crate) fn pushed(&self) {
-        self.lock().level = 0;
+        let mut state = self.lock();
+        state.level = 0;
+        state.expected_until = Instant::now();
+        drop(state);
         self.changed.notify_all();
     }
 
     /// A door waits for facts: nobody gives way to pushes now.
-    pub(crate) fn door(&self) -> Held<'_> {
-        self.hold(|state| &mut state.doors)
+    pub(crate) fn door(&self) -> Waiting<'_> {
+        self.lock().doors += 1;
+        self.changed.notify_all();
+        Waiting(self)
     }
 
     /// Blocks an inspector while pushes need the machine.
@@ -97,21 +113,21 @@ impl Pace {
         }
     }
 
-    fn hold(&self, count: fn(&mut State) -> &mut usize) -> Held<'_> {
-        *count(&mut self.lock()) += 1;
-        self.changed.notify_all();
-        Held { pace: self, count }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Storing<'_> {
     fn drop(&mut self) {
-        *(self.count)(&mut self.pace.lock()) -= 1;
-        self.pace.changed.notify_all();
+        self.0.lock().stored(Instant::now());
+        self.0.changed.notify_all();
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().doors -= 1;
     }
 }
 
@@ -121,6 +137,7 @@ impl State {
             threads: threads.max(1),
             level: 0,
             drained: now,
+            expected_until: now,
             storing: 0,
             doors: 0,
             inspectors: 0,
@@ -134,6 +151,18 @@ impl State {
         let most = BURST_BYTES + self.easy_bytes(LINGER);
         self.level = self.level.saturating_add(bytes).min(most);
         self.level > BURST_BYTES
+    }
+
+    fn stored(&mut self, now: Instant) {
+        if self.storing_fills() {
+            self.expected_until = self.expected_until.max(now + LINGER);
+        }
+        self.storing -= 1;
+    }
+
+    /// Whether pushes that are being stored leave no hardware thread to spare.
+    fn storing_fills(&self) -> bool {
+        self.storing > 0 && self.storing + 1 >= self.threads
     }
 
     fn drain(&mut self, now: Instant) {
@@ -152,8 +181,8 @@ impl State {
     /// How long an inspector waits before it asks again; none when it may run.
     fn inspector_waits(&mut self, now: Instant) -> Option<Duration> {
         self.drain(now);
-        let storing = self.storing > 0 && self.storing + 1 >= self.threads;
-        if self.doors > 0 || !(storing || self.level > BURST_BYTES) {
+        let busy = self.storing_fills() || self.level > BURST_BYTES || now < self.expected_until;
+        if self.doors > 0 || !busy {
             return None;
         }
         if self.free_until.is_some_and(|until| now < until) {
@@ -166,7 +195,7 @@ impl State {
             self.held_since = Some(now + LONGEST_HOLD);
             return None;
         }
-        Some(LINGER.min(LONGEST_HOLD - held))
+        Some(FIRST_LOOK.min(LONGEST_HOLD - held))
     }
 }
 
@@ -198,6 +227,9 @@ mod tests {
         assert!(fast);
         assert!(state.inspector_waits(end).is_some(), "the next layer is expected");
         assert_eq!(state.inspector_waits(end + LINGER), None, "none came");
+        state.storing = 1;
+        state.stored(end);
+        assert!(state.inspector_waits(end).is_some(), "the next blob is expected");
         let mut large = State::new(16, start);
         assert!(!receive(&mut large, 50, 400, start).0, "there are other processors");
     }
@@ -243,8 +275,8 @@ mod tests {
             while pace.lock().inspectors == 0 {
                 std::thread::yield_now();
             }
-            pace.pushed();
             drop(storing);
+            pace.pushed();
             let waited = inspector.join().expect("it ran");
             assert!(waited < LONGEST_HOLD, "it waited {waited:?}");
         });

@@ -69,7 +69,7 @@ impl Registry {
         push: ManifestPush<'_>,
     ) -> Result<PushedManifest> {
         let mut incoming = Incoming::read(&push)?;
-        let _storing = self.inspections().pace().storing();
+        let storing = self.inspections().pace().storing();
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, push.repository, Need::PushOrAttest).await?;
         if let Some(repository) = &scope.repository {
@@ -86,6 +86,7 @@ impl Registry {
         }
         let (state, warnings) = self.push_door(caller, &scope, &incoming, accessory).await?;
         let tags = self.commit_push(caller, &push, &incoming, accessory, state).await?;
+        drop(storing);
         self.inspections().pace().pushed();
         self.jobs().wake();
         let subject = incoming.manifest.subject.as_ref().map(|subject| subject.digest);

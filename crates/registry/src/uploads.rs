@@ -272,6 +272,7 @@ impl Registry {
             }
             let begins = ride.is_none() && writer.received() == 0;
             if begins && self.inspects_while_receiving() && may_be_layer(&bytes) {
+                pace.begun();
                 ride = Ride::start(self.inspections().places(), self.layer_inspector());
             }
             let fast = pace.received(bytes.len());
