@@ -94,7 +94,7 @@ run_go() {
   local go
   go="$(find_go)"
   env -u GOROOT GOCACHE="$SEALOCK_CACHE/go/build" GOMODCACHE="$SEALOCK_CACHE/go/mod" GOTOOLCHAIN=local \
-    GOFLAGS=-trimpath CGO_ENABLED=0 "$go" "$@" </dev/null
+    GOFLAGS="-trimpath -buildvcs=false" CGO_ENABLED=0 "$go" "$@" </dev/null
 }
 
 # build_go NAME VERSION FIND PACKAGE: builds ./PACKAGE in the folder that the command FIND prints, as
