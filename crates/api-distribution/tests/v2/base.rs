@@ -113,6 +113,15 @@ async fn the_catalog_lists_what_the_caller_may_read() {
     let page = api.by("eve", Method::GET, "/v2/_catalog?n=5&last=open/b").send().await.unwrap();
     assert_eq!(header(&page, "link"), "");
     assert_eq!(json_of(page).await["repositories"], serde_json::json!(["open/c"]));
+    // Who waits to be asked is asked; who has no account sees what is public.
+    let nobody = api.anonymous(Method::GET, "/v2/_catalog").send().await.unwrap();
+    assert!(header(&nobody, "www-authenticate").ends_with(",scope=\"registry:catalog:*\""));
+    assert_eq!(error(nobody).await, (401, "UNAUTHORIZED".into()));
+    let path = "/service/token?scope=registry:catalog:*";
+    let token = json_of(api.anonymous(Method::GET, path).send().await.unwrap()).await;
+    let request = api.anonymous(Method::GET, "/v2/_catalog");
+    let public = request.bearer_auth(token["token"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(json_of(public).await["repositories"], serde_json::json!(["open/b", "open/c"]));
     let wrong = api.ask(Method::GET, "/v2/_catalog?n=x").send().await.unwrap();
     assert_eq!(wrong.status(), 400);
 }
