@@ -102,10 +102,10 @@ async fn askers(api: &Api) -> Vec<Asker> {
         api.stand.user(user).await;
         api.stand.member(project, user, role).await;
     }
-    let every = [Right::Pull, Right::Push, Right::Delete];
+    let every = [Right::Pull, Right::Push];
     let robots = [
         ("a robot that reads", api.stand.robot("team", "reader", &[Right::Pull]).await),
-        ("a robot that writes", api.stand.robot("team", "writer", &every[..2]).await),
+        ("a robot that writes", api.stand.robot("team", "writer", &every).await),
         ("another project's robot", api.stand.robot("other", "ci", &every).await),
     ];
     const ALL: &str = "repository:team/app:pull,push,delete";
