@@ -126,13 +126,12 @@ async fn two_clients_push_the_same_at_once_and_mount() {
     b.unwrap();
     let remark = note(&one.manifest, &one.config);
     ann.put("team/app", "", &remark).await.unwrap();
-    let (a, b) = join(
+    let (deleted, ()) = join(
         ann.delete("team/app", &one.digest()),
         ben.push_wrong("other/app", b"something", &sealock_oci::Digest::sha256(b"else")),
     )
     .await;
-    a.unwrap();
-    let () = b;
+    deleted.unwrap();
     all_endings_are_good(&recording.end().await, 100).await;
 }
 
