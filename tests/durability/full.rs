@@ -39,8 +39,9 @@ fn check(server: &Server, tag: u64, image: &Made) {
     }
 }
 
-/// Every kind of write while not a byte is left. Where the database finds a page of its own to write
-/// to again, it may be done; else the client is told why not. Whether the tag `extra` was deleted.
+/// Every kind of write while not a byte is left. Where the database finds a page of its own to
+/// write to again, it may be done; else the client is told why not. Whether the tag `extra` was
+/// deleted.
 fn refused_or_done(server: &Server, taken: &[(u64, Made)]) -> bool {
     let http = server.admin();
     let (_, image) = &taken[0];

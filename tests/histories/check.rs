@@ -126,7 +126,8 @@ impl<'a> Inspector<'a> {
         let uploads = seen.states.iter().filter(|(thing, state)| {
             matches!(thing, Thing::Upload(..)) && **state == State::Present
         });
-        // Going on writes: into a database of its own, and on the same disk, which nobody sees again.
+        // Going on writes: into a database of its own, and on the same disk, which nobody sees
+        // again.
         if uploads.count() > 0 || self.seen.len().is_multiple_of(16) {
             drop(registry);
             let (_folder, database) = self.history.database(commits, 100).await;

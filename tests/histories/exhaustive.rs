@@ -16,8 +16,8 @@ const LIMIT: u64 = 100_000;
 pub(crate) struct Extent {
     /// Disks with transactions, at all moments together.
     pub(crate) endings: usize,
-    /// Those of them that were opened: the others differ from one that was by leaks only, or are the
-    /// same at another moment.
+    /// Those of them that were opened: the others differ from one that was by leaks only, or are
+    /// the same at another moment.
     pub(crate) opened: usize,
 }
 

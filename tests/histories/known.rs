@@ -90,8 +90,8 @@ impl Known {
     }
 }
 
-/// What may happen at one place, in this order: an answer comes before a request, as the same client
-/// may have waited for it.
+/// What may happen at one place, in this order: an answer comes before a request, as the same
+/// client may have waited for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Moment {
     End,

@@ -9,9 +9,9 @@
 //!
 //! # What may be left
 //! `sealock_blobs::testing::Survivors` says what is legal, and is exact: names, bytes and the log's
-//! unsynced tail are kept or lost on their own. On small histories every combination at every moment
-//! is built and opened; on long ones moments and combinations are chosen by a seed, which is printed
-//! and set by `SEALOCK_HISTORY_SEED`; `SEALOCK_HISTORY_ROUNDS` asks for more of them.
+//! unsynced tail are kept or lost on their own. On small histories every combination at every
+//! moment is built and opened; on long ones moments and combinations are chosen by a seed, which is
+//! printed and set by `SEALOCK_HISTORY_SEED`; `SEALOCK_HISTORY_ROUNDS` asks for more of them.
 //!
 //! # What must hold
 //! - Start-up works.

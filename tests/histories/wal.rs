@@ -52,8 +52,8 @@ impl Wal {
             file.read_exact_at(&mut frame, at)?;
             assert_eq!(frame[8..16], header[16..24], "the log began again");
             at += frame_bytes;
-            // The size of the database stands in the last frame of a transaction only. Frames before
-            // it may still be written anew.
+            // The size of the database stands in the last frame of a transaction only. Frames
+            // before it may still be written anew.
             if word(&frame, 4) != 0 {
                 self.ends.push(at);
                 self.next = at;

@@ -165,7 +165,8 @@ async fn a_database_that_another_process_holds_is_said_and_passes() {
     let api = Api::new().await;
     api.push("team/app", "v1", "one").await;
     let manifest = api.image("team/app", "two").await;
-    // A second connection of its own stands for the other process: SQLite locks between connections.
+    // A second connection of its own stands for the other process: SQLite locks between
+    // connections.
     let (config, clock) = (api.stand.database.config.clone(), api.stand.database.clock.clone());
     let other = Database::open(config, clock).await.unwrap();
     let held = other.write().await.unwrap();

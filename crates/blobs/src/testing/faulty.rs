@@ -121,8 +121,8 @@ impl FaultyDisk {
         self.lock().watch = Some(Box::new(watch));
     }
 
-    /// Asks the watch of [`FaultyDisk::watch`] and returns how many changes are recorded: a place in
-    /// the journal to cut at.
+    /// Asks the watch of [`FaultyDisk::watch`] and returns how many changes are recorded: a place
+    /// in the journal to cut at.
     pub fn position(&self) -> usize {
         let mut state = self.lock();
         state.look();

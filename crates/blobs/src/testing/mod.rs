@@ -1,5 +1,5 @@
-//! A disk that records, fails, forgets and loses power on demand, for tests of this crate and of the
-//! floors above.
+//! A disk that records, fails, forgets and loses power on demand, for tests of this crate and of
+//! the floors above.
 
 mod chance;
 mod faulty;

@@ -10,13 +10,13 @@
 //! - Whatever is not flushed is kept or lost **on its own**: no order holds between two changes,
 //!   not within a file, not within a directory, not between them. A move is two changes, one of
 //!   each name; either may be lost, so a moved file may have both names, or none.
-//! - A **write** that was not flushed is kept, lost, turned to zeros (the length reached the device,
-//!   the bytes did not), or torn: only its first or only its second half is there. By chance
-//!   ([`Survivors::by_chance`]) it is torn at any byte.
+//! - A **write** that was not flushed is kept, lost, turned to zeros (the length reached the
+//!   device, the bytes did not), or torn: only its first or only its second half is there. By
+//!   chance ([`Survivors::by_chance`]) it is torn at any byte.
 //! - A name whose directory has lost its own name is lost with it.
-//! - The **database** beside is a sequence of transactions, each there or not there as a whole. Those
-//!   before the last flush of its log are there; of the others, the last ones are lost, however
-//!   many: its log is read up to the first record that is not whole.
+//! - The **database** beside is a sequence of transactions, each there or not there as a whole.
+//!   Those before the last flush of its log are there; of the others, the last ones are lost,
+//!   however many: its log is read up to the first record that is not whole.
 //!
 //! Changes that are kept are kept in their order: a page of a file, or a name, that was changed
 //! twice holds the first state, one between, or the last, and never an older one over a newer one.
@@ -44,8 +44,8 @@ pub struct Survivors {
     files: HashMap<FileId, Contents>,
 }
 
-/// One disk that a power loss may leave: what stands below the root, by relative path. Two are equal
-/// when a program that starts on them sees the same.
+/// One disk that a power loss may leave: what stands below the root, by relative path. Two are
+/// equal when a program that starts on them sees the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SurvivingDisk {
     entries: BTreeMap<PathBuf, Entry>,
