@@ -110,6 +110,9 @@ impl Load {
     }
 
     fn repository_names(&self) -> Vec<String> {
+        if let Some(path) = &self.path {
+            return single::repository_of(path).map(str::to_owned).into_iter().collect();
+        }
         (0..self.repositories.max(1)).map(|n| format!("{}-{n}", self.repository)).collect()
     }
 }

@@ -36,15 +36,32 @@ pub(super) async fn head_blob(client: &mut Client, image: &Image) -> Result<u64>
     Ok(1)
 }
 
+/// The repository that a path names, if it names one.
+pub(super) fn repository_of(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("/v2/")?;
+    let parts = ["/tags/", "/referrers/", "/manifests/", "/blobs/"];
+    let end = parts.iter().find_map(|part| name.find(part))?;
+    name.get(..end)
+}
+
 /// GET of any path, with the credentials of the repository that it names, or of none.
 pub(super) async fn path(client: &mut Client, path: &str) -> Result<u64> {
-    let name = path.strip_prefix("/v2/").unwrap_or_default();
-    let end = ["/tags/", "/referrers/", "/manifests/", "/blobs/"]
-        .iter()
-        .find_map(|part| name.find(part))
-        .unwrap_or_default();
-    let name = name.get(..end).unwrap_or_default();
+    let name = repository_of(path).unwrap_or_default();
     let request = client.request(Method::GET, path, name).body(Body::empty())?;
     client.expect(request, StatusCode::OK).await?;
     Ok(1)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_path_names_its_repository() {
+        for (path, name) in [
+            ("/v2/a/b/tags/list?n=1", Some("a/b")),
+            ("/v2/a/b/referrers/sha256:00", Some("a/b")),
+            ("/v2/_catalog", None),
+        ] {
+            assert_eq!(super::repository_of(path), name);
+        }
+    }
 }

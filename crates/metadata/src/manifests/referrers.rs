@@ -19,6 +19,29 @@ pub struct Referrer {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// Only the columns that are shown: a page has a thousand rows.
+macro_rules! select {
+    ($before:literal, $condition:literal) => {
+        concat!(
+            $before,
+            "SELECT id, digest, media_type, size, artifact_type, annotations FROM manifests \
+             WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3",
+            $condition,
+            " ORDER BY digest LIMIT $4"
+        )
+    };
+}
+macro_rules! all {
+    ($before:literal) => {
+        select!($before, "")
+    };
+}
+macro_rules! of_type {
+    ($before:literal) => {
+        select!($before, " AND artifact_type = $5")
+    };
+}
+
 /// What refers to `subject` in a repository, by digest after `after`, of one type or of any. The
 /// subject itself need not exist.
 pub async fn referrers(
@@ -29,9 +52,14 @@ pub async fn referrers(
     after: &str,
     limit: u32,
 ) -> Result<Vec<Referrer>> {
-    let sql = "SELECT * FROM manifests WHERE repository_id = $1 AND subject_digest = $2 \
-               AND digest > $3 AND ($4 IS NULL OR artifact_type = $4) ORDER BY digest LIMIT $5";
-    tx.list(sql, params![repository_id, subject, after, artifact_type, limit], read).await
+    // Two texts: one with an optional condition would walk over every referrer of another type.
+    match artifact_type {
+        None => tx.list(all!(""), params![repository_id, subject, after, limit], read).await,
+        Some(wanted) => {
+            let values = params![repository_id, subject, after, limit, wanted];
+            tx.list(of_type!(""), values, read).await
+        }
+    }
 }
 
 /// What the index under a client-kept referrers tag lists, as far as it is in the repository and
@@ -76,4 +104,28 @@ fn read(row: &Row) -> Result<Referrer> {
         artifact_type: row.opt("artifact_type")?,
         annotations: row.json("annotations")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Database, DatabaseConfig, SystemClock, params};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn both_lists_are_read_in_the_order_of_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
+        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
+        let mut tx = db.read().await.unwrap();
+        let values = params![1_i64, "sha256:00", "", 10_i64];
+        let plan = tx.query(all!("EXPLAIN QUERY PLAN "), values).await.unwrap();
+        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
+        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
+        assert!(lines[0].contains("INDEX manifests_subject (repository_id=? AND subject_digest=?"));
+        let values = params![1_i64, "sha256:00", "", 10_i64, "t"];
+        let plan = tx.query(of_type!("EXPLAIN QUERY PLAN "), values).await.unwrap();
+        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
+        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
+        assert!(lines[0].contains("INDEX manifests_subject_type"), "{lines:?}");
+    }
 }

@@ -4,11 +4,12 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 4] = [
+pub(crate) const MIGRATIONS: [&str; 5] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
-    include_str!("0006.sql"),
+    include_str!("0004.sql"),
+    include_str!("0005.sql"),
 ];
 
 /// The schema that this program knows.
