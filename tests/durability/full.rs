@@ -32,7 +32,9 @@ fn push(server: &Server, tag: u64, image: &Made) -> Result<(), (u16, String)> {
 fn check(server: &Server, tag: u64, image: &Made) {
     let http = server.admin();
     let manifest = http.get(&format!("/v2/library/full/manifests/t{tag}")).unwrap();
-    assert_eq!(digest(&manifest.bytes().unwrap()), image.digest(), "t{tag}");
+    let (status, bytes) = (manifest.status(), manifest.bytes().unwrap());
+    let text = String::from_utf8_lossy(&bytes);
+    assert_eq!(digest(&bytes), image.digest(), "t{tag}: {status} {text}");
     for blob in &image.blobs {
         let got = http.get(&format!("/v2/library/full/blobs/{}", digest(blob))).unwrap();
         assert_eq!(digest(&got.bytes().unwrap()), digest(blob), "t{tag}");

@@ -43,7 +43,7 @@ async fn the_same_push_with_nothing_left_out_is_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_not_flushed() {
     let history = push_without(|operation, _| operation == Operation::SyncData).await;
-    noticed(&history, "other bytes").await;
+    noticed(&history, "is there and not readable").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,5 +135,5 @@ async fn a_tail_that_is_not_cut_off() {
     disk.forget(|operation, _| operation == Operation::SetLen);
     let fault = first_fault_of(&history, Inspector::on(&history, disk)).await;
     let fault = fault.expect_err("not noticed");
-    assert!(fault.contains("ended with other bytes"), "noticed otherwise: {fault}");
+    assert!(fault.contains("lost or damaged"), "noticed otherwise: {fault}");
 }

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use moka::sync::Cache;
 use std::hash::Hash;
 
-/// Answers by question. One counts only while nothing that it was read from has changed and its time
-/// has not run out; until then it is what a look into the database would give at this very moment.
-/// On PostgreSQL it never remembers any (decision D4).
+/// Answers by question. One counts only while nothing that it was read from has changed and its
+/// time has not run out; until then it is what a look into the database would give at this very
+/// moment. On PostgreSQL it never remembers any (decision D4).
 #[derive(Debug, Clone)]
 pub struct Answers<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static> {
     cache: Cache<K, Answer<V>>,

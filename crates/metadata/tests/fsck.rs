@@ -217,8 +217,9 @@ async fn other_tables(t: &mut TestDatabase) {
     ))
     .await;
     t.plant(
-        "INSERT INTO verdicts SELECT id, 'pull', '', facts_rev + 1 - 2 * (id - 1), 1, 1, NULL, \
-         'x', 'y' FROM manifests",
+        "INSERT INTO verdicts (manifest_id, door, context, facts_rev, policy_rev, system_rev, \
+         verdict, input_digest) \
+         SELECT id, 'pull', '', facts_rev + 1 - 2 * (id - 1), 1, 1, 'x', 'y' FROM manifests",
     )
     .await;
     let mut tx = t.db.write().await.unwrap();
@@ -242,9 +243,11 @@ async fn as_it_is(t: &mut TestDatabase) {
     assert_eq!(fsck::blobs::totals(&mut tx).await.unwrap().projects, 0);
     drop(tx);
     if seen.engine() == sealock_metadata::Engine::Sqlite {
-        let mut tx = seen.write().await.unwrap();
-        let refused = sealock_metadata::settings::put(&mut tx, "a", "b").await;
-        assert!(refused.is_err(), "it only looks");
+        let write = async {
+            let mut tx = seen.write().await?;
+            sealock_metadata::settings::put(&mut tx, "a", "b").await
+        };
+        assert!(write.await.is_err(), "it only looks");
     }
     seen.close().await;
     t.plant(&format!("DELETE FROM schema_versions WHERE version = {SCHEMA_VERSION}")).await;

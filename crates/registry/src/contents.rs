@@ -88,8 +88,8 @@ impl Registry {
     }
 
     /// The number of the contents of a chain of layers, which are found out if need be.
-    /// Single-flight per chain. Nothing here waits for the disk: what is lost when the power goes is
-    /// found out again by the job, whose end comes later in the same log.
+    /// Single-flight per chain. Nothing here waits for the disk: what is lost when the power goes
+    /// is found out again by the job, whose end comes later in the same log.
     pub(crate) async fn contents_of(&self, chain: &Digest, layers: &Layers) -> Result<i64> {
         let _single = self.flights().enter(&format!("contents/{chain}")).await;
         let mut tx = self.database().read().await?;

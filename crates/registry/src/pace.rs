@@ -280,6 +280,7 @@ mod tests {
             let waited = inspector.join().expect("it ran");
             assert!(waited < LONGEST_HOLD, "it waited {waited:?}");
         });
-        assert_eq!((pace.lock().inspectors, pace.lock().held_since), (0, None));
+        let state = pace.lock();
+        assert_eq!((state.inspectors, state.held_since), (0, None));
     }
 }

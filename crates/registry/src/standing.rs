@@ -1,6 +1,7 @@
-//! What the doors have answered and would answer again: as long as nothing that it was read from has
-//! changed, it is given from memory (see [`Answers`]). What depends on who asks is never part of it:
-//! rights are remembered by principal, and a policy's access settings are evaluated each time.
+//! What the doors have answered and would answer again: as long as nothing that it was read from
+//! has changed, it is given from memory (see [`Answers`]). What depends on who asks is never part
+//! of it: rights are remembered by principal, and a policy's access settings are evaluated each
+//! time.
 //!
 //! Only what lets pass is remembered. A refusal is read and recorded each time.
 

@@ -85,7 +85,14 @@ impl Registry {
         let request = input.request.take();
         let judged = Judged::of(&mut input)?;
         let until = [judged.verdict.valid_until, opens].into_iter().flatten().min();
-        self.keep_verdict(&row, question, revisions, &judged, until).await?;
+        if let Err(error) = self.keep_verdict(&row, question, revisions, &judged, until).await {
+            // A verdict is a cache: who may read notices nothing of a database that cannot be
+            // written to. What has to be recorded is not answered without its record.
+            if !judged.verdict.is_open() || question.door == Door::Admit {
+                return Err(error);
+            }
+            tracing::warn!(digest = %row.digest, error = error.log(), "a verdict was not kept");
+        }
         if request.is_none() {
             return Ok(judged);
         }

@@ -153,6 +153,9 @@ async fn a_blob_that_cannot_be_read_is_never_served_short() {
         let again = api.ask(Method::GET, &path).send().await.unwrap();
         assert_eq!(again.bytes().await.unwrap(), content);
     }
+    // One that is not open yet.
+    let digest = api.blob("team/app", &Image::new(10).layer).await;
+    let path = format!("/v2/team/app/blobs/{digest}");
     api.stand.disk.fail_once(Operation::OpenRead, 0, ErrorKind::Other);
     assert_eq!(api.status(Method::GET, &path).await, 500);
     assert_eq!(api.status(Method::GET, &path).await, 200);
@@ -165,6 +168,8 @@ async fn a_database_that_another_process_holds_is_said_and_passes() {
     let api = Api::new().await;
     api.push("team/app", "v1", "one").await;
     let manifest = api.image("team/app", "two").await;
+    // Judged before; what is not yet known of an image could not be found out now.
+    assert_eq!(api.status(Method::GET, "/v2/team/app/manifests/v1").await, 200);
     // A second connection of its own stands for the other process: SQLite locks between
     // connections.
     let (config, clock) = (api.stand.database.config.clone(), api.stand.database.clock.clone());

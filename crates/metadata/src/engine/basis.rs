@@ -2,10 +2,10 @@
 //!
 //! On SQLite this process is the only one that writes. Every transaction counts the tables that it
 //! has written to, once before its commit begins and once after it has ended; a transaction that
-//! reads notes these counts before its snapshot begins. What was read therefore stands as long as no
-//! commit to one of its tables has begun since: then no request, whenever it came, could be answered
-//! otherwise. On PostgreSQL other replicas write too, and nothing is ever said to stand (decision
-//! D4).
+//! reads notes these counts before its snapshot begins. What was read therefore stands as long as
+//! no commit to one of its tables has begun since: then no request, whenever it came, could be
+//! answered otherwise. On PostgreSQL other replicas write too, and nothing is ever said to stand
+//! (decision D4).
 
 use super::tables::{PLACES, TableSet};
 use std::sync::{

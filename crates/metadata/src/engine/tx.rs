@@ -140,8 +140,8 @@ impl Tx {
         tail: &'static str,
     ) -> Result<Vec<Row>> {
         self.touch(Touched::by(head));
-        // SQLite looks a numbered parameter up among all the others, so that thousands of them would
-        // cost more than the rows; by their order they cost nothing.
+        // SQLite looks a numbered parameter up among all the others, so that thousands of them
+        // would cost more than the rows; by their order they cost nothing.
         let by_order = matches!(self.inner, Inner::Sqlite(..));
         let mut answers = Vec::new();
         let mut rows = rows.into_iter().peekable();
