@@ -1,7 +1,7 @@
 //! Manifests and blobs out, through the pull door.
 
 use crate::{
-    Error, Registry, Result,
+    Error, Kind, Registry, Result,
     access::{Need, Scope, is_security},
     audit::Event,
     gate::{Judged, Question},
@@ -22,6 +22,8 @@ use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName};
 
 /// Most manifests of a repository that are asked whether they open a blob.
 const ASKED_MANIFESTS: u32 = 64;
+/// How often it is asked again who uses a blob, when those who did were deleted meanwhile.
+const ASKED_AGAIN: u32 = 8;
 
 /// A manifest as it was pushed.
 #[derive(Debug, Clone)]
@@ -43,6 +45,17 @@ pub struct BlobInfo {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// Whether a blob may be read.
+enum Opened {
+    Yes,
+    /// This is what refuses it.
+    Refused(Box<(Digest, Judged)>),
+    /// Nothing says so.
+    No,
+    /// A manifest that was to be asked is gone.
+    Stale,
 }
 
 impl Registry {
@@ -235,14 +248,42 @@ impl Registry {
         let Ok(blob) = find_blob(&mut tx, &scope, digest).await else { return Ok(false) };
         match self.open_to(tx, caller, &scope, &blob).await {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == crate::Kind::Internal => Err(error),
+            Err(error) if error.kind() == Kind::Internal => Err(error),
             Err(_) => Ok(false),
         }
     }
 
     /// Fails when no artifact of the repository opens this blob to the caller. A blob that no
     /// manifest names is open to those who may push, who brought it, and to nobody else.
-    async fn open_to(&self, mut tx: Tx, caller: &Caller, scope: &Scope, blob: &Blob) -> Result<()> {
+    async fn open_to(&self, tx: Tx, caller: &Caller, scope: &Scope, blob: &Blob) -> Result<()> {
+        let mut now = tx;
+        for _ in 0..ASKED_AGAIN {
+            match self.opened(now, caller, scope, blob).await? {
+                Opened::Yes => return Ok(()),
+                Opened::Refused(refused) => {
+                    let (of, judged) = *refused;
+                    let place = (&scope.project, scope.name.as_str());
+                    return Err(self.refuse(caller, place, of, Door::Pull, judged).await);
+                }
+                Opened::No => return Err(blob_unknown(&blob.digest)),
+                Opened::Stale => now = self.database().read().await?,
+            }
+        }
+        let message = format!(
+            "what uses the blob {} was deleted again and again while it was judged; try again",
+            blob.digest
+        );
+        Err(Error::new(Kind::Busy, ErrorCode::TooManyRequests, message))
+    }
+
+    /// Whether an artifact of the repository opens a blob, as far as this transaction sees.
+    async fn opened(
+        &self,
+        mut tx: Tx,
+        caller: &Caller,
+        scope: &Scope,
+        blob: &Blob,
+    ) -> Result<Opened> {
         let (repository_id, digest) = (scope.repository()?.id, &blob.digest);
         let question = self.pull_question(caller, None);
         let users =
@@ -250,10 +291,7 @@ impl Registry {
                 .await?;
         if users.is_empty() {
             let banned = self.blob_is_quarantined(&mut tx, digest).await? && !is_security(caller);
-            return match scope.may_write() && !banned {
-                true => Ok(()),
-                false => Err(blob_unknown(digest)),
-            };
+            return Ok(if scope.may_write() && !banned { Opened::Yes } else { Opened::No });
         }
         // First what is known already: in the steady state the newest user of the blob answers.
         let mut unknown = Vec::new();
@@ -267,27 +305,29 @@ impl Registry {
                         let open = Open { what: open, judged, policies };
                         self.remember_blob((repository_id, digest), open, (tx.basis(), until));
                     }
-                    return Ok(());
+                    return Ok(Opened::Yes);
                 }
                 Some(stands) => refused = Some((manifest.digest, stands.judged)),
                 None => unknown.push(manifest),
             }
         }
         drop(tx);
+        let mut stale = false;
         for manifest in unknown {
-            let judged = self.judge_stored(scope, &manifest, &question).await?;
-            if opens(caller, scope, &judged) {
-                return Ok(());
+            match self.judge_stored(scope, &manifest, &question).await {
+                Ok(judged) if opens(caller, scope, &judged) => return Ok(Opened::Yes),
+                Ok(judged) => refused = Some((manifest.digest, judged)),
+                // Deleted since the look. The blob may be open all the same: by another manifest,
+                // or because none names it now.
+                Err(error) if error.kind() == Kind::NotFound => stale = true,
+                Err(error) => return Err(error),
             }
-            refused = Some((manifest.digest, judged));
         }
-        match refused {
-            Some((of, judged)) => {
-                let place = (&scope.project, scope.name.as_str());
-                Err(self.refuse(caller, place, of, Door::Pull, judged).await)
-            }
-            None => Err(blob_unknown(digest)),
-        }
+        Ok(match refused {
+            _ if stale => Opened::Stale,
+            Some(refused) => Opened::Refused(Box::new(refused)),
+            None => Opened::No,
+        })
     }
 
     pub(crate) fn pull_question(&self, caller: &Caller, reference: Option<&Reference>) -> Question {
@@ -385,7 +425,7 @@ fn manifest_lost(digest: &Digest) -> Error {
 /// `sealock fsck` has isolated it, HEAD finds it, and a client would push it again in vain.
 fn blob_lost(digest: &Digest, log: &dyn std::fmt::Display) -> Error {
     Error::new(
-        crate::Kind::Internal,
+        Kind::Internal,
         ErrorCode::BlobUnknown,
         format!(
             "the bytes of the blob {digest} are lost or damaged in this registry; its operator \

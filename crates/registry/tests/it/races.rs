@@ -6,8 +6,13 @@ use crate::{
 };
 use sealock_blobs::testing::Operation;
 use sealock_facts::QuarantineTarget;
+use sealock_oci::Digest;
 use sealock_policy::GateInput;
 use sealock_registry::{Kind, PolicyTarget, PromotionTarget};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// Lets `meanwhile` happen after the promotion was judged and before it is committed: while its
 /// summary is written.
@@ -119,4 +124,32 @@ async fn a_tag_that_moves_while_a_promotion_is_under_way_takes_nothing_along() {
     let absent = story.pull(&story.officer, "release/app", &other.digest.to_string()).await;
     assert_eq!(absent.unwrap_err().kind(), Kind::NotFound);
     assert_eq!(story.pull(&story.dev, "team/app", "v1").await.unwrap().digest, other.digest);
+}
+
+/// The blobs of an image stay those of who may push there, also for a reader who was asking the
+/// image when it was deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_whose_image_is_deleted_while_it_is_judged_is_still_read() {
+    let story = Story::new(World::new().await).await;
+    // Not verified yet: the door reads it before it answers.
+    story.sign_image().await;
+    let (registry, dev) = (story.world.registry.clone(), story.dev.clone());
+    let reference = story.image.digest.to_string().parse().unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let deleted = Arc::new(AtomicBool::new(false));
+    let done = deleted.clone();
+    story.world.disk.before(Operation::OpenRead, move || {
+        let any = sealock_registry::Precondition::default();
+        let name = repo("team/app");
+        runtime.block_on(registry.delete_manifest(&dev, &name, &reference, &any)).unwrap();
+        done.store(true, Ordering::SeqCst);
+    });
+    let (registry, name) = (&story.world.registry, repo("team/app"));
+    let opened = registry.open_blob(&story.dev, &name, &story.image.layer).await;
+    assert!(deleted.load(Ordering::SeqCst), "the door did not read");
+    let bytes = opened.unwrap().read_all(1 << 20).await.unwrap();
+    assert_eq!(Digest::sha256(&bytes), story.image.layer);
+    let guest = story.world.user("guest").await;
+    let other = registry.open_blob(&guest, &name, &story.image.layer).await;
+    assert_eq!(other.unwrap_err().kind(), Kind::NotFound);
 }
