@@ -14,12 +14,13 @@ share_target
 
 export SEALOCK_KILL_ROUNDS="${SEALOCK_KILL_ROUNDS:-200}"
 export SEALOCK_HISTORY_ROUNDS="${SEALOCK_HISTORY_ROUNDS:-200}"
+export SEALOCK_COLLECTION_SECONDS="${SEALOCK_COLLECTION_SECONDS:-300}"
 
 if [ $# = 0 ]; then
-  set -- -E 'test(sigkill) or test(several_clients_and_a_cut_anywhere)'
+  set -- -E 'test(sigkill) or test(several_clients_and_a_cut_anywhere) or test(no_acknowledged_digest)'
 fi
 say "building"
 cargo build --locked --bin sealock
 cargo nextest run --locked --no-run -p sealock-tests
-say "soaking: $SEALOCK_KILL_ROUNDS SIGKILLs on each database, $SEALOCK_HISTORY_ROUNDS histories"
+say "soaking: $SEALOCK_KILL_ROUNDS SIGKILLs on each database, $SEALOCK_HISTORY_ROUNDS histories, $SEALOCK_COLLECTION_SECONDS s of collection"
 scripts/with-postgres.sh cargo nextest run --locked --profile soak --success-output final -p sealock-tests "$@"

@@ -64,6 +64,11 @@ fn how_to_sign_with_cosign() {
 }
 
 #[test]
+fn how_to_free_space() {
+    page_runs("docs/how-to/free-space.md");
+}
+
+#[test]
 fn how_to_configure_admission() {
     page_runs("docs/how-to/configure-admission.md");
 }

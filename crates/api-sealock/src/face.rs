@@ -10,6 +10,7 @@ use http::{StatusCode, request::Parts};
 use sealock_advisories::EgressPolicy;
 use sealock_auth::{Authenticator, Caller, Principal};
 use sealock_http::{Gatekeeper, HttpError, Result, read_limited};
+use sealock_lifecycle::Collector;
 use sealock_oci::{Digest, ErrorCode, ImageReference, Reference, RepositoryName, Tag};
 use sealock_registry::{MAX_PAGE_ITEMS, Page, PageRequest, Registry};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -30,6 +31,8 @@ pub struct Face {
     pub gatekeeper: Gatekeeper,
     /// Where passwords are hashed.
     pub accounts: Authenticator,
+    /// What frees bytes that nothing refers to.
+    pub collector: Collector,
     /// Where advisories may be fetched from.
     pub egress: EgressPolicy,
     /// PEM of the authority that signs the certificate of the admission listener, for webhook

@@ -54,6 +54,8 @@
 //! | GET, PUT, DELETE `/clusters/{name}/namespaces/{namespace}/policy` | YAML or JSON text | `{scope, name, revision, digest, text}`; 204 |
 //! | GET `/clusters/{name}/namespaces/{namespace}/policy/history` | | list of the same, newest first |
 //! | GET `/clusters/{name}/webhooks` | `url=`, `token=`? | webhook configuration with CA bundle |
+//! | GET, POST `/collections` | `{dry_run?, ignore_leases?}` | list; 201 `{id, state, actor, dry_run, ignore_leases, report, error, started_at, finished_at}` |
+//! | GET `/collections/{id}` | | one of them, with its report so far |
 //! | GET `/audit` | `project=`, `digest=`, `action=`, `actor=`, `since=`, `until=` | list of events |
 //! | GET `/evidence-key` | | PEM of the public keys that verify this server's summaries (VSA), newest first; no login needed |
 //! | GET `/openapi.json` | | OpenAPI 3.1 of this face |
@@ -62,6 +64,7 @@
 mod advisories;
 mod artifacts;
 mod clusters;
+mod collections;
 mod document;
 mod examiners;
 mod exceptions;

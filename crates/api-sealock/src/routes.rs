@@ -2,8 +2,8 @@
 //! OpenAPI document and the router cannot part.
 
 use crate::{
-    advisories, artifacts, clusters, examiners, exceptions, face::Face, people, policies, projects,
-    records, releases,
+    advisories, artifacts, clusters, collections, examiners, exceptions, face::Face, people,
+    policies, projects, records, releases,
 };
 use axum::{
     Router,
@@ -115,6 +115,8 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(clusters::cluster, clusters::update_cluster, clusters::remove))
         .routes(routes!(clusters::renew_cluster_token))
         .routes(routes!(clusters::webhooks))
+        .routes(routes!(collections::collections, collections::collect))
+        .routes(routes!(collections::collection))
         .routes(routes!(records::affected))
         .routes(routes!(records::audit))
 }

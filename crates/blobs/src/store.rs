@@ -8,7 +8,7 @@ use crate::{
 use moka::sync::Cache;
 use sealock_oci::{Algorithm, Digest};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -117,12 +117,7 @@ impl BlobStore {
     /// Removes what a suspended upload has stored. Discarding twice is no error.
     pub async fn discard(&self, state: UploadState) -> Result<()> {
         let inner = self.inner.clone();
-        let active = inner.activate(state.id)?;
-        blocking(move || {
-            let _active = active;
-            inner.remove(&upload_file(&inner.root, state.id)).map(|_existed| ())
-        })
-        .await
+        blocking(move || inner.discard(state.id).map(|_existed| ())).await
     }
 
     /// Opens a blob for reading.
@@ -158,7 +153,70 @@ impl BlobStore {
     }
 }
 
+/// A file of the store, to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreFile {
+    /// A published blob.
+    Blob(BlobKey),
+    /// What an upload has received.
+    Upload(Uuid),
+}
+
+impl BlobStore {
+    /// Removes files whose records are already gone, then flushes their directories: what this
+    /// answers with success stays away, also after power loss. Removing twice is no error. The
+    /// answers stand in the order of `files`.
+    pub async fn remove_for_good(&self, files: Vec<StoreFile>) -> Result<Vec<Result<()>>> {
+        let inner = self.inner.clone();
+        blocking(move || Ok(inner.remove_for_good(&files))).await
+    }
+}
+
 impl Inner {
+    fn remove_for_good(&self, files: &[StoreFile]) -> Vec<Result<()>> {
+        let mut directories: HashMap<PathBuf, io::Result<()>> = HashMap::new();
+        let removed: Vec<Result<PathBuf>> = files
+            .iter()
+            .map(|file| match file {
+                StoreFile::Blob(key) => {
+                    self.remove(&blob_file(&self.root, key))?;
+                    Ok(shard_dir(&self.root, &key.digest))
+                }
+                StoreFile::Upload(id) => {
+                    self.discard(*id)?;
+                    Ok(uploads(&self.root))
+                }
+            })
+            .collect();
+        for directory in removed.iter().flatten() {
+            if !directories.contains_key(directory) {
+                directories.insert(directory.clone(), self.flush_if_there(directory));
+            }
+        }
+        let flushed = |directory: PathBuf| match directories.get(&directory) {
+            Some(Err(error)) => {
+                let error = io::Error::new(error.kind(), error.to_string());
+                Err(at("flush directory", &directory)(error))
+            }
+            _ => Ok(()),
+        };
+        removed.into_iter().map(|outcome| outcome.and_then(flushed)).collect()
+    }
+
+    /// A directory that does not exist holds nothing that could come back.
+    fn flush_if_there(&self, directory: &Path) -> io::Result<()> {
+        match self.disk.sync_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes what an upload has stored, unless somebody writes to it.
+    fn discard(&self, id: Uuid) -> Result<bool> {
+        let _active = self.activate(id)?;
+        self.remove(&upload_file(&self.root, id))
+    }
+
     fn activate(&self, id: Uuid) -> Result<Active> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         if !active.insert(id) {

@@ -97,6 +97,17 @@ pub async fn find_image(
     tx.find(sql, params![chain, inspector], read_image).await
 }
 
+/// As [`find_image`], locked against collection until the transaction has given it to a manifest.
+pub async fn lock_image(
+    tx: &mut Tx,
+    chain: &Digest,
+    inspector: &str,
+) -> Result<Option<ImageContents>> {
+    let sql = "SELECT * FROM image_contents WHERE chain = $1 AND inspector = $2 \
+               /*pg: FOR KEY SHARE */";
+    tx.find(sql, params![chain, inspector], read_image).await
+}
+
 /// Contents by number, as manifests name them.
 pub async fn images(tx: &mut Tx, ids: &[i64]) -> Result<Vec<ImageContents>> {
     let sql = "SELECT * FROM image_contents WHERE id = ANY($1) ORDER BY id";
@@ -114,10 +125,11 @@ pub async fn put_image(
     components: &[Component],
 ) -> Result<(i64, bool)> {
     let now = tx.now();
+    let review = tx.review_time().await?;
     let sql = "INSERT INTO image_contents (chain, inspector, contents, complete, components, \
-               created_at) VALUES ($1, $2, $3, $4, $5, $6) \
+               created_at, review_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
                ON CONFLICT (chain, inspector) DO NOTHING RETURNING id";
-    let values = params![chain, inspector, document, complete, components.len(), now];
+    let values = params![chain, inspector, document, complete, components.len(), now, review];
     let Some(id) = tx.find(sql, values, |row| row.get::<i64>("id")).await? else {
         let present = find_image(tx, chain, inspector).await?.ok_or(crate::Error::Retry)?;
         return Ok((present.id, false));
@@ -129,7 +141,34 @@ pub async fn put_image(
     });
     let head = "INSERT INTO image_components (contents_id, position, component_id, path, layer)";
     tx.insert_many(head, rows.collect(), "").await?;
+    // What another inspector has read is of no use once the manifests have this.
+    let sql = "SELECT id FROM image_contents WHERE chain = $1 AND id <> $2";
+    let others: Vec<i64> = tx.list(sql, params![chain, id], |row| row.get("id")).await?;
+    queue(tx, &others).await?;
     Ok((id, true))
+}
+
+/// Queues the review of the contents of manifests that are being deleted.
+pub(crate) async fn queue_of_manifests(tx: &mut Tx, manifest_ids: &[i64]) -> Result<()> {
+    let sql = "SELECT DISTINCT contents_id AS id FROM manifests WHERE id = ANY($1) \
+               AND contents_id IS NOT NULL";
+    let ids: Vec<i64> = tx.list(sql, params![manifest_ids], |row| row.get("id")).await?;
+    queue(tx, &ids).await
+}
+
+/// Queues the review of contents. Locked in order, so that two deletions cannot deadlock.
+async fn queue(tx: &mut Tx, ids: &[i64]) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let review = tx.review_time().await?;
+    let sql = "SELECT id FROM image_contents WHERE id = ANY($1) ORDER BY id \
+               /*pg: FOR NO KEY UPDATE */";
+    tx.query(sql, params![ids]).await?;
+    let sql = "UPDATE image_contents SET review_at = CASE WHEN review_at > $2 THEN review_at \
+               ELSE $2 END WHERE id = ANY($1)";
+    tx.execute(sql, params![ids, review]).await?;
+    Ok(())
 }
 
 /// Makes the components that are not there yet, in a transaction of its own if there are many: they

@@ -13,12 +13,15 @@ mod schema;
 pub mod audit;
 pub mod blobs;
 pub mod clusters;
+pub mod collections;
 pub mod components;
 pub mod contents;
 pub mod decisions;
+pub mod dying_files;
 pub mod evidence;
 pub mod examiners;
 pub mod findings;
+pub mod forecast;
 pub mod fsck;
 pub mod impact;
 pub mod jobs;
@@ -31,6 +34,7 @@ pub mod projects;
 pub mod promotions;
 pub mod quarantines;
 pub mod repositories;
+pub mod reviews;
 pub mod robots;
 pub mod settings;
 pub mod tags;
@@ -43,7 +47,7 @@ pub mod waivers;
 
 pub use answers::Answers;
 pub use engine::{
-    Access, Basis, Clock, Column, Database, DatabaseConfig, Engine, Error, Result, Row,
+    Access, Basis, Clock, Column, Database, DatabaseConfig, Engine, Error, Lease, Result, Row,
     SystemClock, TestClock, ToValue, Tx, Value,
 };
 pub use schema::VERSION as SCHEMA_VERSION;

@@ -1,6 +1,11 @@
 //! Repositories.
 
-use crate::{Result, Row, Tx, params, projects::Visible};
+use crate::{
+    Result, Row, Tx, blobs,
+    dying_files::{self, DyingFile, Reason},
+    params,
+    projects::Visible,
+};
 use jiff::Timestamp;
 use sealock_facts::Tier;
 use sealock_oci::{Digest, RepositoryName};
@@ -89,8 +94,29 @@ pub async fn with_counts(
     .await
 }
 
-/// Removes a repository that holds no manifest. False when it does not exist or holds some.
+/// Removes a repository that holds no manifest. False when it does not exist or holds some. The
+/// blobs that it held are queued for review, and the bytes of its unfinished uploads are dying.
+///
+/// Safe under READ COMMITTED: the repository's row is locked, so nothing is linked, begun or stored
+/// in it between the looks and the end.
 pub async fn delete(tx: &mut Tx, project_id: i64, id: i64) -> Result<bool> {
+    let sql = "SELECT id FROM repositories WHERE project_id = $1 AND id = $2 /*pg: FOR UPDATE */";
+    let there = tx.query_one(sql, params![project_id, id]).await?;
+    let sql = "SELECT 1 AS one FROM manifests WHERE repository_id = $1 LIMIT 1";
+    if there.is_none() || tx.query_one(sql, params![id]).await?.is_some() {
+        return Ok(false);
+    }
+    let sql = "SELECT digest FROM repository_blobs WHERE repository_id = $1 ORDER BY digest";
+    let held: Vec<Digest> = tx.list(sql, params![id], |row| row.get("digest")).await?;
+    blobs::queue(tx, &held, Reason::RepositoryDeleted).await?;
+    let sql = "DELETE FROM uploads WHERE repository_id = $1 RETURNING id, received";
+    let dying = tx
+        .list(sql, params![id], |row| {
+            let file = DyingFile::Upload { id: row.get("id")? };
+            Ok((file, row.get("received")?, Reason::RepositoryDeleted))
+        })
+        .await?;
+    dying_files::add(tx, &dying).await?;
     let sql = "DELETE FROM repositories WHERE project_id = $1 AND id = $2 \
                AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = $2)";
     Ok(tx.execute(sql, params![project_id, id]).await? == 1)

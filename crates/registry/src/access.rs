@@ -142,7 +142,7 @@ impl Registry {
     }
 
     /// Fails unless the caller administers the whole system.
-    pub(crate) fn require_admin(&self, caller: &Caller) -> Result<()> {
+    pub fn require_admin(&self, caller: &Caller) -> Result<()> {
         match &caller.principal {
             Principal::User { sysadmin: true, .. } => Ok(()),
             Principal::Anonymous => Err(Error::unauthenticated()),

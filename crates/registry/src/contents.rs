@@ -6,7 +6,7 @@ use crate::{
     inspect::{blocking, is_runnable, pack, unpack},
 };
 use sealock_advisories::SCANNER;
-use sealock_blobs::BlobKey;
+use sealock_blobs::{BlobError, BlobKey};
 use sealock_facts::{Component, ImageContents};
 use sealock_metadata::{self as metadata, Tx};
 use sealock_oci::{Digest, Manifest, read_diff_ids};
@@ -59,13 +59,17 @@ impl Registry {
             return Ok(None);
         }
         let key = BlobKey { digest: blob.digest, generation: blob.generation };
-        let bytes = self.blobs().open_blob(&key).await?.read_all(MAX_CONFIG_BYTES).await?;
-        Ok(read_diff_ids(&bytes))
+        let reader = match self.blobs().open_blob(&key).await {
+            // Collected since the look: the push is told that the blob is missing.
+            Err(BlobError::NotFound(_)) => return Ok(None),
+            opened => opened?,
+        };
+        Ok(read_diff_ids(&reader.read_all(MAX_CONFIG_BYTES).await?))
     }
 
     /// Gives every image of this chain the contents that are known of it. Whether they are known.
     pub(crate) async fn adopt_contents(&self, tx: &mut Tx, chain: &Digest) -> Result<bool> {
-        let found = metadata::contents::find_image(tx, chain, INSPECTOR_VERSION).await?;
+        let found = metadata::contents::lock_image(tx, chain, INSPECTOR_VERSION).await?;
         let Some(contents) = found else { return Ok(false) };
         let changed = metadata::manifests::set_contents(tx, chain, contents.id).await?;
         metadata::manifests::bump_facts_rev(tx, &changed).await?;

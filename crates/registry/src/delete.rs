@@ -47,6 +47,10 @@ impl Registry {
             return Err(blob_unknown(digest));
         }
         if !metadata::blobs::unlink(&mut tx, repository.id, digest).await? {
+            // Another deletion, or the collector, may have been faster.
+            if metadata::blobs::find(&mut tx, repository.id, digest).await?.is_none() {
+                return Err(blob_unknown(digest));
+            }
             return Err(Error::new(
                 Kind::Unsupported,
                 ErrorCode::Unsupported,

@@ -9,12 +9,13 @@ use crate::{
     verdicts::Stands,
 };
 use bytes::Bytes;
+use jiff::Timestamp;
 use sealock_auth::{Caller, Right};
 use sealock_blobs::{BlobError, BlobKey, BlobReader};
 use sealock_facts::{Action, Door};
 use sealock_metadata::{
     self as metadata, Tx,
-    blobs::Blob,
+    blobs::{Blob, Offer},
     manifests::{Manifest as ManifestRow, Stored},
     projects::Project,
 };
@@ -149,11 +150,39 @@ impl Registry {
         }
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Pull)).await?;
-        let blob = find_blob(&mut tx, &scope, digest).await?;
-        if !scope.may_write() {
-            self.open_to(tx, caller, &scope, &blob).await?;
+        let Some(repository) = &scope.repository else { return Err(blob_unknown(digest)) };
+        let offer = metadata::blobs::offer(&mut tx, repository.id, digest).await?;
+        let Offer { blob, ends } = offer.ok_or_else(|| blob_unknown(digest))?;
+        match scope.may_write() {
+            true => {
+                drop(tx);
+                self.grant_lease(repository.id, digest, ends).await?;
+            }
+            false => self.open_to(tx, caller, &scope, &blob).await?,
         }
         Ok(BlobInfo { digest: blob.digest, size: blob.size })
+    }
+
+    /// Sees to it that a pusher who is told now that a blob is there has a whole lease to push a
+    /// manifest that names it (decision D13). Writes nothing when the repository keeps it anyway.
+    async fn grant_lease(
+        &self,
+        repository_id: i64,
+        digest: &Digest,
+        ends: Option<Timestamp>,
+    ) -> Result<()> {
+        let Some(ends) = ends else { return Ok(()) };
+        let mut tx = self.database().read().await?;
+        let now = tx.shared_now().await?;
+        drop(tx);
+        if self.database().lease().covers(ends, now) {
+            return Ok(());
+        }
+        let mut tx = self.database().write().await?;
+        if !metadata::blobs::lease(&mut tx, repository_id, digest).await? {
+            return Err(blob_unknown(digest));
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Opens a blob for reading. Refused, with the artifact's reasons, when every artifact of the
@@ -172,7 +201,19 @@ impl Registry {
         let blob = find_blob(&mut tx, &reading.scope, digest).await?;
         let scope = self.confirmed(reading, caller, name).await?;
         self.open_to(tx, caller, &scope, &blob).await?;
-        self.open_stored(key_of(&blob), blob.size).await
+        match self.open_stored(key_of(&blob), blob.size).await {
+            Err(lost) => {
+                // Perhaps it was collected since the look, or another file took its place.
+                let mut tx = self.database().read().await?;
+                let found = find_blob(&mut tx, &scope, digest).await?;
+                drop(tx);
+                match found.generation == blob.generation {
+                    true => Err(lost),
+                    false => self.open_stored(key_of(&found), found.size).await,
+                }
+            }
+            opened => opened,
+        }
     }
 
     /// Opens the file of a blob, if it is whole.

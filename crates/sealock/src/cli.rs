@@ -1,7 +1,7 @@
 //! The words of the command line.
 
 use crate::commands::{
-    admission, advisories, affected, artifact, audit, cluster, decision, fsck, policy, project,
+    admission, advisories, affected, artifact, audit, cluster, decision, fsck, gc, policy, project,
     promote, promotions, quarantine, scan, serve, user, waiver,
 };
 use crate::{failure::EXIT_CODES, output::Format};
@@ -103,6 +103,8 @@ pub(crate) enum Command {
     /// Kubernetes admission.
     #[command(subcommand)]
     Admission(admission::Command),
+    /// Free the space of what nothing refers to any more (system administrators).
+    Gc(gc::Gc),
     /// Who did what, when, from where.
     Audit(audit::Audit),
     /// Print a shell completion script.

@@ -17,7 +17,7 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Global};
 use commands::{
-    Context, admission, advisories, affected, artifact, audit, cluster, decision, fsck, policy,
+    Context, admission, advisories, affected, artifact, audit, cluster, decision, fsck, gc, policy,
     project, promote, promotions, quarantine, scan, serve, user, waiver,
 };
 use std::{process::ExitCode, time::Duration};
@@ -82,6 +82,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Advisories(command) => advisories::run(&global, command).await,
         Command::Cluster(command) => cluster::run(&context()?, command).await,
         Command::Admission(command) => admission::run(&context()?, command).await,
+        Command::Gc(args) => gc::run(&global, &context()?, args).await,
         Command::Audit(args) => audit::run(&context()?, args).await,
     }
 }

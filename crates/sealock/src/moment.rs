@@ -38,6 +38,12 @@ fn length(text: &str) -> Option<SignedDuration> {
         .filter(|length| !length.is_negative())
 }
 
+/// Reads a length of time, for options.
+pub(crate) fn pause(text: &str) -> Result<std::time::Duration, String> {
+    let help = "give a length of time: 30s, 5m, 24h, 7d";
+    length(text).and_then(|length| length.try_into().ok()).ok_or_else(|| help.to_owned())
+}
+
 fn unreadable(text: &str) -> anyhow::Error {
     Failure::usage(format!(
         "{text:?} is no moment; give a length of time (90m, 12h, 30d), a date (2027-01-31) or a \

@@ -1,7 +1,11 @@
 //! The reference in `docs/reference` is made from the code. These tests compare; with
 //! `SEALOCK_WRITE_REFERENCE=1` they write instead.
 
-use crate::{cli::Cli, failure::EXIT_CODES};
+use crate::{
+    cli::Cli,
+    failure::EXIT_CODES,
+    server::metrics::{Counted, Metrics},
+};
 use clap::{Arg, Command, CommandFactory as _};
 use serde_json::Value;
 use std::{
@@ -164,6 +168,30 @@ fn the_page_of_the_api() {
     keep("http-api.md", "routes", &routes);
 }
 
+/// Lists what `/metrics` shows, from the descriptions that it shows.
+#[test]
+fn the_page_of_metrics() {
+    let text = Metrics::of(&Counted::default()).text().expect("metrics");
+    let mut kinds = std::collections::BTreeMap::new();
+    let mut rows = "| metric | kind | means |\n| --- | --- | --- |\n".to_owned();
+    for line in text.lines() {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' ')) {
+            kinds.insert(name, kind);
+        }
+    }
+    for line in text.lines() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' '))
+        else {
+            continue;
+        };
+        let kind = kinds[name];
+        let end = if kind == "counter" { "_total" } else { "" };
+        rows.push_str(&format!("| `{name}{end}` | {kind} | {} |\n", escaped(help)));
+    }
+    assert!(rows.contains("sealock_collection_freed_bytes_total"), "{rows}");
+    keep("metrics.md", "metrics", &rows);
+}
+
 /// Every field and word of the schema of policies is on the page about them.
 #[test]
 fn the_page_of_policies_knows_every_field() {
@@ -260,9 +288,14 @@ fn the_page_of_errors_knows_every_code() {
 
 #[test]
 fn the_page_of_audit_events_knows_every_action() {
-    let texts = sources(&["registry"]);
-    let beginnings =
-        ["Event::new(caller, \"", "Event::new(&caller, \"", "by_system(\"", "event(\""];
+    let texts = sources(&["registry", "lifecycle"]);
+    let beginnings = [
+        "Event::new(caller, \"",
+        "Event::new(&caller, \"",
+        "by_system(\"",
+        "event(\"",
+        "action: \"",
+    ];
     let mut actions = quoted_after(&texts, &beginnings);
     actions.extend(
         texts

@@ -4,10 +4,12 @@
 #![expect(dead_code, reason = "these types are read by the OpenAPI generator only")]
 
 mod artifacts;
+mod collections;
 
 pub(crate) use artifacts::{
     Artifact, ArtifactSummary, Decision, DoorVerdict, Finding, Promotion, RecordedPromotion, Replay,
 };
+pub(crate) use collections::CollectionRun;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 

@@ -147,6 +147,10 @@ async fn answers_have_the_described_fields(server: &Server) {
     same("PolicyText", &server.get("admin", "/policy/floor").await.1);
     same("AuditEvent", &server.get("admin", "/audit").await.1["items"][0]);
     same("AdvisoryStatus", &server.get("admin", "/advisories").await.1);
+    let run = server.post("admin", "/collections", &serde_json::json!({"dry_run": true})).await.1;
+    same("CollectionRun", &run);
+    same("CollectionReport", &run["report"]);
+    same("Tally", &run["report"]["freed"]);
     let body = serde_json::json!({"name": "prod", "host_names": ["registry.example.com"]});
     same("ClusterWithToken", &server.post("admin", "/clusters", &body).await.1);
     same("Cluster", &server.get("admin", "/clusters").await.1["items"][0]);

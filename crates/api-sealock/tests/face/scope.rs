@@ -48,6 +48,8 @@ const OF_NO_PROJECT: &[&str] = &[
     "/advisories/import",
     "/advisories/update",
     "/affected",
+    "/collections",
+    "/collections/{id}",
 ];
 
 async fn what_is_another_s_is_as_if_it_were_not(server: &Server) {

@@ -35,6 +35,7 @@ impl Server {
             gatekeeper: stand.gatekeeper(),
             registry: stand.registry.clone(),
             accounts: stand.authenticator.clone(),
+            collector: sealock_lifecycle::Collector::default(),
             egress: EgressPolicy::public_only(),
             admission_ca: None,
         };

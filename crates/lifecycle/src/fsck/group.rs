@@ -3,7 +3,8 @@
 use super::{Check, Depth, Example, Kind, Step, Stop, remember};
 use sealock_blobs::{BlobKey, Form, StoredFile, Stranger};
 use sealock_metadata::{
-    blobs::{self, BlobState, Inserted},
+    blobs::{self, BlobState},
+    dying_files::{self, DyingFile},
     fsck::blobs::{self as rows, RawBlob},
 };
 use sealock_oci::Digest;
@@ -58,7 +59,7 @@ impl Check<'_> {
         };
         self.progress.advance(u64::from(self.options.depth != Depth::Bytes));
         for file in files.into_iter().filter(|file| Some(file.key.generation) != kept) {
-            self.stale(file).await;
+            self.stale(file).await?;
         }
         Ok(())
     }
@@ -80,6 +81,9 @@ impl Check<'_> {
                 continue;
             }
             if user.is_none() {
+                if self.queued(&file).await? {
+                    continue;
+                }
                 if self.repair() {
                     let mended = match self.mismatch() {
                         Some(why) => Err(Stop::Other(why)),
@@ -91,7 +95,7 @@ impl Check<'_> {
                 continue;
             }
             if adopted.is_some() {
-                self.stale(file).await;
+                self.stale(file).await?;
                 continue;
             }
             match self.bytes_of(&file).await {
@@ -125,19 +129,19 @@ impl Check<'_> {
     async fn revive(&self, file: &StoredFile) -> Step<bool> {
         let BlobKey { digest, generation } = file.key;
         let mut tx = self.write().await?;
-        let inserted = blobs::insert(&mut tx, &digest, file.size, generation).await?;
+        let done = rows::revive(&mut tx, &digest, file.size, generation).await?;
         tx.commit().await?;
-        Ok(inserted == Inserted::Won { replaced: None })
+        Ok(done)
     }
 
     /// Damaged, and all there is: kept, with a row that lets nobody read it.
     async fn revive_isolated(&self, file: &StoredFile) -> Step<bool> {
         let BlobKey { digest, generation } = file.key;
         let mut tx = self.write().await?;
-        let inserted = blobs::insert(&mut tx, &digest, file.size, generation).await?;
-        let done = blobs::set_state(&mut tx, &digest, BlobState::Isolated).await?;
+        let revived = rows::revive(&mut tx, &digest, file.size, generation).await?;
+        let closed = blobs::set_state(&mut tx, &digest, BlobState::Isolated).await?;
         tx.commit().await?;
-        Ok(done && inserted == Inserted::Won { replaced: None })
+        Ok(revived && closed)
     }
 
     /// A blob that is to be read. The generation whose file it has at the end.
@@ -378,9 +382,26 @@ impl Check<'_> {
         Ok(true)
     }
 
-    async fn stale(&mut self, file: StoredFile) {
+    /// Whether the collector knows of the file and is to remove it: no defect.
+    async fn queued(&mut self, file: &StoredFile) -> Step<bool> {
+        let BlobKey { digest, generation } = file.key;
+        self.is_queued(DyingFile::Blob { digest, generation }).await
+    }
+
+    pub(super) async fn is_queued(&mut self, file: DyingFile) -> Step<bool> {
+        let mut tx = self.read().await?;
+        let queued = dying_files::is_listed(&mut tx, &file).await?;
+        self.report.checked.queued_files += u64::from(queued);
+        Ok(queued)
+    }
+
+    async fn stale(&mut self, file: StoredFile) -> Step<()> {
         if file.form != Form::File {
-            return self.not_a_file(file);
+            self.not_a_file(file);
+            return Ok(());
+        }
+        if self.queued(&file).await? {
+            return Ok(());
         }
         let mut example =
             Example::default().digest(file.key.digest).path(self.in_store(&file.path));
@@ -388,6 +409,7 @@ impl Check<'_> {
             example.outcome = self.outcome(self.remove(&file).await);
         }
         self.report.add(Kind::FileStale, file.size, example);
+        Ok(())
     }
 
     fn not_a_file(&mut self, file: StoredFile) {

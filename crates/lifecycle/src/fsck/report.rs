@@ -33,6 +33,8 @@ pub struct Checked {
     pub bytes: u64,
     /// Bytes that were read and hashed.
     pub hashed_bytes: u64,
+    /// Files that nothing needs and that the collector is to remove: no defect.
+    pub queued_files: u64,
     /// Uploads under way.
     pub uploads: u64,
     /// Manifests whose bytes were read.

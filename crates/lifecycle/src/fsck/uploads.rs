@@ -2,7 +2,10 @@
 
 use super::{Check, Example, Kind, PAGE, Step, Stop};
 use sealock_blobs::{Form, Inventory, Stranger, UploadFile, UploadState};
-use sealock_metadata::fsck::uploads::{self as rows, RawUpload};
+use sealock_metadata::{
+    dying_files::DyingFile,
+    fsck::uploads::{self as rows, RawUpload},
+};
 use std::collections::VecDeque;
 
 impl Check<'_> {
@@ -27,7 +30,7 @@ impl Check<'_> {
             after.clone_from(&last.id);
             for row in page {
                 while files.front().is_some_and(|file| file.id.to_string() < row.id) {
-                    self.leaked_upload(files.pop_front()).await;
+                    self.leaked_upload(files.pop_front()).await?;
                 }
                 let own = match files.front() {
                     Some(file) if file.id.to_string() == row.id => files.pop_front(),
@@ -37,16 +40,19 @@ impl Check<'_> {
             }
         }
         while !files.is_empty() {
-            self.leaked_upload(files.pop_front()).await;
+            self.leaked_upload(files.pop_front()).await?;
         }
         Ok(())
     }
 
-    async fn leaked_upload(&mut self, file: Option<UploadFile>) {
-        let Some(file) = file else { return };
+    async fn leaked_upload(&mut self, file: Option<UploadFile>) -> Step<()> {
+        let Some(file) = file else { return Ok(()) };
         self.report.checked.files += 1;
         self.report.checked.bytes += file.size;
         self.progress.advance(1);
+        if self.is_queued(DyingFile::Upload { id: file.id.to_string() }).await? {
+            return Ok(());
+        }
         let mut example = Example::default().path(self.in_store(&file.path));
         if self.repair() {
             example.outcome = match self.mismatch() {
@@ -55,6 +61,7 @@ impl Check<'_> {
             };
         }
         self.report.add(Kind::UploadLeaked, file.size, example);
+        Ok(())
     }
 
     async fn upload(&mut self, row: RawUpload, own: Option<UploadFile>) {

@@ -6,6 +6,7 @@ use crate::{
 };
 use sealock_blobs::testing::{FaultyDisk, Operation};
 use sealock_lifecycle::fsck::{Depth, Kind};
+use sealock_metadata::{Access, dying_files};
 use sealock_oci::Digest;
 use std::{
     fs,
@@ -242,4 +243,63 @@ async fn quick_looks_at_names_and_lengths_only() {
     }
     let report = store.check(false).await;
     assert_eq!(told(&report), counts(&[(Kind::BlobSize, 1), (Kind::BlobCorrupt, 1)]));
+}
+
+/// The file of a blob as the list of files to be removed names it, and its path.
+async fn to_be_removed(store: &Store, digest: &Digest, path: &Path) {
+    let generation = path.extension().unwrap().to_str().unwrap();
+    store
+        .sql(&format!(
+            "INSERT INTO dying_files (digest, generation, size, reason, attempts, lease, \
+             run_after, created_at) VALUES ('{digest}', {generation}, 9, 'unnamed', 0, 0, 0, 0)"
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_collector_is_to_remove_is_left_to_it() {
+    let store = Store::new().await;
+    let free = unknown(&store, b"nobody's");
+    let older = other_generation(&store.file(&store.known.b.layer));
+    let upload = store.path("blobs/uploads").join(NOBODY);
+    for path in [&free, &older, &upload] {
+        fs::write(path, b"nobody's").unwrap();
+    }
+    let found = counts(&[(Kind::FileLeaked, 1), (Kind::FileStale, 1), (Kind::UploadLeaked, 1)]);
+    assert_eq!(told(&store.check(false).await), found, "nobody is to remove them");
+    to_be_removed(&store, &Digest::sha256(b"nobody's"), &free).await;
+    to_be_removed(&store, &store.known.b.layer, &older).await;
+    store
+        .sql(&format!(
+            "INSERT INTO dying_files (upload, size, reason, attempts, lease, run_after, \
+             created_at) VALUES ('{NOBODY}', 8, 'upload-abandoned', 0, 0, 0, 0)"
+        ))
+        .await;
+    let report = store.check(true).await;
+    assert!(report.is_healthy(), "{:#?}", report.findings);
+    assert_eq!(report.checked.queued_files, 3);
+    assert!(free.exists() && older.exists() && upload.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_row_names_again_is_not_removed_later() {
+    let store = Store::new().await;
+    let (long, layer) = (store.known.long, store.known.b.layer);
+    let file = store.file(&long);
+    to_be_removed(&store, &long, &file).await;
+    store.sql(&format!("DELETE FROM blobs WHERE digest = '{long}'")).await;
+    let own = store.file(&layer);
+    let older = other_generation(&own);
+    to_be_removed(&store, &layer, &older).await;
+    fs::rename(&own, &older).unwrap();
+    let report = store.check(true).await;
+    let found = counts(&[(Kind::BlobRowMissing, 1), (Kind::BlobGeneration, 1)]);
+    assert_eq!((told(&report), report.left()), (found, 0));
+    assert!(store.check(false).await.is_healthy());
+    let database = store.open(Access::Read).await;
+    let mut tx = database.read().await.unwrap();
+    assert_eq!(dying_files::list(&mut tx, 0, 9).await.unwrap(), []);
+    drop(tx);
+    database.close().await;
+    assert!(file.exists() && older.exists());
 }

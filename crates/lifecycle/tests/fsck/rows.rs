@@ -212,7 +212,7 @@ fn references() -> Vec<Case> {
     vec![
         case!("a link to nothing", "", [(LinkDangling, 1)] => [], |store| {
             let app = repository("p/app");
-            store.sql(&format!("INSERT INTO repository_blobs VALUES ({app}, '{NONE}', 0)")).await;
+            store.sql(&format!("INSERT INTO repository_blobs (repository_id, digest, linked_at) VALUES ({app}, '{NONE}', 0)")).await;
         }),
         case!("no link", "layer b", [(ManifestBlobUnlinked, 1)] => [], |store| {
             let layer = store.known.b.layer;

@@ -2,6 +2,7 @@ use super::{
     basis::{Basis, Changes},
     clock::Clock,
     error::{ACQUIRE_SECONDS, Error, Result},
+    lease::Lease,
     log::{Flush, Log},
     tables::Touched,
     tx::{Inner, Tx},
@@ -98,6 +99,7 @@ pub struct Database {
     /// What was written, table by table; none on PostgreSQL, where others write too. Whoever opens
     /// a SQLite file a second time in one process has counts of their own, and must only read.
     changes: Option<Arc<Changes>>,
+    lease: Lease,
 }
 
 #[derive(Debug, Clone)]
@@ -150,6 +152,7 @@ impl Database {
             pools,
             clock,
             changes,
+            lease: Lease::default(),
             #[cfg(feature = "testing")]
             statements: Arc::default(),
         }
@@ -197,6 +200,18 @@ impl Database {
         self.clock.now()
     }
 
+    /// The same database with another lease. Every replica must use the same one.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Lease) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How long what nothing refers to is kept for those who count on it.
+    pub const fn lease(&self) -> Lease {
+        self.lease
+    }
+
     /// Begins a transaction that only reads, on one snapshot.
     pub async fn read(&self) -> Result<Tx> {
         let note = self.changes.as_ref().map(|changes| changes.note());
@@ -229,6 +244,7 @@ impl Database {
     fn tx(&self, inner: Inner) -> Tx {
         Tx {
             inner,
+            lease: self.lease,
             clock: self.clock.clone(),
             changes: self.changes.clone(),
             note: None,

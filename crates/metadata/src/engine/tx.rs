@@ -4,6 +4,7 @@ use super::{
     database::Engine,
     dialect,
     error::{Error, Result},
+    lease::Lease,
     log::Log,
     row::{Inner as RowInner, Row},
     tables::Touched,
@@ -31,6 +32,7 @@ pub struct Tx {
     pub(super) touched: Touched,
     #[cfg(feature = "testing")]
     pub(super) statements: Arc<std::sync::atomic::AtomicU64>,
+    pub(super) lease: Lease,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,17 @@ impl Tx {
     fn count(&self) {
         #[cfg(feature = "testing")]
         self.statements.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// How long what nothing refers to is kept for those who count on it.
+    pub fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// When what loses its last user now is reviewed, by the clock that all replicas agree on.
+    pub(crate) async fn review_time(&mut self) -> Result<Timestamp> {
+        let now = self.shared_now().await?;
+        Ok(self.lease.ends(now))
     }
 
     /// Runs a statement; how many rows it changed.

@@ -1,6 +1,10 @@
 //! Blob rows, and who uses them.
 
-use crate::{Result, Row, Tx, blobs::BlobState, params};
+use crate::{
+    Result, Row, Tx,
+    blobs::{self, BlobState, Inserted},
+    dying_files, params,
+};
 use sealock_oci::Digest;
 
 /// A blob's row, as it stands.
@@ -84,7 +88,7 @@ pub async fn user(tx: &mut Tx, digest: &str) -> Result<Option<String>> {
 }
 
 /// Corrects a row that still names the generation `from`. What it says about when it was stored
-/// stays.
+/// stays. A file that it names now and that was to be removed is so no more.
 pub async fn correct(
     tx: &mut Tx,
     digest: &Digest,
@@ -95,7 +99,19 @@ pub async fn correct(
 ) -> Result<bool> {
     let sql = "UPDATE blobs SET size = $3, generation = $4, state = $5 \
                WHERE digest = $1 AND generation = $2";
-    Ok(tx.execute(sql, params![digest, from, size, generation, state]).await? == 1)
+    let done = tx.execute(sql, params![digest, from, size, generation, state]).await? == 1;
+    if done {
+        dying_files::spare(tx, digest, generation).await?;
+    }
+    Ok(done)
+}
+
+/// Makes the row of a file that has lost it and is needed; false when there is one. Was the file to
+/// be removed, it is so no more.
+pub async fn revive(tx: &mut Tx, digest: &Digest, size: u64, generation: i64) -> Result<bool> {
+    let inserted = blobs::insert(tx, digest, size, generation).await?;
+    dying_files::spare(tx, digest, generation).await?;
+    Ok(inserted == Inserted::Won { replaced: None })
 }
 
 /// Removes a row that nothing refers to. False when something does, or it changed.

@@ -56,6 +56,8 @@ pub async fn delete(
     let read_subject = |row: &crate::Row| row.get("subject_digest");
     let left: Vec<Digest> = tx.list(sql, params![repository_id, &digests], read_subject).await?;
     super::bump_by_digest(tx, repository_id, &left).await?;
+    crate::blobs::queue_links(tx, repository_id, &ids).await?;
+    crate::contents::queue_of_manifests(tx, &ids).await?;
     let sql = "DELETE FROM manifests WHERE repository_id = $1 AND id = ANY($2)";
     tx.execute(sql, params![repository_id, &ids]).await?;
     // Names of accessories on manifests that stay.

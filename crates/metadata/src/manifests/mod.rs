@@ -234,6 +234,9 @@ pub(crate) fn read_child(row: &Row) -> Result<Child> {
 
 /// Stores a manifest with what it names. The row, and whether it is new; one that was there stays
 /// as it is (same digest, same bytes).
+///
+/// The caller has asked for its blobs by [`crate::blobs::present`], or linked them by
+/// [`crate::blobs::link`], in the same transaction: these lock the links against collection.
 pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, bool)> {
     let now = tx.now();
     let inserted: Option<i64> = tx
@@ -314,10 +317,12 @@ pub(crate) fn row_annotations(annotations: &BTreeMap<String, String>) -> Result<
 
 async fn insert_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
     let blob = |b: &ManifestBlob| {
-        params![id, b.role, b.position, b.digest, b.media_type.as_str(), b.size, b.diff_id]
+        let media_type = b.media_type.as_str();
+        let repository = new.repository_id;
+        params![id, b.role, b.position, b.digest, media_type, b.size, b.diff_id, repository]
     };
     let head = "INSERT INTO manifest_blobs (manifest_id, role, position, digest, media_type, \
-                size, diff_id)";
+                size, diff_id, repository_id)";
     tx.insert_many(head, new.blobs.iter().map(blob).collect(), "").await?;
     let repository = new.repository_id;
     let child = |c: &Child| {

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod decision;
 pub(crate) mod fsck;
+pub(crate) mod gc;
 pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod promote;

@@ -3,6 +3,7 @@ use anyhow::Result;
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
+    time::Duration,
 };
 
 /// Run the server.
@@ -67,6 +68,27 @@ pub(crate) struct Serve {
     /// (repeatable).
     #[arg(long = "egress-host")]
     pub(crate) egress_hosts: Vec<String>,
+    /// Pause between two collections of what nothing refers to: 5m, 1h, 0s for none.
+    #[arg(
+        long,
+        env = "SEALOCK_COLLECTION_INTERVAL",
+        default_value = "5m",
+        value_parser = crate::moment::pause
+    )]
+    pub(crate) collection_interval: Duration,
+    /// How long a client that was told that a blob is there has to push a manifest that names it:
+    /// 24h, 2h; the same on every replica. 0s is unsafe: for tests only.
+    #[arg(
+        long,
+        env = "SEALOCK_COLLECTION_LEASE",
+        default_value = "24h",
+        value_parser = crate::moment::pause
+    )]
+    pub(crate) collection_lease: Duration,
+    /// Address for metrics (`/metrics`, for Prometheus), open to whoever reaches it:
+    /// 127.0.0.1:9090.
+    #[arg(long, env = "SEALOCK_METRICS_LISTEN", value_parser = address)]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Log as JSON lines.
     #[arg(long)]
     pub(crate) log_json: bool,

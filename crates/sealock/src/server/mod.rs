@@ -5,6 +5,7 @@ mod health;
 mod home;
 mod keys;
 mod logging;
+pub(crate) mod metrics;
 mod recover;
 mod tls;
 mod wiring;

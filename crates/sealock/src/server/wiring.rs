@@ -1,14 +1,23 @@
 //! Puts the floors together and runs until the server is told to stop.
 
-use super::{first_start, health, home::Home, keys, logging, tls, tls::Tls};
+use super::{
+    first_start, health,
+    home::Home,
+    keys, logging, metrics,
+    metrics::{Counted, Metrics},
+    tls,
+    tls::Tls,
+};
 use crate::commands::serve::Serve;
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use jiff::SignedDuration;
 use sealock_advisories::{EgressPolicy, SnapshotStore};
 use sealock_auth::{Authenticator, SystemRandomness, TokenKey, Tokens};
 use sealock_blobs::{BlobStore, RealDisk};
 use sealock_http::{Front, Gatekeeper, ListenerLimits};
-use sealock_metadata::{Clock, Database, DatabaseConfig, SystemClock};
+use sealock_lifecycle::{Collector, Upkeep};
+use sealock_metadata::{Clock, Database, DatabaseConfig, Lease, SystemClock};
 use sealock_registry::{Config, DOOR_WAIT, Registry};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
@@ -19,6 +28,8 @@ use tokio::{net::TcpListener, sync::watch};
 const JOBS_GRACE: Duration = Duration::from_secs(10);
 /// How long connections to the database may take to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// A lease below which the log warns.
+const SHORT_LEASE: SignedDuration = SignedDuration::from_mins(10);
 /// Jobs that run at a time.
 const WORKERS: usize = 4;
 
@@ -28,6 +39,8 @@ struct Product {
     database: Database,
     accounts: Authenticator,
     front: Arc<Front>,
+    collector: Collector,
+    metrics: Arc<Metrics>,
 }
 
 /// `sealock serve`.
@@ -48,14 +61,20 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
             admission_tls(&args, &home)?,
         )),
     };
+    let numbers = match args.metrics_listen {
+        Some(address) => Some(bind(address, "--metrics-listen").await?),
+        None => None,
+    };
     let workers = product.registry.jobs().start(WORKERS).await?;
     // All that may fail is done: a generated password is told right after it is made.
     let welcome = first_start::prepare(&product.database, &product.accounts).await?;
     first_start::greet(&welcome, &url)?;
     drop(welcome);
     let upkeep = tokio::spawn({
-        let registry = product.registry.clone();
-        async move { sealock_lifecycle::look_after(&registry).await }
+        let (registry, collector) = (product.registry.clone(), product.collector.clone());
+        let limits = sealock_lifecycle::Limits::default();
+        let upkeep = Upkeep { interval: args.collection_interval, limits };
+        async move { sealock_lifecycle::look_after(&registry, &collector, upkeep).await }
     });
     let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
     let app = faces(&product, &args, ca);
@@ -70,13 +89,14 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
         signals(stop.clone(), 1),
     );
     let webhooks = serve_admission(&product, admission, signals(stop.clone(), 1));
+    let numbers = serve_metrics(&product, numbers, signals(stop.clone(), 1));
     let jobs = async {
         signals(stop.clone(), 1).await;
         upkeep.abort();
         workers.stop(JOBS_GRACE).await;
     };
     let all = async {
-        tokio::join!(main, webhooks, jobs);
+        tokio::join!(main, webhooks, numbers, jobs);
         close(&product).await;
     };
     tokio::select! {
@@ -126,7 +146,14 @@ async fn open(args: &Serve, home: &Home, url: &str) -> Result<Product> {
             DatabaseConfig::Sqlite { path: home.join("sealock.db"), must_exist: home.was_used() }
         }
     };
-    let database = Database::open(config, clock.clone()).await?;
+    let lease = Lease::new(SignedDuration::try_from(args.collection_lease)?);
+    if lease.span() < SHORT_LEASE {
+        tracing::warn!(
+            "--collection-lease is short: a push that takes longer may lose layers that it was \
+             told are there; use it for tests only"
+        );
+    }
+    let database = Database::open(config, clock.clone()).await?.with_lease(lease);
     let registry = Registry::open(Config {
         database: database.clone(),
         blobs: BlobStore::open(&home.join("blobs"), Arc::new(RealDisk))?,
@@ -147,7 +174,10 @@ async fn open(args: &Serve, home: &Home, url: &str) -> Result<Product> {
         external_url: args.external_url.as_ref().map(|_| url.to_owned()),
         trusted_proxies: args.trusted_proxies.clone(),
     });
-    Ok(Product { registry, database, accounts, front })
+    let counted = Counted::default();
+    let metrics = Arc::new(Metrics::of(&counted));
+    let collector = Collector::new(counted.collection);
+    Ok(Product { registry, database, accounts, front, collector, metrics })
 }
 
 fn admission_tls(args: &Serve, home: &Home) -> Result<Tls> {
@@ -170,6 +200,7 @@ fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Route
         registry: registry.clone(),
         gatekeeper: gatekeeper.clone(),
         accounts: product.accounts.clone(),
+        collector: product.collector.clone(),
         egress,
         admission_ca: admission_ca.map(Arc::from),
     };
@@ -190,6 +221,17 @@ async fn serve_admission(
         .merge(health::router(product.database.clone()));
     let app = sealock_http::around(app, product.front.clone());
     sealock_http::serve(listener, Some(tls.config), app, ListenerLimits::default(), stop).await;
+}
+
+/// Metrics have a listener of their own, so that whoever may reach the registry need not see them.
+async fn serve_metrics(
+    product: &Product,
+    listener: Option<TcpListener>,
+    stop: impl Future<Output = ()>,
+) {
+    let Some(listener) = listener else { return };
+    let app = sealock_http::around(metrics::router(product.metrics.clone()), product.front.clone());
+    sealock_http::serve(listener, None, app, ListenerLimits::default(), stop).await;
 }
 
 /// Counts SIGTERM and SIGINT.
