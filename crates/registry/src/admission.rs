@@ -181,7 +181,7 @@ impl Registry {
             Some(stands) => stands.judged,
             None => {
                 drop(tx);
-                self.judge_stored(&scope, &row, &question).await?
+                Box::pin(self.judge_stored(&scope, &row, &question)).await?
             }
         };
         let asked = Asked { project: scope.project, name, tag, digest: row.digest, movable };

@@ -124,7 +124,7 @@ impl Registry {
             }
             None => {
                 drop(tx);
-                self.judge_stored(&scope, &manifest, &question).await?
+                Box::pin(self.judge_stored(&scope, &manifest, &question)).await?
             }
         };
         let Some(warnings) = warnings(caller, &scope, &judged) else {
@@ -355,7 +355,7 @@ impl Registry {
         drop(tx);
         let mut stale = false;
         for manifest in unknown {
-            match self.judge_stored(scope, &manifest, &question).await {
+            match Box::pin(self.judge_stored(scope, &manifest, &question)).await {
                 Ok(judged) if opens(caller, scope, &judged) => return Ok(Opened::Yes),
                 Ok(judged) => refused = Some((manifest.digest, judged)),
                 // Deleted since the look. The blob may be open all the same: by another manifest,

@@ -54,6 +54,8 @@ impl Registry {
 
     /// Judges a stored manifest anew: what is still queued about it is done first, within the
     /// door's time limit, and the verdict is stored for the next one who asks.
+    ///
+    /// Rare, and a deep future: the doors put it on the heap.
     pub(crate) async fn judge_stored(
         &self,
         scope: &Scope,
