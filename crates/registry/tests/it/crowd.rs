@@ -250,7 +250,10 @@ async fn a_tag_that_moves_while_the_door_judges_opens_nothing() {
     };
     let (name, tag) = (repo("team/app"), "v1".parse().unwrap());
     let (mut pulled, mut refused) = (0, 0);
-    for _ in 0..300 {
+    let begun = std::time::Instant::now();
+    // Answers from memory may all be given before the tag has moved once.
+    while (pulled + refused < 300 || pulled.min(refused) < 20) && begun.elapsed().as_secs() < 30 {
+        tokio::task::yield_now().await;
         match world.registry.get_manifest(&anonymous(), &name, &tag).await {
             Ok(manifest) => {
                 assert_eq!(
