@@ -7,13 +7,16 @@ use crate::{
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use sealock_oci::{Algorithm, Digest};
+use sealock_oci::{Algorithm, Digest, media_type};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
+
+/// The config's media type of an artifact that is no image.
+const ARTIFACT_CONFIG: &str = "application/vnd.sealock.benchmark.config.v1+json";
 
 /// Push unique images one after the other.
 #[derive(Debug, clap::Args)]
@@ -27,6 +30,10 @@ pub(crate) struct Push {
     /// How many pushes.
     #[arg(long, default_value_t = 10)]
     count: u32,
+    /// Push the same bytes as an artifact that is no image, of which nothing is ever inspected if
+    /// the server inspects later.
+    #[arg(long)]
+    as_artifact: bool,
 }
 
 /// Push many small images.
@@ -79,6 +86,7 @@ pub(crate) async fn push(args: Push) -> Result<Value> {
     let layers = args.layers.iter().map(read).collect::<Result<Vec<_>>>()?;
     let pusher = Pusher::new(args.target)?;
     let repository = pusher.repository().to_owned();
+    let config_type = if args.as_artifact { ARTIFACT_CONFIG } else { media_type::OCI_CONFIG };
     let (mut whole, mut layer_times, mut facts) = (Vec::new(), Vec::new(), Vec::new());
     let mut random = SmallRng::seed_from_u64(u64::from(std::process::id()));
     for _ in 0..args.count {
@@ -97,8 +105,12 @@ pub(crate) async fn push(args: Push) -> Result<Value> {
         let config = config(number);
         let config_digest = pusher.blob(&repository, config.clone()).await?;
         let tag = format!("t{number:x}");
-        pusher.manifest(&repository, &tag, (&config_digest, config.len()), &digests).await?;
+        let config = (config_type, &config_digest, config.len());
+        pusher.manifest(&repository, &tag, config, &digests).await?;
         whole.push(started.elapsed());
+        if args.as_artifact {
+            continue;
+        }
         let image = format!("{repository}:{tag}");
         while !pusher.contents_known(&image).await? {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -127,7 +139,7 @@ pub(crate) async fn seed(args: Seed) -> Result<Value> {
                 let config_digest = pusher.blob(&repository, config.clone()).await?;
                 let layers = [(digest, layer.len() as u64)];
                 let tag = format!("t{number}");
-                let config = (&config_digest, config.len());
+                let config = (media_type::OCI_CONFIG, &config_digest, config.len());
                 pusher.manifest(&repository, &tag, config, &layers).await?;
             }
             anyhow::Ok(())
@@ -163,7 +175,8 @@ pub(crate) async fn large(args: Large) -> Result<Value> {
     let config = config(seed);
     let config_digest = pusher.blob(&repository, config.clone()).await?;
     let layers = [(digest, args.mebibytes * CHUNK as u64)];
-    pusher.manifest(&repository, "large", (&config_digest, config.len()), &layers).await?;
+    let config = (media_type::OCI_CONFIG, &config_digest, config.len());
+    pusher.manifest(&repository, "large", config, &layers).await?;
     let seconds = started.elapsed().as_secs_f64();
     Ok(json!({"mebibytes": args.mebibytes, "seconds": seconds,
               "mebibytes_per_second": args.mebibytes as f64 / seconds}))

@@ -64,12 +64,13 @@ impl Pusher {
         expect(answer, StatusCode::CREATED).await
     }
 
-    /// Pushes a manifest of one layer under a tag.
+    /// Pushes a manifest of these layers under a tag, with a config of this media type, digest and
+    /// size.
     pub(crate) async fn manifest(
         &self,
         repository: &str,
         tag: &str,
-        config: (&Digest, usize),
+        (config_type, config, config_size): (&str, &Digest, usize),
         layers: &[(Digest, u64)],
     ) -> Result<Digest> {
         let layers: Vec<Value> = layers
@@ -81,7 +82,7 @@ impl Pusher {
             .collect();
         let manifest = json!({
             "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
-            "config": {"mediaType": media_type::OCI_CONFIG, "digest": config.0, "size": config.1},
+            "config": {"mediaType": config_type, "digest": config, "size": config_size},
             "layers": layers,
         })
         .to_string();
