@@ -68,7 +68,10 @@ impl FromStr for Right {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|right| right.as_str() == text);
-        found.ok_or_else(|| format!("{text:?} is not a right"))
+        found.ok_or_else(|| {
+            let all = Self::ALL.map(Self::as_str).join(", ");
+            format!("{text:?} is not a right; rights are: {all}")
+        })
     }
 }
 

@@ -193,8 +193,11 @@ impl Registry {
         name: &RepositoryName,
         digest: &Digest,
     ) -> Result<BlobReader> {
-        if let Some(open) = self.known_blob(caller, name, digest) {
-            return self.open_stored(open.key, open.size).await;
+        // A file that is gone may have been collected since: then the database knows.
+        if let Some(open) = self.known_blob(caller, name, digest)
+            && let Ok(reader) = self.open_stored(open.key, open.size).await
+        {
+            return Ok(reader);
         }
         let mut tx = self.database().read().await?;
         let reading = self.reading(&mut tx, caller, name).await?;
