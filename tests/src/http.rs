@@ -1,10 +1,10 @@
 //! A small blocking HTTP client: the requests that no real client sends.
 
-use std::{path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use reqwest::{
     Certificate, Method,
-    blocking::{Body, Client, RequestBuilder, Response},
+    blocking::{Body, Client, ClientBuilder, RequestBuilder, Response},
 };
 use serde_json::Value;
 
@@ -33,6 +33,16 @@ impl Http {
     #[must_use]
     pub fn trusting(mut self, ca: &Path) -> Self {
         self.client = client(Some(ca));
+        self
+    }
+
+    /// Connects from this address of the machine.
+    ///
+    /// # Panics
+    /// If it has no such address.
+    #[must_use]
+    pub fn from_address(mut self, address: IpAddr) -> Self {
+        self.client = builder().local_address(address).build().expect("a client");
         self
     }
 
@@ -119,11 +129,15 @@ impl Http {
     }
 }
 
-fn client(ca: Option<&Path>) -> Client {
-    let mut builder = Client::builder()
+fn builder() -> ClientBuilder {
+    Client::builder()
         .timeout(Duration::from_secs(60))
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
+        .no_proxy()
+}
+
+fn client(ca: Option<&Path>) -> Client {
+    let mut builder = builder();
     if let Some(path) = ca {
         let pem = std::fs::read(path).expect("a certificate file");
         let certificates = Certificate::from_pem_bundle(&pem).expect("PEM certificates");

@@ -259,6 +259,15 @@ impl Server {
         child.wait().expect("the child ends")
     }
 
+    /// The number of the server's process.
+    ///
+    /// # Panics
+    /// If the server does not run.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
     /// Whether the server's process is still there.
     pub fn runs(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().expect("a status").is_none())

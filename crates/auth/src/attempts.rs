@@ -2,15 +2,28 @@
 //! longer there. Others are not touched: not the same name from elsewhere, not another name from
 //! the same address, and not who has shown the right password a moment ago. Robots' secrets cannot
 //! be guessed and are not counted.
+//!
+//! Trying many names is slow, too: an address from which too many log-ins failed, whatever the
+//! names, is refused without a look at the password; those who have logged in from there before are
+//! not. And of the work on passwords an address has a few places at a time, so that nobody else
+//! waits behind all of its guesses.
 
-use crate::AuthError;
+use crate::{
+    AuthError,
+    rates::{Allowance, Rates},
+};
+use moka::sync::Cache;
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, MutexGuard, PoisonError},
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until, timeout},
+};
 
 /// Failures that cost nothing: people mistype, and scripts go on with an old password for a while.
 const FREE: u32 = 100;
@@ -26,6 +39,20 @@ const FORGET: Duration = Duration::from_secs(900);
 const REMEMBERED: usize = 10_000;
 /// Bytes of a name that count.
 const NAME_BYTES: usize = 64;
+/// Failed log-ins of one address in a minute, whatever the names, where nothing else is set.
+pub const FAILURES_PER_MINUTE: u32 = 60;
+/// Minutes whose failures an address may have at once.
+const FAILURE_MINUTES: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// How long who logged in from an address is known there.
+const KNOWN_THERE: Duration = Duration::from_secs(24 * 3600);
+/// Most names known at addresses.
+const KNOWN: u64 = 10_000;
+/// Passwords of one address that are looked at at once.
+const TURNS: usize = 1;
+/// Most addresses whose passwords are looked at or wait for it.
+const TAKING_TURNS: u64 = 10_000;
+/// Longest wait for a turn.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 /// Who tries, and where from.
 pub(crate) type Key = (IpAddr, String);
@@ -38,10 +65,54 @@ struct Entry {
 }
 
 /// Failed log-ins of the last minutes.
-#[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<HashMap<Key, Entry>>);
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    names: Mutex<HashMap<Key, Entry>>,
+    /// None where they are not limited.
+    addresses: Option<Rates<IpAddr>>,
+    /// Who has logged in where.
+    known: Cache<Key, ()>,
+    turns: Cache<IpAddr, Arc<Semaphore>>,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self::new(NonZeroU32::new(FAILURES_PER_MINUTE))
+    }
+}
 
 impl Attempts {
+    /// With so many failures of an address in a minute; without a number they are not limited.
+    pub(crate) fn new(failures_per_minute: Option<NonZeroU32>) -> Self {
+        let minute = Duration::from_secs(60);
+        let allowance = |count| Allowance::new(count, minute, FAILURE_MINUTES);
+        Self {
+            names: Mutex::default(),
+            addresses: failures_per_minute.map(|count| Rates::new(allowance(count))),
+            known: Cache::builder().max_capacity(KNOWN).time_to_live(KNOWN_THERE).build(),
+            turns: Cache::builder().max_capacity(TAKING_TURNS).time_to_idle(FORGET).build(),
+        }
+    }
+
+    /// Waits until a password of this address may be looked at. Whoever waits for a place among all
+    /// of them waits behind one of each address, not behind all of one.
+    pub(crate) async fn turn(&self, key: &Key) -> Result<OwnedSemaphorePermit, AuthError> {
+        let turns = self.turns.get_with(key.0, || Arc::new(Semaphore::new(TURNS)));
+        let turn = timeout(LONGEST_TURN, turns.acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or(AuthError::Busy)
+    }
+
+    /// Whether the address of a try may still fail.
+    pub(crate) fn admit(&self, key: &Key) -> Result<(), AuthError> {
+        let closed = self.addresses.as_ref().and_then(|rates| rates.closed(&key.0));
+        match closed {
+            Some(wait) if !self.known.contains_key(key) => {
+                Err(AuthError::TooManyFailures { seconds: wait.as_secs() + 1 })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The key of a try.
     pub(crate) fn key(address: IpAddr, name: &str) -> Key {
         (neighbourhood(address), name[..name.floor_char_boundary(NAME_BYTES)].to_owned())
@@ -69,6 +140,10 @@ impl Attempts {
 
     /// The try failed.
     pub(crate) fn failed(&self, key: Key) {
+        if let Some(rates) = &self.addresses {
+            // What is over the limit shows at the next try.
+            let _counted = rates.take(key.0);
+        }
         let mut entries = self.lock();
         let now = Instant::now();
         if entries.len() >= REMEMBERED && !entries.contains_key(&key) {
@@ -87,6 +162,9 @@ impl Attempts {
 
     /// The try succeeded: what was before it is forgotten.
     pub(crate) fn succeeded(&self, key: &Key) {
+        if !self.known.contains_key(key) {
+            self.known.insert(key.clone(), ());
+        }
         let mut entries = self.lock();
         if !entries.is_empty() {
             entries.remove(key);
@@ -94,7 +172,7 @@ impl Attempts {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,6 +241,39 @@ mod tests {
         tokio::time::sleep(FORGET * 2).await;
         attempts.failed(ann.clone());
         assert_eq!(attempts.lock()[&ann].failures, 1);
+    }
+
+    #[tokio::test]
+    async fn many_names_from_one_address_are_refused_and_who_is_known_there_is_not() {
+        let attempts = Attempts::new(NonZeroU32::new(2));
+        let (guesser, ann) = ("192.0.2.7", key("192.0.2.7", "ann"));
+        attempts.succeeded(&ann);
+        for number in 0..11 {
+            attempts.admit(&key(guesser, &format!("user-{number}"))).unwrap();
+            attempts.failed(key(guesser, &format!("user-{number}")));
+        }
+        let refused = attempts.admit(&key(guesser, "bob")).unwrap_err();
+        let AuthError::TooManyFailures { seconds } = refused else { panic!("{refused}") };
+        assert!((29..=31).contains(&seconds), "{seconds}");
+        attempts.admit(&ann).unwrap();
+        attempts.admit(&key("192.0.2.8", "bob")).unwrap();
+        let off = Attempts::new(None);
+        (0..1_000).for_each(|number| off.failed(key(guesser, &number.to_string())));
+        off.admit(&key(guesser, "bob")).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_has_one_turn_at_a_time() {
+        let attempts = Attempts::default();
+        let (here, there) = (key("192.0.2.7", "ann"), key("192.0.2.8", "ann"));
+        let turn = attempts.turn(&here).await.unwrap();
+        let _other = attempts.turn(&there).await.unwrap();
+        let begin = Instant::now();
+        let busy = attempts.turn(&key("192.0.2.7", "bob")).await.unwrap_err();
+        assert!(matches!(busy, AuthError::Busy), "{busy}");
+        assert_eq!(begin.elapsed(), LONGEST_TURN);
+        drop(turn);
+        let _again = attempts.turn(&here).await.unwrap();
     }
 
     #[test]

@@ -11,7 +11,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use sealock_metadata::{Answers, Basis, Database, robots, users};
 use sha2::{Digest as _, Sha256};
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 use subtle::ConstantTimeEq as _;
 
 /// Log-ins and accounts that are remembered while they stand.
@@ -85,6 +85,14 @@ impl Authenticator {
         })
     }
 
+    /// Refuses log-ins from an address after so many failed ones in a minute, and five times as many
+    /// at once; without a number they are not counted by address.
+    #[must_use]
+    pub fn limiting_failures(mut self, per_minute: Option<NonZeroU32>) -> Self {
+        self.attempts = Arc::new(Attempts::new(per_minute));
+        self
+    }
+
     /// The token service's name.
     pub fn service(&self) -> &str {
         self.tokens.service()
@@ -128,11 +136,17 @@ impl Authenticator {
         tx.rollback().await?;
         let stored = found.as_ref().and_then(|found| found.password_hash.as_deref());
         let attempt = Attempts::key(address, name);
+        let mut turn = None;
         if !self.passwords.is_verified(stored, secret) {
+            self.attempts.admit(&attempt)?;
             self.attempts.enter(&attempt).await?;
+            turn = Some(self.attempts.turn(&attempt).await?);
+            // Of those who waited, others may have failed too often meanwhile.
+            self.attempts.admit(&attempt)?;
         }
         // Done for unknown and closed accounts too: the time tells nothing.
         let right = self.passwords.verify(stored, secret).await?;
+        drop(turn);
         match found {
             Some(found) if right && !found.user.disabled => {
                 self.attempts.succeeded(&attempt);

@@ -15,6 +15,15 @@ pub enum AuthError {
         /// When the next one is looked at, from now.
         seconds: u64,
     },
+    /// Too many log-ins failed from where the caller is, whatever the names.
+    #[error(
+        "too many log-ins from this address failed; try again in {seconds} s (the operator sets \
+         the limit with --rate-limit-logins)"
+    )]
+    TooManyFailures {
+        /// When the next one is looked at, from now.
+        seconds: u64,
+    },
     /// The bearer token does not count.
     #[error("the token is not valid: {0}")]
     Token(#[from] TokenError),

@@ -10,6 +10,7 @@ mod name;
 mod password;
 mod principal;
 mod random;
+mod rates;
 mod right;
 mod role;
 mod scope;
@@ -17,7 +18,7 @@ mod secret;
 mod token;
 
 pub use access::{Access, project_rights, readable_projects};
-pub use attempts::neighbourhood;
+pub use attempts::{FAILURES_PER_MINUTE, neighbourhood};
 pub use authenticator::{Authenticator, FIRST_ADMIN, Login, NewRobot, RobotSettings, secret_hash};
 pub use error::AuthError;
 #[doc(hidden)]
@@ -26,6 +27,7 @@ pub use name::{ROBOT_PREFIX, check_robot_name, check_user_name, robot_login};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, check_new_password};
 pub use principal::{Caller, Principal};
 pub use random::{Randomness, SystemRandomness};
+pub use rates::{Allowance, MAX_RATED_KEYS, Rates};
 pub use right::{Right, RightSet};
 pub use role::Role;
 pub use scope::{MAX_SCOPES, Scope};

@@ -1,4 +1,4 @@
-use crate::{HttpError, Result};
+use crate::{HttpError, Result, patience::Patience};
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
 use http::StatusCode;
@@ -6,13 +6,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use sealock_oci::ErrorCode;
 use std::{
-    future::Future,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Sleep, sleep};
 
 /// Reads a whole body of at most `limit` bytes. `what` names it in the error.
 pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes> {
@@ -71,7 +69,7 @@ const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// Longest time for which they are taken.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A body that fails when its sender pauses for too long.
+/// A body that fails when its sender pauses for too long or sends too little.
 ///
 /// Dropped before its end, it is read on for a while: most clients send all they have before they
 /// look for an answer, and a connection that is closed under them loses a refusal on its way. Those
@@ -80,8 +78,7 @@ pub(crate) struct IdleLimited<B: Lingers> {
     /// None once it has ended.
     inner: Option<B>,
     lingers: bool,
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 /// What a body must be like to be read after its request.
@@ -89,8 +86,14 @@ pub(crate) trait Lingers: HttpBody + Unpin + Send + 'static {}
 impl<B: HttpBody<Data: Send, Error: Send> + Unpin + Send + 'static> Lingers for B {}
 
 impl<B: Lingers> IdleLimited<B> {
-    pub(crate) fn new(inner: B, lingers: bool, limit: Duration) -> Self {
-        Self { inner: Some(inner), lingers, limit, timer: None }
+    pub(crate) fn new(inner: B, lingers: bool, patience: Patience) -> Self {
+        Self { inner: Some(inner), lingers, patience }
+    }
+
+    /// Who is too slow is not waited for again.
+    fn give_up(&mut self) -> Box<dyn std::error::Error + Send + Sync> {
+        self.inner = None;
+        io::Error::new(io::ErrorKind::TimedOut, self.patience.to_string()).into()
     }
 }
 
@@ -129,25 +132,21 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
-            // Kept and set anew at the next pause: a timer per frame would cost more than the
-            // frame.
-            self.timer = None;
-            if !matches!(frame, Some(Ok(_))) {
+        let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) else {
+            ready!(self.patience.wait(context));
+            return Poll::Ready(Some(Err(self.give_up())));
+        };
+        let bytes = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, |data| data.remaining()),
+            _ => {
                 self.inner = None;
+                return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        };
+        match self.patience.moved(bytes) {
+            Ok(()) => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+            Err(_) => Poll::Ready(Some(Err(self.give_up()))),
         }
-        let limit = self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(timer.as_mut().poll(context));
-        // Who sends nothing is not waited for again.
-        self.inner = None;
-        let error = io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("no byte of the body arrived for {} seconds", limit.as_secs()),
-        );
-        Poll::Ready(Some(Err(error.into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -200,10 +199,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pausing_sender_is_cut_off() {
         let stream = futures_util::stream::pending::<Result<Frame<Bytes>, io::Error>>();
-        let mut body = IdleLimited::new(StreamBody::new(stream), true, Duration::from_secs(60));
+        let mut body = IdleLimited::new(
+            StreamBody::new(stream),
+            true,
+            Patience::new(Duration::from_secs(60), 0),
+        );
         let begin = Instant::now();
         let error = body.frame().await.unwrap().expect_err("cut off");
-        assert_eq!(error.to_string(), "no byte of the body arrived for 60 seconds");
+        assert_eq!(error.to_string(), "no byte came for 60 seconds, or fewer than 0 a second");
         assert_eq!(begin.elapsed(), Duration::from_secs(60));
     }
 }

@@ -7,7 +7,7 @@ use sealock_oci::ErrorCode;
 use sealock_registry::Kind;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// What handlers of the faces return.
 pub type Result<T, E = HttpError> = std::result::Result<T, E>;
@@ -92,6 +92,14 @@ impl HttpError {
     /// 500: the client learns only that it happened.
     pub fn internal(log: impl fmt::Display) -> Self {
         Self::from(sealock_registry::Error::internal(log))
+    }
+
+    /// 429: too much in too short a time. `wait` is when the next request is looked at.
+    pub fn too_many(message: impl Into<String>, wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let seconds = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, message)
+            .with_header(header::RETRY_AFTER, seconds)
     }
 
     /// Adds structured detail for the client.
@@ -229,7 +237,7 @@ impl From<AuthError> for HttpError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, text)
                     .with_header(header::RETRY_AFTER, seconds)
             }
-            AuthError::TooManyAttempts { seconds } => {
+            AuthError::TooManyAttempts { seconds } | AuthError::TooManyFailures { seconds } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, text)
                     .with_header(header::RETRY_AFTER, seconds.into())
             }

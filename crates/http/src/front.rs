@@ -75,7 +75,8 @@ impl Front {
         format!("{}://{host}", if https { "https" } else { "http" })
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this is a proxy that is believed.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|proxy| proxy.to_canonical() == address)
     }
 }

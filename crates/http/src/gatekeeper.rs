@@ -1,4 +1,4 @@
-use crate::{Credentials, Front, HttpError, RequestId, Result, bearer_challenge};
+use crate::{Credentials, Front, HttpError, RequestId, RequestRates, Result, bearer_challenge};
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use moka::sync::Cache;
 use sealock_auth::{
@@ -22,6 +22,7 @@ pub struct Gatekeeper {
     front: Arc<Front>,
     authenticator: Authenticator,
     registry: Registry,
+    rates: Arc<RequestRates>,
     recent: Cache<(String, IpAddr, String), ()>,
 }
 
@@ -29,7 +30,14 @@ impl Gatekeeper {
     /// Puts it together. The registry keeps the record of log-ins.
     pub fn new(front: Arc<Front>, authenticator: Authenticator, registry: Registry) -> Self {
         let recent = Cache::builder().max_capacity(REMEMBERED_LOGINS).time_to_live(ONE_LOGIN);
-        Self { front, authenticator, registry, recent: recent.build() }
+        let rates = Arc::default();
+        Self { front, authenticator, registry, rates, recent: recent.build() }
+    }
+
+    /// Counts what accounts ask by these rates.
+    #[must_use]
+    pub fn with_rates(self, rates: Arc<RequestRates>) -> Self {
+        Self { rates, ..self }
     }
 
     /// How clients see this server.
@@ -48,6 +56,7 @@ impl Gatekeeper {
         if let Credentials::Bearer(token) = Credentials::read(&parts.headers)? {
             let mut caller = self.stranger(parts);
             let (principal, scope) = self.authenticator.bearer(token.expose()).await?;
+            self.rates.take_of(&principal, parts)?;
             (caller.principal, caller.scope) = (principal, Some(scope));
             return Ok(caller);
         }
@@ -96,6 +105,7 @@ impl Gatekeeper {
                 return Err(error.into());
             }
         };
+        self.rates.take_of(&login.principal, parts)?;
         caller.principal = login.principal.clone();
         Ok((caller, login))
     }

@@ -1,7 +1,7 @@
 //! What every request passes, whichever face it is for: a request id, a limit on headers, the
 //! access log and a net under panics.
 
-use crate::{Front, HttpError, Peer};
+use crate::{Front, HttpError, Peer, RequestRates, rates::limited};
 use axum::{
     Router,
     body::Body,
@@ -37,9 +37,17 @@ pub struct RequestId(pub Arc<str>);
 
 /// Puts what every request passes around the faces.
 pub fn around(app: Router, front: Arc<Front>) -> Router {
-    app.fallback(nowhere)
-        .layer(CatchPanicLayer::custom(caught))
-        .layer(from_fn_with_state(front, observe))
+    outermost(app.fallback(nowhere), front)
+}
+
+/// The same, and counts requests by the address that they come from.
+pub fn around_limited(app: Router, front: Arc<Front>, rates: Arc<RequestRates>) -> Router {
+    // What leads nowhere counts, too: a layer covers the fallback that is there before it.
+    outermost(limited(app.fallback(nowhere), front.clone(), rates), front)
+}
+
+fn outermost(app: Router, front: Arc<Front>) -> Router {
+    app.layer(CatchPanicLayer::custom(caught)).layer(from_fn_with_state(front, observe))
 }
 
 async fn nowhere(request: Request) -> HttpError {

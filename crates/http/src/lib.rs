@@ -4,11 +4,14 @@
 mod body;
 mod client_certificate;
 mod credentials;
+mod crowd;
 mod error;
 mod front;
 mod gatekeeper;
 mod layers;
 mod paging;
+mod patience;
+mod rates;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -19,6 +22,7 @@ pub use credentials::Credentials;
 pub use error::{HttpError, Result};
 pub use front::{ClientCertificate, Front, Peer, bearer_challenge};
 pub use gatekeeper::Gatekeeper;
-pub use layers::{REQUEST_ID, RequestId, around};
+pub use layers::{REQUEST_ID, RequestId, around, around_limited};
 pub use paging::{encode, next_link};
+pub use rates::{BURST_SECONDS, REQUESTS_PER_ACCOUNT, REQUESTS_PER_ADDRESS, RequestRates};
 pub use server::{ListenerLimits, serve};

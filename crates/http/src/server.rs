@@ -1,6 +1,6 @@
 //! Listeners, with the limits that keep slow or hostile clients from holding the server.
 
-use crate::{ClientCertificate, Peer, body::IdleLimited};
+use crate::{ClientCertificate, Peer, body::IdleLimited, crowd::Crowd, patience::Patience};
 use axum::{Router, body::Body};
 use http::Request;
 use hyper::body::Incoming;
@@ -13,25 +13,30 @@ use sealock_oci::Digest;
 use std::{
     future::Future,
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Sleep, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
 /// Limits of a listener. The defaults suit a registry on the open internet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ListenerLimits {
     /// Connections open at once; more wait to be accepted.
     pub connections: usize,
+    /// Connections open at once from one address (IPv6: one /64); more are closed.
+    pub connections_per_address: usize,
+    /// Proxies, which may have as many as there are.
+    pub trusted_proxies: Arc<[IpAddr]>,
     /// Time for the TLS handshake.
     pub handshake: Duration,
     /// Time for a request's head, and longest idle time between requests of a connection.
@@ -40,6 +45,9 @@ pub struct ListenerLimits {
     pub body_idle: Duration,
     /// Longest pause of a client that receives an answer.
     pub write_idle: Duration,
+    /// Bytes a second that a client sends of a body, or takes of an answer, on average over half a
+    /// minute of waiting for it; 0 for no limit.
+    pub least_rate: u32,
     /// Headers per request.
     pub headers: usize,
     /// Size of a request's headers in bytes.
@@ -54,10 +62,13 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_address: 5_000,
+            trusted_proxies: Arc::default(),
             handshake: Duration::from_secs(15),
             head: Duration::from_secs(60),
             body_idle: Duration::from_secs(60),
             write_idle: Duration::from_secs(120),
+            least_rate: 256,
             headers: 100,
             header_bytes: 64 * 1024,
             streams: 128,
@@ -75,6 +86,11 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CUT_OFF: Duration = Duration::from_secs(1);
 /// Pause after the system refuses a connection for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What is said to a connection that is one too many of its address, where it is not TLS.
+const CROWDED: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 5\r\n\
+connection: close\r\ncontent-type: application/json\r\ncontent-length: 119\r\n\r\n\
+{\"errors\":[{\"code\":\"TOOMANYREQUESTS\",\"message\":\"too many connections from this address; \
+use fewer at once, or again\"}]}";
 
 /// Serves until `shutdown` is ready, then lets requests under way end within the limit, and cuts
 /// off what is left: when this returns, no handler runs.
@@ -90,6 +106,7 @@ pub async fn serve(
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
     let room = Arc::new(Semaphore::new(limits.connections));
+    let crowd = Crowd::new(limits.connections_per_address, limits.trusted_proxies.clone());
     let graceful = GracefulShutdown::new();
     let (cut, _) = watch::channel(false);
     let mut shutdown = std::pin::pin!(shutdown);
@@ -100,11 +117,21 @@ pub async fn serve(
         };
         let Some((stream, address, permit)) = accepted else { continue };
         let peer = Peer { address, tls: acceptor.is_some() };
+        let Some(place) = crowd.enter(address.ip()) else {
+            tracing::debug!(peer = %address, "an address has as many connections as it may");
+            if !peer.tls {
+                // Best effort: whoever does not read it sees the connection end.
+                let _told = stream.try_write(CROWDED);
+            }
+            continue;
+        };
+        let limits = limits.clone();
         let connection = Connection { app: app.clone(), peer, limits, watcher: graceful.watcher() };
         let acceptor = acceptor.clone();
         let mut cut = cut.subscribe();
         tokio::spawn(async move {
             let _permit: OwnedSemaphorePermit = permit;
+            let _place = place;
             let served = async {
                 match acceptor {
                     Some(acceptor) => connection.serve_tls(acceptor, stream).await,
@@ -179,7 +206,10 @@ impl Connection {
         certificate: Option<ClientCertificate>,
     ) {
         let Self { app, peer, limits, watcher } = self;
-        let io = TokioIo::new(WriteLimited::new(stream, limits.write_idle));
+        let io = TokioIo::new(WriteLimited::new(
+            stream,
+            Patience::new(limits.write_idle, limits.least_rate),
+        ));
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let (mut parts, body) = request.into_parts();
             parts.extensions.insert(peer);
@@ -187,7 +217,8 @@ impl Connection {
                 parts.extensions.insert(certificate);
             }
             let asks_first = parts.headers.contains_key(http::header::EXPECT);
-            let body = Body::new(IdleLimited::new(body, !asks_first, limits.body_idle));
+            let patience = Patience::new(limits.body_idle, limits.least_rate);
+            let body = Body::new(IdleLimited::new(body, !asks_first, patience));
             app.clone().call(Request::from_parts(parts, body))
         });
         let served = if http2 {
@@ -216,31 +247,29 @@ impl Connection {
     }
 }
 
-/// A stream that fails when its receiver takes nothing for too long.
+/// A stream that fails when its receiver takes nothing, or too little, for too long.
 struct WriteLimited<S> {
     inner: S,
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
 }
 
 impl<S> WriteLimited<S> {
-    fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit, timer: None }
+    fn new(inner: S, patience: Patience) -> Self {
+        Self { inner, patience }
     }
 
     fn watch<T>(
         &mut self,
         context: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> usize,
     ) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.timer = None;
-            return polled;
-        }
-        let limit = self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(timer.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let slow = match &polled {
+            Poll::Ready(Ok(done)) => self.patience.moved(bytes(done)).is_err(),
+            Poll::Ready(Err(_)) => false,
+            Poll::Pending => self.patience.wait(context).is_ready(),
+        };
+        if slow { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { polled }
     }
 }
 
@@ -261,7 +290,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteLimited<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
-        self.watch(context, polled)
+        self.watch(context, polled, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -270,7 +299,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteLimited<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(context, buffers);
-        self.watch(context, polled)
+        self.watch(context, polled, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -279,11 +308,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteLimited<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_flush(context);
-        self.watch(context, polled)
+        self.watch(context, polled, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.inner).poll_shutdown(context);
-        self.watch(context, polled)
+        self.watch(context, polled, |()| 0)
     }
 }

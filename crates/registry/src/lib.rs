@@ -80,7 +80,7 @@ pub use inspect::Fact;
 pub use jobs::{
     CONTENTS as CONTENTS_JOB, queue_contents_of as queue_contents, queue_judge_of as queue_judge,
 };
-pub use listing::TagsShown;
+pub use listing::{TagsShown, is_accessory_tag};
 pub use logins::Account;
 pub use members::Member;
 pub use page::{DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, Page, PageRequest};

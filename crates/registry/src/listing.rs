@@ -97,7 +97,7 @@ impl Registry {
 }
 
 /// Whether a tag is one that clients keep for accessories.
-pub(crate) fn is_accessory_tag(tag: &Tag) -> bool {
+pub fn is_accessory_tag(tag: &Tag) -> bool {
     ReferrersTag::parse(tag).is_some() || legacy_subject(tag).is_some()
 }
 

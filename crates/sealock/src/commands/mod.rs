@@ -16,6 +16,7 @@ pub(crate) mod promotions;
 pub(crate) mod quarantine;
 pub(crate) mod scan;
 pub(crate) mod serve;
+pub(crate) mod serve_limits;
 pub(crate) mod user;
 pub(crate) mod waiver;
 

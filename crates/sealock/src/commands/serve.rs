@@ -1,3 +1,4 @@
+use super::serve_limits::Limits;
 use crate::server;
 use anyhow::Result;
 use std::{
@@ -89,6 +90,8 @@ pub(crate) struct Serve {
     /// 127.0.0.1:9090.
     #[arg(long, env = "SEALOCK_METRICS_LISTEN", value_parser = address)]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
     /// Log as JSON lines.
     #[arg(long)]
     pub(crate) log_json: bool,

@@ -1,5 +1,6 @@
 //! `sealock serve`: configuration, first start, wiring, listeners.
 
+mod descriptors;
 mod first_start;
 mod health;
 mod home;

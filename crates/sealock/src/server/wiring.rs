@@ -1,7 +1,7 @@
 //! Puts the floors together and runs until the server is told to stop.
 
 use super::{
-    first_start, health,
+    descriptors, first_start, health,
     home::Home,
     keys, logging, metrics,
     metrics::{Counted, Metrics},
@@ -80,15 +80,16 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     let app = faces(&product, &args, ca);
     let stop = stop_signals();
     tracing::info!(%url, "serving");
-    let limits = ListenerLimits::default();
+    let most = descriptors::connections(args.limits.max_connections());
+    let limits = args.limits.listener(most, &args.trusted_proxies);
     let main = sealock_http::serve(
         listener,
         registry_tls.map(|tls| tls.config),
         app,
-        limits,
+        limits.clone(),
         signals(stop.clone(), 1),
     );
-    let webhooks = serve_admission(&product, admission, signals(stop.clone(), 1));
+    let webhooks = serve_admission(&product, admission, limits, signals(stop.clone(), 1));
     let numbers = serve_metrics(&product, numbers, signals(stop.clone(), 1));
     let jobs = async {
         signals(stop.clone(), 1).await;
@@ -169,7 +170,8 @@ async fn open(args: &Serve, home: &Home, url: &str) -> Result<Product> {
     let random = Arc::new(SystemRandomness);
     // The service's name stands in every token; it must not change with the address.
     let tokens = Tokens::new("sealock", &key, &[], clock, random.clone());
-    let accounts = Authenticator::new(database.clone(), tokens, random)?;
+    let accounts = Authenticator::new(database.clone(), tokens, random)?
+        .limiting_failures(args.limits.failed_logins());
     let front = Arc::new(Front {
         external_url: args.external_url.as_ref().map(|_| url.to_owned()),
         trusted_proxies: args.trusted_proxies.clone(),
@@ -190,8 +192,10 @@ fn admission_tls(args: &Serve, home: &Home) -> Result<Tls> {
 /// Registry and APIs on one listener.
 fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Router {
     let registry = product.registry.clone();
+    let rates = Arc::new(args.limits.rates());
     let gatekeeper =
-        Gatekeeper::new(product.front.clone(), product.accounts.clone(), registry.clone());
+        Gatekeeper::new(product.front.clone(), product.accounts.clone(), registry.clone())
+            .with_rates(rates.clone());
     let egress = match args.egress_hosts.is_empty() {
         true => EgressPolicy::public_only(),
         false => EgressPolicy::with_hosts(args.egress_hosts.iter().cloned()),
@@ -208,19 +212,20 @@ fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Route
         .merge(sealock_api_sealock::router(own))
         .merge(sealock_api_harbor::router(registry, gatekeeper))
         .merge(health::router(product.database.clone()));
-    sealock_http::around(app, product.front.clone())
+    sealock_http::around_limited(app, product.front.clone(), rates)
 }
 
 async fn serve_admission(
     product: &Product,
     admission: Option<(TcpListener, Tls)>,
+    limits: ListenerLimits,
     stop: impl Future<Output = ()>,
 ) {
     let Some((listener, tls)) = admission else { return };
     let app = sealock_api_admission::router(product.registry.clone(), product.front.clone())
         .merge(health::router(product.database.clone()));
     let app = sealock_http::around(app, product.front.clone());
-    sealock_http::serve(listener, Some(tls.config), app, ListenerLimits::default(), stop).await;
+    sealock_http::serve(listener, Some(tls.config), app, limits, stop).await;
 }
 
 /// Metrics have a listener of their own, so that whoever may reach the registry need not see them.

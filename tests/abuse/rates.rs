@@ -1,0 +1,150 @@
+//! Too many requests: who asks them is told when to come again, and nobody else notices.
+
+use reqwest::blocking::Response;
+use sealock_tests::{
+    http::Http,
+    server::{ADMIN_PASSWORD, Options, Server},
+};
+use serde_json::{Value, json};
+use std::{net::IpAddr, thread::sleep, time::Duration};
+
+const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn serve(settings: &[(&str, &str)]) -> Server {
+    let environment = settings.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    Server::start_with(Options { environment: environment.collect(), ..Options::default() })
+}
+
+fn elsewhere(server: &Server) -> Http {
+    server.http().from_address(IpAddr::from([127, 0, 0, 2]))
+}
+
+/// Asks until it is refused; how often it was answered, and the refusal.
+fn hammer(ask: impl Fn() -> Response) -> (u32, Response) {
+    for answered in 0..2_000 {
+        let answer = ask();
+        if answer.status() == 429 {
+            return (answered, answer);
+        }
+    }
+    panic!("never refused");
+}
+
+/// The code of a 429, which says when to come again.
+fn refusal(answer: Response) -> (String, u64) {
+    assert_eq!(answer.status(), 429);
+    let seconds = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(seconds >= 1, "{seconds}");
+    let body: Value = answer.json().unwrap();
+    let error = &body["errors"][0];
+    assert!(error["message"].as_str().unwrap().contains("--rate-limit-"), "{body}");
+    (error["code"].as_str().unwrap().to_owned(), seconds)
+}
+
+/// What is never refused for being asked too often.
+fn free(http: &Http) {
+    for (path, expected) in [
+        ("/health".to_owned(), 200),
+        (format!("/v2/library/app/referrers/sha256:{HEX}"), 200),
+        (format!("/v2/library/app/manifests/sha256-{HEX}"), 404),
+        (format!("/v2/library/app/manifests/sha256-{HEX}.sig"), 404),
+    ] {
+        for _ in 0..80 {
+            assert_eq!(http.get(&path).unwrap().status(), expected, "{path}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_asks_too_often_is_told_when_to_come_again() {
+    let server = serve(&[("SEALOCK_RATE_LIMIT_ADDRESS", "1")]);
+    let (http, admin) = (server.http(), server.admin());
+    let (answered, refused) = hammer(|| http.get("/v2/").unwrap());
+    assert!((50..=65).contains(&answered), "{answered}");
+    let (code, seconds) = refusal(refused);
+    assert_eq!(code, "TOOMANYREQUESTS");
+    for (path, expected) in [
+        ("/v2/library/app/tags/list", "TOOMANYREQUESTS"),
+        ("/service/token?service=sealock", "TOOMANYREQUESTS"),
+        ("/v2/token", "TOOMANYREQUESTS"),
+        ("/api/v2.0/ping", "TOO_MANY_REQUEST"),
+        ("/api/sealock/v1/me", "TOOMANYREQUESTS"),
+        ("/nowhere", "TOOMANYREQUESTS"),
+    ] {
+        let (code, _) = refusal(hammer(|| admin.get(path).unwrap()).1);
+        assert_eq!(code, expected, "{path}");
+    }
+    // Nobody becomes somebody else by saying so.
+    let claims = |n: u32| {
+        let request = http.request(reqwest::Method::GET, "/v2/");
+        request.header("X-Forwarded-For", format!("198.51.100.{n}")).send().unwrap()
+    };
+    let refused = (0..20).filter(|n| claims(*n).status() == 429).count();
+    assert!(refused >= 17, "{refused}");
+    // Lists of referrers, as cosign and others read them, and health are answered all the while.
+    free(&admin);
+    // Another address has its own allowance.
+    assert_eq!(elsewhere(&server).get("/v2/").unwrap().status(), 401);
+    sleep(Duration::from_secs(seconds + 1));
+    assert_eq!(http.get("/v2/").unwrap().status(), 401, "after Retry-After");
+}
+
+#[test]
+fn an_account_has_one_allowance_wherever_it_asks_from() {
+    let server = serve(&[("SEALOCK_RATE_LIMIT_ACCOUNT", "1")]);
+    let admin = server.admin();
+    let user = json!({"name": "ann", "password": ADMIN_PASSWORD});
+    admin.write(reqwest::Method::POST, "/api/sealock/v1/users", &user);
+    let token: Value = admin.json("/service/token?service=sealock");
+    let (answered, refused) = hammer(|| admin.get("/v2/").unwrap());
+    assert!((40..=65).contains(&answered), "{answered}");
+    assert_eq!(refusal(refused).0, "TOOMANYREQUESTS");
+    // From elsewhere, by token, at the token service and at the other faces it is the same.
+    let there = elsewhere(&server);
+    let as_admin = there.clone().with_user("admin", ADMIN_PASSWORD);
+    let bearer = || {
+        let request = there.request(reqwest::Method::GET, "/v2/");
+        request.bearer_auth(token["token"].as_str().unwrap()).send().unwrap()
+    };
+    refusal(hammer(|| as_admin.get("/v2/").unwrap()).1);
+    refusal(hammer(bearer).1);
+    refusal(hammer(|| admin.get("/service/token?service=sealock").unwrap()).1);
+    let harbor = refusal(hammer(|| admin.get("/api/v2.0/users/current").unwrap()).1);
+    assert_eq!(harbor.0, "TOO_MANY_REQUEST");
+    free(&as_admin);
+    // Others are not touched.
+    let ann = server.http().with_user("ann", ADMIN_PASSWORD);
+    assert_eq!(ann.get("/v2/").unwrap().status(), 200);
+    assert_eq!(server.http().get("/v2/").unwrap().status(), 401);
+}
+
+#[test]
+fn guessing_passwords_of_many_names_closes_an_address_to_strangers_only() {
+    let server = serve(&[("SEALOCK_RATE_LIMIT_LOGINS", "1")]);
+    let admin = server.admin();
+    let user = json!({"name": "ann", "password": ADMIN_PASSWORD});
+    admin.write(reqwest::Method::POST, "/api/sealock/v1/users", &user);
+    let ann = server.http().with_user("ann", ADMIN_PASSWORD);
+    let guess = |number: u32| {
+        server.http().with_user(&format!("name-{number}"), "a wrong one").get("/v2/").unwrap()
+    };
+    let failed = (0..20).take_while(|number| guess(*number).status() == 401).count();
+    assert!((5..=8).contains(&failed), "{failed}");
+    refusal(guess(100));
+    // Somebody new is not looked at from there for a while, somebody known is.
+    assert_eq!(ann.get("/v2/").unwrap().status(), 429);
+    assert_eq!(admin.get("/v2/").unwrap().status(), 200);
+    // From elsewhere everybody is.
+    let there = elsewhere(&server).with_user("ann", ADMIN_PASSWORD);
+    assert_eq!(there.get("/v2/").unwrap().status(), 200);
+}
+
+#[test]
+fn no_limit_is_felt_by_a_crowd_that_means_well() {
+    let server = Server::start();
+    let (http, admin) = (server.http(), server.admin());
+    for number in 0..1_500 {
+        let client = if number % 2 == 0 { &http } else { &admin };
+        assert_ne!(client.get("/v2/").unwrap().status(), 429, "after {number}");
+    }
+}
