@@ -59,6 +59,10 @@ pub(crate) async fn put(asked: Asked<'_>, reference: &Reference, body: Body) -> 
             HttpError::bad_request(ErrorCode::ManifestInvalid, "Content-Type is not readable")
         })?,
     };
+    if asked.caller.principal.is_anonymous() {
+        // Whoever is nobody pushes nothing: megabytes of theirs are not read to say so.
+        return Err(sealock_registry::Error::unauthenticated().into());
+    }
     let payload = read_limited(body, MAX_MANIFEST_BYTES, "a manifest").await?;
     let push = ManifestPush {
         repository: asked.name,

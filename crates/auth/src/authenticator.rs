@@ -85,8 +85,8 @@ impl Authenticator {
         })
     }
 
-    /// Refuses log-ins from an address after so many failed ones in a minute, and five times as many
-    /// at once; without a number they are not counted by address.
+    /// Refuses log-ins from an address after so many failed ones in a minute, and five times as
+    /// many at once; without a number they are not counted by address.
     #[must_use]
     pub fn limiting_failures(mut self, per_minute: Option<NonZeroU32>) -> Self {
         self.attempts = Arc::new(Attempts::new(per_minute));

@@ -25,21 +25,25 @@ pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes>
         return Err(too_large());
     }
     let mut body = body;
-    let mut received: Vec<Bytes> = Vec::new();
-    let mut length = 0;
+    let mut first = Bytes::new();
+    // Copied together as they come: a million parts of a byte each would hold a buffer each.
+    let mut whole: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(&error))?;
         let Ok(bytes) = frame.into_data() else { continue };
-        length += bytes.remaining();
-        if length > limit {
+        if first.len().max(whole.len()) + bytes.len() > limit {
             return Err(too_large());
         }
-        received.push(bytes);
+        if first.is_empty() && whole.is_empty() {
+            first = bytes;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&bytes);
     }
-    Ok(match received.len() {
-        1 => received.swap_remove(0),
-        _ => received.concat().into(),
-    })
+    Ok(if whole.is_empty() { first } else { whole.into() })
 }
 
 /// Reads and forgets at most `limit` bytes of a body that nobody needs any more, so that the client
@@ -174,6 +178,10 @@ mod tests {
         let error = read_limited(streamed, 10, "a policy").await.expect_err("too large");
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(read_limited(Body::from(vec![0; 10]), 10, "x").await.unwrap().len(), 10);
+        let parts = ["", "ab", "", "c", "def"]
+            .map(|text| Ok::<_, io::Error>(Frame::data(Bytes::from_static(text.as_bytes()))));
+        let streamed = Body::new(StreamBody::new(futures_util::stream::iter(parts)));
+        assert_eq!(read_limited(streamed, 6, "x").await.unwrap(), "abcdef");
         assert_eq!(read_limited(Body::empty(), 10, "x").await.unwrap().len(), 0);
     }
 
@@ -194,6 +202,26 @@ mod tests {
             discard(body, limit).await;
             assert_eq!(sent.load(Ordering::Relaxed), expected);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickling_sender_is_cut_off() {
+        let trickle = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, io::Error>(Frame::data(Bytes::from_static(b"x"))), ()))
+        });
+        let patience = Patience::new(Duration::from_secs(60), 2);
+        let stream = StreamBody::new(Box::pin(trickle));
+        let mut body = IdleLimited::new(stream, false, patience);
+        let begin = Instant::now();
+        let error = loop {
+            if let Err(error) = body.frame().await.unwrap() {
+                break error;
+            }
+        };
+        assert_eq!(begin.elapsed(), crate::patience::RATE_WINDOW);
+        assert!(error.to_string().ends_with("fewer than 2 a second"), "{error}");
+        assert!(body.frame().await.is_none(), "who was cut off is not waited for again");
     }
 
     #[tokio::test(start_paused = true)]

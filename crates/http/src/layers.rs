@@ -9,7 +9,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sealock_oci::ErrorCode;
 use std::{
     any::Any,
@@ -71,18 +71,11 @@ async fn observe(
     let method = parts.method.clone();
     let path = logged_path(parts.uri.path());
     let tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
-    let agent = parts.headers.get(http::header::USER_AGENT).cloned();
+    let agent = parts.headers.get(header::USER_AGENT).cloned();
     let span = tracing::info_span!("request", id = %id);
-    let large = header_bytes(&parts.headers) > MAX_HEADER_BYTES;
-    let mut response = if large {
-        HttpError::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ErrorCode::Unsupported,
-            format!("a request has at most {MAX_HEADER_BYTES} bytes of headers"),
-        )
-        .into_response()
-    } else {
-        next.run(Request::from_parts(parts, body)).instrument(span.clone()).await
+    let mut response = match check_headers(&parts.headers) {
+        Err(error) => error.into_response(),
+        Ok(()) => next.run(Request::from_parts(parts, body)).instrument(span.clone()).await,
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -141,6 +134,46 @@ fn fresh_id() -> Uuid {
 
 /// The bits of an id that count requests.
 const LOW: u128 = (1 << 48) - 1;
+
+/// Headers that say one thing. Given twice, two readers could choose differently: a proxy before us
+/// and we, or the one who checks and the one who acts.
+const SAID_ONCE: [HeaderName; 6] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_RANGE,
+    header::RANGE,
+    header::TRANSFER_ENCODING,
+];
+
+fn check_headers(headers: &HeaderMap) -> Result<(), HttpError> {
+    if header_bytes(headers) > MAX_HEADER_BYTES {
+        return Err(HttpError::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ErrorCode::Unsupported,
+            format!("a request has at most {MAX_HEADER_BYTES} bytes of headers"),
+        ));
+    }
+    let refuse = |message: String| {
+        // Where the next request begins is not certain.
+        HttpError::bad_request(ErrorCode::Unsupported, message)
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    };
+    let twice = |name: &&HeaderName| headers.get_all(*name).iter().nth(1).is_some();
+    // Nearly no request has a header twice.
+    if headers.len() > headers.keys_len()
+        && let Some(name) = SAID_ONCE.iter().find(twice)
+    {
+        return Err(refuse(format!("the header {name} is given more than once")));
+    }
+    // RFC 9112, section 6.1: how requests are smuggled past a proxy.
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_LENGTH)
+    {
+        return Err(refuse("a body has Content-Length or Transfer-Encoding, not both".to_owned()));
+    }
+    Ok(())
+}
 
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()

@@ -23,7 +23,7 @@ pub(crate) fn connections(wanted: usize) -> usize {
     }
     let most = limit.current.map_or(usize::MAX, fitting);
     if most < wanted {
-        tracing::warn!(
+        tracing::info!(
             open_files = limit.current,
             connections = most,
             "the system allows fewer open files than --max-connections needs; raise its limit \
