@@ -11,6 +11,9 @@ use sealock_auth::{Caller, Right};
 use sealock_metadata::{self as metadata, Tx, manifests::Deleted};
 use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
 
+/// Most tags that the record of a deletion names.
+const MAX_TOLD_TAGS: usize = 1_000;
+
 impl Registry {
     /// Deletes a tag (only the tag), or a manifest by digest with all its tags and accessories.
     pub async fn delete_manifest(
@@ -109,12 +112,16 @@ async fn delete_digest(
             format!("the immutable tag {tag} names {digest}; only eradication removes it"),
         ));
     }
+    let mut told = deleted.tags.clone();
+    told.truncate(MAX_TOLD_TAGS);
     for manifest in &deleted.manifests {
+        // Once: a thousand accessories with a tag each would otherwise make a million words.
+        let root = manifest.digest == *digest;
         Event::new(caller, "delete")
             .at((&scope.project, scope.name.as_str()))
             .digest(&manifest.digest)
-            .detail("tags", deleted.tags.clone())
-            .detail("with", (manifest.digest != *digest).then(|| digest.to_string()))
+            .detail("tags", root.then(|| told.clone()))
+            .detail("with", (!root).then(|| digest.to_string()))
             .record(tx)
             .await?;
     }

@@ -91,7 +91,7 @@ pub use project_keys::{MAX_PROJECT_KEYS, ProjectKey};
 pub use projects::{NewProject, Project, RepositorySummary};
 pub use promote::{Promotion, PromotionTarget, RecordedPromotion};
 pub use pull::{BlobInfo, PulledManifest};
-pub use push::{MAX_TAGS, ManifestPush, PushedManifest, is_foreign_layer};
+pub use push::{MAX_INDEX_DEPTH, MAX_TAGS, ManifestPush, PushedManifest, is_foreign_layer};
 pub use quarantine::{DeletedFrom, Eradication, Seen};
 pub use registry::{Config, DOOR_WAIT, Registry};
 pub use robots::{MAX_ROBOT_DAYS, NewRobot, Robot};

@@ -25,6 +25,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most tags in one push (distribution-spec asks for at least 10).
 pub const MAX_TAGS: usize = 100;
+/// Most indexes above one another: an image of many platforms needs one, a bundle of such images
+/// two.
+pub const MAX_INDEX_DEPTH: i64 = 8;
 /// Most blobs that an error message lists as missing.
 const LISTED_MISSING: usize = 20;
 
@@ -204,6 +207,7 @@ impl Registry {
         let repository = scope.ensure_repository(&mut tx).await?;
         let sizes = require_blobs(&mut tx, repository.id, &incoming.manifest).await?;
         check_sizes(&incoming.manifest, &sizes)?;
+        require_nesting(&mut tx, repository.id, incoming).await?;
         let absent = require_condition(&mut tx, repository.id, push).await?;
         let stored = self.insert_manifest(&mut tx, repository.id, caller, incoming, state).await?;
         let immutable = !accessory && self.tags_are_immutable(&mut tx, &scope.project).await?;
@@ -351,6 +355,33 @@ impl Registry {
         let documents = policies.iter().map(|policy| &policy.document);
         Ok(sealock_policy::immutable_tags(project.tier, documents))
     }
+}
+
+/// Facts of a child count for the indexes above it, and evidence on an index for what is below:
+/// both are walked in one statement, so neither way may be long.
+async fn require_nesting(tx: &mut Tx, repository_id: i64, incoming: &Incoming) -> Result<()> {
+    if incoming.manifest.kind != ManifestKind::Index {
+        return Ok(());
+    }
+    let children: Vec<Digest> = incoming.manifest.manifests.iter().map(|c| c.digest).collect();
+    let depth = metadata::manifests::nesting(
+        tx,
+        repository_id,
+        &incoming.digest,
+        &children,
+        MAX_INDEX_DEPTH,
+    )
+    .await?;
+    if depth > MAX_INDEX_DEPTH {
+        return Err(Error::invalid(
+            ErrorCode::ManifestInvalid,
+            format!(
+                "indexes stand at most {MAX_INDEX_DEPTH} above one another; with this one it \
+                 would be more: list the images in fewer levels"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Compares what a push expects to find with what is there; a tag that is there is held still.

@@ -5,6 +5,7 @@
 
 mod delete;
 mod facts;
+mod nesting;
 mod referrers;
 
 pub use delete::{Deleted, delete};
@@ -12,6 +13,7 @@ pub use facts::{
     Facts, bump_by_blob, bump_by_digest, bump_facts_rev, facts, lock_facts_rev, set_contents,
     waiting_for_chain, without_contents,
 };
+pub use nesting::nesting;
 pub use referrers::{Referrer, has_subject_of, listed, referrers};
 
 use crate::{Result, Row, Tx, engine::words, params};

@@ -1,0 +1,37 @@
+use crate::{Result, Tx, engine::Value, params};
+use sealock_oci::Digest;
+
+/// How many indexes stand above one another along the longest way through an index with this digest
+/// and these children, itself included, as far as they are in the repository. Ways are followed for
+/// at most `most` steps up and down, so that a number above it says "more".
+pub async fn nesting(
+    tx: &mut Tx,
+    repository_id: i64,
+    digest: &Digest,
+    children: &[Digest],
+    most: i64,
+) -> Result<i64> {
+    let sql = "WITH RECURSIVE x (id, depth) AS (\
+               SELECT m.id, 1 FROM manifests m WHERE m.repository_id = $1 \
+               AND m.digest = ANY($2) AND m.kind = 'index' \
+               UNION SELECT m.id, x.depth + 1 FROM x \
+               JOIN manifest_children c ON c.parent_id = x.id \
+               JOIN manifests m ON m.repository_id = $1 AND m.digest = c.digest \
+               AND m.kind = 'index' WHERE x.depth < $3) SELECT CAST(COALESCE(MAX(depth), 0) AS BIGINT) AS depth FROM x";
+    let below = deepest(tx, sql, params![repository_id, children, most]).await?;
+    let sql = "WITH RECURSIVE x (id, digest, depth) AS (\
+               SELECT p.id, p.digest, 1 FROM manifest_children c \
+               JOIN manifests p ON p.id = c.parent_id \
+               WHERE c.repository_id = $1 AND c.digest = $2 \
+               UNION SELECT p.id, p.digest, x.depth + 1 FROM x \
+               JOIN manifest_children c ON c.repository_id = $1 AND c.digest = x.digest \
+               JOIN manifests p ON p.id = c.parent_id WHERE x.depth < $3) \
+               SELECT CAST(COALESCE(MAX(depth), 0) AS BIGINT) AS depth FROM x";
+    let above = deepest(tx, sql, params![repository_id, digest, most]).await?;
+    Ok(below + 1 + above)
+}
+
+async fn deepest(tx: &mut Tx, sql: &'static str, values: Vec<Value>) -> Result<i64> {
+    let depth = tx.find(sql, values, |row| row.get("depth")).await?;
+    Ok(depth.unwrap_or_default())
+}
