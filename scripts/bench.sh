@@ -3,9 +3,9 @@
 #   scripts/bench.sh [--write] [--only PART] [-- OPTION...]
 #
 #   --write    put the tables into BENCHMARKS.md
-#   --only     one part: trust (contents, matching, admission), registry (beside other registries; about 12 minutes) or
-#              lists (100,000 tags, repositories, referrers; a million blobs). OPTIONs go to that part's own script,
-#              scripts/bench/registry.sh or scripts/bench/lists.sh
+#   --only     one part: trust (contents, matching, admission), registry (beside other registries; about 12 minutes), lists
+#              (100,000 tags, repositories, referrers; a million blobs) or abuse (one client's abuse and the others' p99).
+#              OPTIONs go to that part's own script in scripts/bench
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/env.sh
@@ -18,11 +18,11 @@ while [ $# -gt 0 ]; do
     --write) write=1 ;;
     --only) only="$2" && shift ;;
     --) shift && break ;;
-    *) die "unknown option: $1 (--write, --only trust|registry|lists)" ;;
+    *) die "unknown option: $1 (--write, --only trust|registry|lists|abuse)" ;;
   esac
   shift
 done
-case "$only" in "" | trust | registry | lists) ;; *) die "unknown part: $only (trust, registry, lists)" ;; esac
+case "$only" in "" | trust | registry | lists | abuse) ;; *) die "unknown part: $only (trust, registry, lists, abuse)" ;; esac
 
 # section NAME FILE: puts tables between the marks of a part in BENCHMARKS.md.
 section() {
@@ -46,7 +46,9 @@ part() {
   rm -f "$out"
 }
 
-if [ "$only" = registry ] || [ "$only" = lists ]; then
+if [ "$only" = abuse ]; then
+  scripts/tools.sh compiler packages
+elif [ "$only" = registry ] || [ "$only" = lists ]; then
   scripts/tools.sh compiler packages peers
 else
   scripts/tools.sh
@@ -62,7 +64,8 @@ load="$CARGO_TARGET_DIR/release/sealock-bench"
 
 if [ -z "$only" ] || [ "$only" = registry ]; then part registry "$@"; fi
 if [ -z "$only" ] || [ "$only" = lists ]; then if [ -n "$only" ]; then part lists "$@"; else part lists; fi; fi
-if [ "$only" = registry ] || [ "$only" = lists ]; then exit 0; fi
+if [ -z "$only" ] || [ "$only" = abuse ]; then if [ -n "$only" ]; then part abuse "$@"; else part abuse; fi; fi
+case "$only" in registry | lists | abuse) exit 0 ;; esac
 
 venv="$SEALOCK_CACHE/syft"
 if [ ! -x "$venv/bin/syft" ]; then

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "the result is one line on standard output")]
 
+mod abuse;
 mod admit;
 mod disk;
 mod fill;
@@ -30,6 +31,8 @@ enum Bench {
     Admit(admit::Admit),
     /// Push to and pull from any registry, and read the server's processor time and memory.
     Load(load::Load),
+    /// Abuse a server in one way, to measure what others notice of it.
+    Abuse(abuse::Abuse),
     /// Hash for a while, to know the rate that no server can exceed on one core.
     Hash(disk::Hash),
     /// Store files durably for a while, to know the rate that no server can exceed on this disk.
@@ -48,6 +51,7 @@ async fn main() -> Result<()> {
         Bench::Large(args) => push::large(args).await?,
         Bench::Admit(args) => admit::admit(args).await?,
         Bench::Load(args) => load::load(args).await?,
+        Bench::Abuse(args) => abuse::abuse(args).await?,
         Bench::Hash(args) => disk::hash(&args)?,
         Bench::Files(args) => disk::files(&args)?,
         Bench::Fill(args) => fill::fill(args).await?,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Prints the registry's tables of BENCHMARKS.md from raw results: tables.py [--lists] FILE
+"""Prints the registry's tables of BENCHMARKS.md from raw results: tables.py [--lists | --abuse] FILE
 
-FILE holds one JSON object a line, as scripts/bench/registry.sh and lists.sh write them. Where a load ran several times,
+FILE holds one JSON object a line, as scripts/bench/registry.sh, lists.sh and abuse.sh write them. Where a load ran several times,
 the median stands in the table.
 """
 import json
@@ -199,7 +199,30 @@ def lists(results):
         row("largest resident, MiB", text(max(peaks)), "", "150", "met" if max(peaks) < 150 else "missed")
 
 
+def abuse(path):
+    """Latencies of a client that means well, alone and beside each abuser."""
+    with open(path, encoding="utf-8") as lines:
+        runs = [json.loads(line) for line in lines]
+    workloads = {"get-tag": "GET manifest", "pull": "pull", "push": "push"}
+    found = {(run["abuser"], run["workload"]): run for run in runs}
+    head("beside", *(f"{name}: p50 / p99 ms" for name in workloads.values()), "p99 to alone, worst", "failed", "the abuser was answered")
+    for abuser in dict.fromkeys(run["abuser"] for run in runs):
+        cells, ratios, errors = [], [], 0
+        for workload in workloads:
+            run = found[abuser, workload]
+            cells.append(f'{text(run["latency"]["p50"] / 1000)} / {text(run["latency"]["p99"] / 1000)}')
+            ratios.append(run["latency"]["p99"] / found["none", workload]["latency"]["p99"])
+            errors += run["errors"]
+        answers = found.get((abuser, "abuse"), {}).get("answers", {})
+        told = ", ".join(f"{status}: {count:,}" for status, count in answers.items())
+        ratio = "–" if abuser == "none" else f"{max(ratios):.2f} ({'met' if max(ratios) <= 2 else 'missed'})"
+        row("nobody" if abuser == "none" else abuser, *cells, ratio, str(errors), told or "–")
+
+
 def main():
+    if "--abuse" in sys.argv:
+        abuse(sys.argv[-1])
+        return
     results = Results(sys.argv[-1])
     if "--lists" in sys.argv:
         lists(results)

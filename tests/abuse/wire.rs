@@ -8,6 +8,8 @@ use std::{
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// After which silence nothing more comes.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// What came back for one request.
 #[derive(Debug, Clone)]
@@ -30,13 +32,21 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends these bytes, nothing more, and reads until the server closes or has nothing more to say.
+/// Sends these bytes, and reads until the server closes or has nothing more to say.
 pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<Answer> {
     let mut stream = connect(address);
+    stream.set_read_timeout(Some(SILENCE)).unwrap();
     // The server may answer, and close, before it has taken all.
     let _cut = stream.write_all(bytes);
-    let _closed = stream.shutdown(Shutdown::Write);
     answers(&read(&mut stream))
+}
+
+/// Sends these bytes and hangs up in their middle.
+pub(crate) fn hang_up(address: SocketAddr, bytes: &[u8]) {
+    let mut stream = connect(address);
+    stream.write_all(bytes).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    read(&mut stream);
 }
 
 /// Reads to the end; a connection that is reset has said all that it had to say.
@@ -48,7 +58,8 @@ pub(crate) fn read(stream: &mut TcpStream) -> Vec<u8> {
             Ok(0) => return all,
             Ok(length) => all.extend_from_slice(&buffer[..length]),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return all,
-            Err(error) => panic!("{error} after {}", String::from_utf8_lossy(&all)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !all.is_empty() => return all,
+            Err(error) => panic!("{error} after {} bytes", all.len()),
         }
     }
 }

@@ -1,8 +1,10 @@
-//! The durability contract names tests that exist, at least one for each clause.
+//! The durability contract and the page of limits name tests that exist, at least one for each
+//! clause and limit; and limits have the value that the code gives them.
 
 use crate::tree;
 
 const CONTRACT: &str = "docs/reference/durability.md";
+const LIMITS: &str = "docs/reference/limits.md";
 
 /// `path.rs#name` of every test that a text names.
 fn named(text: &str) -> Vec<(&str, &str)> {
@@ -27,11 +29,11 @@ fn has_test(source: &str, name: &str) -> bool {
     })
 }
 
-#[test]
-fn every_clause_of_the_durability_contract_names_a_test_that_exists() {
-    let contract = std::fs::read_to_string(tree::root().join(CONTRACT)).unwrap();
-    let tests = named(&contract);
-    assert!(tests.len() > 25, "found only {} names: is the reading right?", tests.len());
+/// The text of a page, every test of which exists.
+fn page(path: &str, least: usize) -> String {
+    let page = std::fs::read_to_string(tree::root().join(path)).unwrap();
+    let tests = named(&page);
+    assert!(tests.len() > least, "found only {} names: is the reading right?", tests.len());
     let missing: Vec<String> = tests
         .iter()
         .filter(|(file, name)| {
@@ -40,7 +42,13 @@ fn every_clause_of_the_durability_contract_names_a_test_that_exists() {
         })
         .map(|(file, name)| format!("{file}#{name}"))
         .collect();
-    assert!(missing.is_empty(), "{CONTRACT} names tests that do not exist: {missing:#?}");
+    assert!(missing.is_empty(), "{path} names tests that do not exist: {missing:#?}");
+    page
+}
+
+#[test]
+fn every_clause_of_the_durability_contract_names_a_test_that_exists() {
+    let contract = page(CONTRACT, 25);
     let clauses = contract.lines().filter(|line| {
         let number = line.strip_prefix("| ").and_then(|line| line.split(' ').next());
         number.is_some_and(|number| number.parse::<u32>().is_ok())
@@ -48,6 +56,66 @@ fn every_clause_of_the_durability_contract_names_a_test_that_exists() {
     let (with, without): (Vec<_>, Vec<_>) = clauses.partition(|line| !named(line).is_empty());
     assert!(with.len() > 10, "found only {} clauses: is the reading right?", with.len());
     assert!(without.is_empty(), "clauses without a test: {without:#?}");
+}
+
+/// `value (NAME)` of every constant that a text gives a value for.
+fn valued(text: &str) -> Vec<(u64, &str)> {
+    text.split("(`")
+        .collect::<Vec<_>>()
+        .windows(2)
+        .filter_map(|pair| {
+            let name = pair[1].split_once("`)")?.0;
+            let constant = |c: char| c.is_ascii_uppercase() || c == '_';
+            let cell = pair[0].rsplit('|').next()?.trim();
+            let number: String = cell.chars().take_while(|c| *c != ' ').collect();
+            let number = number.replace(',', "").parse().ok()?;
+            name.chars().all(constant).then_some((number, name))
+        })
+        .collect()
+}
+
+/// The values of a constant wherever it stands in the sources; products of numbers are worked out.
+fn values(sources: &[String], name: &str) -> Vec<u64> {
+    let beginning = format!("const {name}: ");
+    let texts = sources.iter().flat_map(|text| text.split(&beginning).skip(1));
+    texts
+        .filter_map(|rest| rest.split_once(" = ")?.1.split_once(';'))
+        .filter_map(|(value, _)| {
+            value
+                .split(" * ")
+                .map(|factor| factor.replace('_', "").parse::<u64>().ok())
+                .try_fold(1, |product, factor| Some(product * factor?))
+        })
+        .collect()
+}
+
+#[test]
+fn every_limit_has_the_value_of_the_code_and_a_test_that_exists() {
+    let limits = page(LIMITS, 25);
+    let rows = limits.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let rows: Vec<_> = rows.filter(|line| !line.starts_with("| limit |")).collect();
+    assert!(rows.len() > 20, "found only {} limits: is the reading right?", rows.len());
+    let without: Vec<_> = rows.iter().filter(|line| named(line).is_empty()).collect();
+    assert!(without.is_empty(), "limits without a test: {without:#?}");
+    let sources: Vec<String> = tree::files()
+        .into_iter()
+        .filter(|name| name.starts_with("crates/") && name.ends_with(".rs"))
+        .map(|name| std::fs::read_to_string(tree::root().join(name)).unwrap())
+        .collect();
+    let valued = valued(&limits);
+    assert!(valued.len() > 14, "found only {valued:?}: is the reading right?");
+    for (value, name) in valued {
+        let found = values(&sources, name);
+        assert!(found.contains(&value), "{LIMITS}: {name} is {value}, in the code {found:?}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_seen() {
+    let page = "| a | 4,096 bytes (`MAX_A`) | `x.rs#y` |\n| b | 7 (`MAX_B`), (`c`) | |";
+    assert_eq!(valued(page), [(4096, "MAX_A"), (7, "MAX_B")]);
+    let source = "pub const MAX_A: usize = 4 * 1_024;\nconst MAX_A: u8 = other();".to_owned();
+    assert_eq!(values(&[source], "MAX_A"), [4096]);
 }
 
 #[test]

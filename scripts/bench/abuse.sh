@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# What one client's abuse costs the others: scripts/bench/abuse.sh [--seconds N] [--keep FILE]
+#
+# A well-behaved client at a fixed rate (manifests by tag, pulls and pushes of small images), first alone, then beside
+# each abuser, which comes from an address of its own. The server is alone on core 0; the client and the abuser, at the
+# lowest priority, share core 1. Prints the table: the aim is a p99 of at most twice the one without abuse.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/env.sh
+source scripts/env.sh
+# shellcheck source=scripts/bench/servers.sh
+source scripts/bench/servers.sh
+
+seconds=5 keep=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --seconds) seconds="$2" ;;
+    --keep) keep="$2" ;;
+    *) die "unknown option: $1" ;;
+  esac
+  shift 2
+done
+sealock="${SEALOCK:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock}"
+load="${SEALOCK_BENCH:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock-bench}"
+work="$(mktemp -d "${TMPDIR:-/tmp}/sealock-bench.XXXXXX")"
+results="${keep:-$work/results.jsonl}"
+server="" abuser=""
+# shellcheck disable=SC2329
+cleanup() {
+  [ -z "$abuser" ] || kill "$abuser" 2>/dev/null || true
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+export HOME="$work" SEALOCK_ADMIN_PASSWORD="benchmark-$RANDOM$RANDOM"
+export SEALOCK_PASSWORD="$SEALOCK_ADMIN_PASSWORD"
+port=$((20000 + RANDOM % 10000))
+: >"$work/server.pem"
+
+say "filling: 20,000 referrers of one subject"
+serve sealock "$work/abuse"
+kill "$server" && wait "$server" || true
+server=""
+subject="$("$load" fill --database "$work/abuse/data/sealock.db" --tags 1 --referrers 20000 --repositories 1 --blobs 1 | jq -r .subject)"
+
+good() { # ABUSER: the client that means well, three times
+  local seed=0 result
+  for workload in get-tag pull push; do
+    local rate=100
+    [ "$workload" = get-tag ] || rate=25
+    seed=$((RANDOM))
+    result="$(taskset -c 1 "$load" load "$workload" --url "$url" --user admin --server-pid "$server" --clients 8 --rate "$rate" \
+      --seconds "$seconds" --layer 16 --repository library/good --seed "$seed")"
+    jq -cn --arg abuser "$1" --arg workload "$workload" --argjson result "$result" '{$abuser, $workload} + $result' >>"$results"
+  done
+}
+beside() { # NAME KIND CONNECTIONS [OPTION...]: the same beside an abuser
+  local name="$1" kind="$2" connections="$3"
+  shift 3
+  say "beside: $name"
+  # Ends by itself, after the three loads and their preparation.
+  nice -n 19 taskset -c 1 "$load" abuse "$kind" --server "127.0.0.1:$port" --connections "$connections" \
+    --seconds "$((seconds * 3 + 6))" "$@" >"$work/abuser.json" &
+  abuser=$!
+  sleep 1
+  good "$name"
+  wait "$abuser"
+  abuser=""
+  jq -c --arg abuser "$name" '{$abuser, workload: "abuse"} + .' "$work/abuser.json" >>"$results"
+}
+
+serve sealock "$work/abuse"
+say "alone"
+good none
+beside "500 slow bodies" slow-bodies 500
+beside "16 connections that ask without a pause" hammer 16
+beside "8 connections that list 20,000 referrers" referrers 8 --path "/v2/library/referrers/referrers/$subject"
+beside "8 connections that begin uploads" uploads 8
+beside "8 connections that guess passwords" guess 8
+kill "$server" && wait "$server" || true
+server=""
+export SEALOCK_RATE_LIMIT_ADDRESS=500
+serve sealock "$work/abuse"
+beside "the same 16, limited to 500 a second" hammer 16
+halt "$work/abuse"
+scripts/bench/tables.py --abuse "$results"

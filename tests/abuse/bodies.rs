@@ -1,0 +1,138 @@
+//! Bodies that come slowly, break off, or are larger than anything should be.
+
+use crate::wire;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use reqwest::Method;
+use sealock_tests::{
+    http::Http,
+    server::{ADMIN_PASSWORD, Options, Server},
+};
+use sha2::{Digest as _, Sha256};
+use std::{
+    io::Write as _,
+    net::Shutdown,
+    time::{Duration, Instant},
+};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn head(method: &str, path: &str, length: usize) -> String {
+    let pair = BASE64_STANDARD.encode(format!("admin:{ADMIN_PASSWORD}"));
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: a\r\nauthorization: Basic {pair}\r\n\
+         content-type: {MANIFEST}\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+fn begin(admin: &Http) -> String {
+    let begun = admin.request(Method::POST, "/v2/library/app/blobs/uploads/").send().unwrap();
+    assert_eq!(begun.status(), 202);
+    begun.headers()["location"].to_str().unwrap().to_owned()
+}
+
+/// Bytes that an upload holds.
+fn held(admin: &Http, location: &str) -> usize {
+    let status = admin.get(location).unwrap();
+    assert_eq!(status.status(), 204);
+    let range = status.headers()["range"].to_str().unwrap().to_owned();
+    range.strip_prefix("0-").unwrap().parse::<usize>().unwrap() + 1
+}
+
+/// The rest of an upload, and whether it is then the whole.
+fn finish(admin: &Http, location: &str, content: &[u8], from: usize) {
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(content)));
+    let done = admin.request(Method::PUT, &format!("{location}?digest={digest}"));
+    let done = done.body(content[from..].to_vec()).send().unwrap();
+    assert_eq!(done.status(), 201, "{}", done.text().unwrap());
+    let blob = admin.get(&format!("/v2/library/app/blobs/{digest}")).unwrap();
+    assert_eq!(blob.bytes().unwrap(), content);
+}
+
+#[test]
+fn a_body_that_pauses_is_cut_off_and_its_upload_goes_on_where_it_stopped() {
+    let environment = vec![("SEALOCK_BODY_IDLE_SECONDS".into(), "1".into())];
+    let server = Server::start_with(Options { environment, ..Options::default() });
+    let admin = server.admin();
+    let location = begin(&admin);
+    let content = vec![7; 100_000];
+    let mut stream = wire::connect(server.address);
+    stream.write_all(head("PATCH", &location, content.len()).as_bytes()).unwrap();
+    stream.write_all(&content[..60_000]).unwrap();
+    let paused = Instant::now();
+    let answers = wire::answers(&wire::read(&mut stream));
+    assert!(paused.elapsed() < Duration::from_secs(8), "{:?}", paused.elapsed());
+    assert_eq!((answers.len(), answers[0].status), (1, 400), "{answers:?}");
+    assert!(answers[0].body.contains("BLOB_UPLOAD_INVALID"), "{answers:?}");
+    assert_eq!(held(&admin, &location), 60_000);
+    finish(&admin, &location, &content, 60_000);
+}
+
+#[test]
+fn a_body_that_breaks_off_leaves_an_upload_to_go_on_with_and_no_manifest() {
+    let server = Server::start();
+    let admin = server.admin();
+    let location = begin(&admin);
+    let content: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[1]).collect();
+    let mut stream = wire::connect(server.address);
+    stream.write_all(head("PATCH", &location, content.len()).as_bytes()).unwrap();
+    stream.write_all(&content[..150_000]).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    wire::read(&mut stream);
+    let offset = held(&admin, &location);
+    assert_eq!(offset, 150_000);
+    finish(&admin, &location, &content, offset);
+    // Half a blob in one request is no blob.
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(b"0123456789")));
+    let path = format!("/v2/library/app/blobs/uploads/?digest={digest}");
+    wire::hang_up(server.address, format!("{}01234", head("POST", &path, 10)).as_bytes());
+    let blob = admin.get(&format!("/v2/library/app/blobs/{digest}")).unwrap();
+    assert_eq!(blob.status(), 404);
+    // Neither is half a manifest one, even where the half is a whole text.
+    let config = format!("sha256:{}", hex::encode(Sha256::digest(b"{}")));
+    assert_eq!(admin.push_blob("library/app", &config, "{}").unwrap().status(), 201);
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
+    })
+    .to_string();
+    let path = "/v2/library/app/manifests/v1";
+    let cut = format!("{}{manifest}", head("PUT", path, manifest.len() + 1));
+    wire::hang_up(server.address, cut.as_bytes());
+    assert_eq!(admin.get(path).unwrap().status(), 404);
+    let whole = format!("{}{manifest}", head("PUT", path, manifest.len()));
+    assert_eq!(wire::exchange(server.address, whole.as_bytes())[0].status, 201);
+    assert_eq!(admin.get(path).unwrap().status(), 200);
+}
+
+#[test]
+fn a_giant_manifest_is_refused_before_it_is_read() {
+    const LIMIT: usize = 4 * 1024 * 1024;
+    let server = Server::start();
+    let path = "/v2/library/app/manifests/v1";
+    // Announced: not a byte of it is waited for.
+    let mut stream = wire::connect(server.address);
+    let announced =
+        head("PUT", path, LIMIT + 1).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    let asked = Instant::now();
+    stream.write_all(announced.as_bytes()).unwrap();
+    let mut first = [0; 12];
+    std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 413");
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    // Not announced: cut off at the limit.
+    let admin = server.admin();
+    let put = |size: usize| {
+        let body = reqwest::blocking::Body::new(std::io::Cursor::new(vec![b' '; size]));
+        admin.request(Method::PUT, path).header("content-type", MANIFEST).body(body).send().unwrap()
+    };
+    assert_eq!(put(LIMIT + 1).status(), 413);
+    assert_eq!(put(LIMIT).status(), 400, "read, and no manifest");
+    // Nobody's are not read at all, however large they may be.
+    let nobody = format!("PUT {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {LIMIT}\r\n\r\n");
+    let mut stream = wire::connect(server.address);
+    let asked = Instant::now();
+    stream.write_all(nobody.as_bytes()).unwrap();
+    std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 401");
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
