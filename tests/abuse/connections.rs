@@ -1,8 +1,8 @@
 //! Connections that are opened and held.
 
 use crate::wire;
-use sealock_tests::server::{Options, Server};
-use std::{io::Write as _, net::IpAddr};
+use sealock_tests::server::{Options, Server, pause};
+use std::{io::Write as _, net::IpAddr, time::Duration};
 
 #[test]
 fn one_address_does_not_take_every_connection() {
@@ -26,7 +26,7 @@ fn one_address_does_not_take_every_connection() {
     let begin = std::time::Instant::now();
     while !server.http().get("/health").is_ok_and(|answer| answer.status().is_success()) {
         assert!(begin.elapsed().as_secs() < 10, "places are not given back");
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        pause(Duration::from_millis(50));
     }
     assert_eq!(wire::exchange(server.address, request)[0].status, 200);
 }

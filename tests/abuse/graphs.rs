@@ -60,7 +60,7 @@ fn deep_indexes(server: &Server) {
         child = next;
     }
     // Outer ones first, none of them there yet when it is named: the same.
-    let mut levels = vec![index(&[image.clone()], "down")];
+    let mut levels = vec![index(std::slice::from_ref(&image), "down")];
     for _ in 1..9 {
         let text = levels.last().unwrap().to_string();
         let below = json!({"mediaType": INDEX, "digest": digest(&text), "size": text.len()});

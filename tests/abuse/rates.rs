@@ -3,10 +3,10 @@
 use reqwest::blocking::Response;
 use sealock_tests::{
     http::Http,
-    server::{ADMIN_PASSWORD, Options, Server},
+    server::{ADMIN_PASSWORD, Options, Server, pause},
 };
 use serde_json::{Value, json};
-use std::{net::IpAddr, thread::sleep, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -85,7 +85,7 @@ fn an_address_that_asks_too_often_is_told_when_to_come_again() {
     free(&admin);
     // Another address has its own allowance.
     assert_eq!(elsewhere(&server).get("/v2/").unwrap().status(), 401);
-    sleep(Duration::from_secs(seconds + 1));
+    pause(Duration::from_secs(seconds + 1));
     assert_eq!(http.get("/v2/").unwrap().status(), 401, "after Retry-After");
 }
 
