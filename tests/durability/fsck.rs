@@ -16,7 +16,7 @@ use std::{
 const REPOSITORY: &str = "library/app";
 
 /// Runs it; the exit code and the report.
-fn fsck(server: &Server, options: &[&str]) -> (i32, Value, String) {
+pub(crate) fn fsck(server: &Server, options: &[&str]) -> (i32, Value, String) {
     let mut command = Command::new(binary());
     command.args(["fsck", "--output", "json", "--data-dir"]).arg(server.data_directory());
     if let Some(database) = &server.database() {
@@ -29,7 +29,7 @@ fn fsck(server: &Server, options: &[&str]) -> (i32, Value, String) {
 }
 
 /// The words of what was found, with their counts.
-fn found(report: &Value) -> Vec<(String, u64)> {
+pub(crate) fn found(report: &Value) -> Vec<(String, u64)> {
     let findings = report["findings"].as_array().expect("findings");
     let pair =
         |one: &Value| (one["kind"].as_str().unwrap().to_owned(), one["count"].as_u64().unwrap());
@@ -138,6 +138,41 @@ fn damage_is_named_seen_and_healed_on_sqlite() {
 fn damage_is_named_seen_and_healed_on_postgresql() {
     let Some(server) = Server::start_on_postgres() else { return };
     damage_is_named_seen_and_healed(server);
+}
+
+/// A crash may take the bytes of an upload that is under way: that is shown, and is no defect.
+#[test]
+fn an_upload_that_a_crash_took_is_shown_and_no_defect() {
+    let mut server = Server::start();
+    let http = server.admin();
+    let begun = http.request(Method::POST, "/v2/library/app/blobs/uploads/").send().unwrap();
+    let upload = begun.headers()["Location"].to_str().unwrap().to_owned();
+    let chunk = http.request(Method::PATCH, &upload).body("12345").send().unwrap();
+    assert_eq!(chunk.status(), 202);
+    let upload = chunk.headers()["Location"].to_str().unwrap().to_owned();
+    server.terminate();
+    let folder = server.data_directory().join("blobs/uploads");
+    let file = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    for (kind, bytes) in [("upload-short", &b"123"[..]), ("upload-missing", b"")] {
+        match bytes {
+            b"" => fs::remove_file(&file).unwrap(),
+            bytes => fs::write(&file, bytes).unwrap(),
+        }
+        let (code, report, said) = fsck(&server, &["--bytes"]);
+        assert_eq!((code, found(&report)), (0, vec![(kind.to_owned(), 1)]), "{said}");
+        assert_eq!((&report["healthy"], &report["defects"]), (&true.into(), &0.into()));
+        assert_eq!(report["findings"][0]["severity"], "expected");
+    }
+    // Its client is told so, and begins again.
+    server.restart();
+    let status = server.admin().get(&upload).unwrap();
+    assert!([204, 404].contains(&status.status().as_u16()), "{}", status.status());
+    let more = server.admin().request(Method::PATCH, &upload).body("678").send().unwrap();
+    assert_eq!(more.status(), 404, "{}", more.text().unwrap());
+    server.terminate();
+    assert_eq!(fsck(&server, &["--repair"]).0, 0);
+    let (code, report, _) = fsck(&server, &[]);
+    assert_eq!((code, found(&report)), (0, Vec::new()));
 }
 
 #[test]

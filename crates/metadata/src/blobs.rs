@@ -222,7 +222,7 @@ pub(crate) async fn queue(tx: &mut Tx, digests: &[Digest], reason: Reason) -> Re
 }
 
 /// Queues the review of a repository's links that these manifests of it name, in the transaction
-/// that deletes the manifests.
+/// that deletes the manifests, or writes anew what they name.
 ///
 /// The links are locked in order, so that two deletions of images with common layers wait for one
 /// another instead of meeting.

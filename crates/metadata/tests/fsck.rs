@@ -3,6 +3,7 @@
 
 mod support;
 
+use jiff::SignedDuration;
 use sealock_facts::Tier;
 use sealock_metadata::{
     Access, Database, Error, SCHEMA_VERSION,
@@ -10,6 +11,7 @@ use sealock_metadata::{
     both_engines,
     fsck::{self, integrity, manifests::Columns},
     manifests::{self, BlobRole, Kind, ManifestBlob, NewManifest, State},
+    reviews::{self, Due},
     testing::TestDatabase,
 };
 use sealock_oci::Digest;
@@ -100,6 +102,10 @@ async fn dangling_names_are_found_and_removed(t: &mut TestDatabase) {
 
 async fn a_manifest_heals_when_it_is_pushed_again(t: &mut TestDatabase) {
     let (one, two) = two_images(t).await;
+    t.clock.advance(SignedDuration::from_hours(48));
+    let mut tx = t.db.write().await.unwrap();
+    assert_eq!(reviews::links(&mut tx, Due::Ended, 9).await.unwrap().kept_named, 2);
+    tx.commit().await.unwrap();
     t.plant("DELETE FROM manifest_payloads WHERE manifest_id = 1").await;
     t.plant("DELETE FROM manifest_blobs WHERE manifest_id = 2 AND position = 0").await;
     let mut tx = t.db.write().await.unwrap();
@@ -154,6 +160,13 @@ async fn a_manifest_heals_when_it_is_pushed_again(t: &mut TestDatabase) {
     assert!(fsck::manifests::restore_payload(&mut tx, one.id, b"one").await.unwrap());
     let row = manifests::get(&mut tx, one.id).await.unwrap().unwrap();
     assert_eq!(row.state, State::Held, "whether it was open is forgotten");
+    tx.commit().await.unwrap();
+    // What they name no more comes up for review.
+    t.clock.advance(SignedDuration::from_hours(48));
+    let mut tx = t.db.write().await.unwrap();
+    let reviewed = reviews::links(&mut tx, Due::Ended, 9).await.unwrap();
+    let gone: Vec<Digest> = reviewed.condemned.iter().map(|blob| blob.digest).collect();
+    assert_eq!((reviewed.kept_named, gone), (1, vec![digest("l2")]));
 }
 
 async fn what_manifests_need_is_compared(t: &mut TestDatabase) {

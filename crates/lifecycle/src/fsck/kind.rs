@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// A crash may leave it, and no promise is broken: no defect.
+    Expected,
     /// Takes room and does no harm: what a crash may leave.
     Leftover,
     /// Something that was stored or found out is lost, wrong, or open to whom it should not be.
@@ -106,10 +108,10 @@ kinds! {
     UploadLeaked Leftover "upload-leaked":
         "bytes of an upload that has no row";
         "removes them"; "",
-    UploadMissing Damage "upload-missing":
+    UploadMissing Expected "upload-missing":
         "an upload's acknowledged bytes have no file";
         "forgets the upload; its client begins again"; "",
-    UploadShort Damage "upload-short":
+    UploadShort Expected "upload-short":
         "an upload's file is shorter than what was acknowledged";
         "forgets the upload; its client begins again"; "",
     UploadUnreadable Damage "upload-unreadable":

@@ -5,7 +5,7 @@ use crate::{
     zoo::Case,
 };
 use sealock_blobs::testing::{FaultyDisk, Operation};
-use sealock_lifecycle::fsck::{Depth, Kind};
+use sealock_lifecycle::fsck::{Depth, Kind, Severity};
 use sealock_metadata::{Access, dying_files};
 use sealock_oci::Digest;
 use std::{
@@ -188,6 +188,28 @@ fn beside() -> Vec<Case> {
             ).await;
         }),
     ]
+}
+
+/// A crash may take it: its client is told that it is unknown, and begins again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_lost_its_bytes_is_no_defect() {
+    let healthy = Store::new().await;
+    for (kind, left) in [(Kind::UploadMissing, None), (Kind::UploadShort, Some(4))] {
+        let store = healthy.copy();
+        match left {
+            None => fs::remove_file(store.upload()).unwrap(),
+            Some(left) => damage(&store.upload(), |bytes| bytes.truncate(left)),
+        }
+        let report = store.check(false).await;
+        assert_eq!(told(&report), counts(&[(kind, 1)]));
+        assert_eq!((report.is_healthy(), report.count(), report.left()), (true, 0, 0));
+        assert_eq!(report.worst(), Some(Severity::Expected));
+        // Beside a defect, it is still none.
+        fs::remove_file(store.file(&store.known.long)).unwrap();
+        let report = store.check(false).await;
+        assert_eq!(told(&report), counts(&[(kind, 1), (Kind::BlobMissing, 1)]));
+        assert_eq!((report.is_healthy(), report.count(), report.left()), (false, 1, 1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,15 @@
 //! Defects of rows, in the same words on both engines.
 
 use crate::{
-    store::{IMAGE, Store, descriptor},
+    store::{IMAGE, Store, counts, descriptor, told},
     zoo::Case,
 };
+use jiff::SignedDuration;
 use sealock_lifecycle::fsck::Kind;
 use sealock_metadata::{
     Access,
     manifests::{self, NewManifest, State},
+    testing::TestDatabase,
 };
 use sealock_oci::{Digest, Manifest};
 use sealock_registry::ManifestRows;
@@ -277,7 +279,7 @@ fn facts() -> Vec<Case> {
                  WHERE i.chain <> manifests.chain) WHERE id = {copy}"
             )).await;
         }),
-        case!("no contents", "facts d", [(ImageFactsMissing, 1)] => [], |store| {
+        case!("no contents", "accessory", [(ImageFactsMissing, 1)] => [], |store| {
             let one = id("p/app", &store.known.accessory);
             store.sql(&format!("UPDATE manifests SET contents_id = NULL WHERE id = {one}")).await;
         }),
@@ -323,4 +325,40 @@ fn records() -> Vec<Case> {
             )).await;
         }),
     ]
+}
+
+/// A manifest names what its bytes do not; the collector has looked at the link and kept it.
+async fn what_is_named_no_more_is_collected(store: Store) {
+    let long = store.known.long;
+    let (one, app) = (id("p/app", &store.known.b.digest), repository("p/app"));
+    store
+        .sql(&format!(
+            "INSERT INTO manifest_blobs (manifest_id, role, position, digest, media_type, size, \
+             repository_id) VALUES ({one}, 'layer', 1, '{long}', 'a/b', 13, {app})"
+        ))
+        .await;
+    let later = SignedDuration::from_hours(48);
+    // The upload has rested for long.
+    let collected = store.collect(later).await;
+    assert_eq!((collected.freed.files, collected.freed.bytes), (1, 5), "{collected:?}");
+    assert!(store.file(&long).is_file());
+    let report = store.check(true).await;
+    assert_eq!(told(&report), counts(&[(Kind::ManifestReferences, 1)]));
+    assert_eq!(store.collect(SignedDuration::ZERO).await.freed.files, 0, "the lease holds");
+    let file = store.file(&long);
+    assert_eq!(store.collect(later).await.freed.files, 1);
+    assert!(!file.exists());
+    assert_eq!(told(&store.check(false).await), counts(&[]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_repaired_manifest_names_no_more_is_collected_on_sqlite() {
+    what_is_named_no_more_is_collected(Store::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_repaired_manifest_names_no_more_is_collected_on_postgresql() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    what_is_named_no_more_is_collected(Store::on(&database).await).await;
+    database.finish().await;
 }

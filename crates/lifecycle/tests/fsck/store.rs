@@ -1,12 +1,16 @@
 //! A store as a server leaves it, made once and copied for each case.
 
+use jiff::SignedDuration;
 use sealock_advisories::SnapshotStore;
 use sealock_auth::{Caller, Principal};
 use sealock_blobs::{BlobStore, Disk, RealDisk};
 use sealock_facts::Tier;
-use sealock_lifecycle::fsck::{self, Depth, Kind, Options, Place, Report, Silent};
+use sealock_lifecycle::{
+    Collector, Limits,
+    fsck::{self, Depth, Kind, Options, Place, Report, Silent},
+};
 use sealock_metadata::{
-    self as metadata, Access, Database, DatabaseConfig, SystemClock,
+    self as metadata, Access, Clock as _, Database, DatabaseConfig, SystemClock, TestClock,
     testing::{TestDatabase, plant},
     users::NewUser,
 };
@@ -145,6 +149,17 @@ impl Store {
         report
     }
 
+    /// Collects as a server does that is started so much later.
+    pub(crate) async fn collect(&self, later: SignedDuration) -> sealock_lifecycle::Report {
+        let clock = Arc::new(TestClock::new(SystemClock.now() + later));
+        let database = Database::open(self.config.clone(), clock).await.unwrap();
+        let registry = registry(&database, self.folder.path()).await;
+        let collected = Collector::default().run_once(&registry, Limits::default()).await.unwrap();
+        registry.close().await;
+        database.close().await;
+        collected
+    }
+
     /// Every file with its bytes, mode and time.
     pub(crate) fn snapshot(&self) -> BTreeMap<PathBuf, (Vec<u8>, u32, i64, i64)> {
         use std::os::unix::fs::MetadataExt as _;
@@ -211,18 +226,7 @@ async fn fill(database: &TestDatabase, folder: &Path) -> Known {
         .open(folder.join("keys/master.key"))
         .unwrap();
     file.write_all(master.as_bytes()).unwrap();
-    let registry = Registry::open(Config {
-        database: database.db.clone(),
-        blobs: BlobStore::open(&folder.join("blobs"), Arc::new(RealDisk)).unwrap(),
-        snapshots: SnapshotStore::open(&folder.join("advisories")).unwrap(),
-        master_key: MasterKey::from_text(&master).unwrap(),
-        external_url: "https://registry.example.com".to_owned(),
-        inspectors: None,
-        inspect_while_receiving: true,
-        door_wait: Duration::from_secs(20),
-    })
-    .await
-    .unwrap();
+    let registry = registry(&database.db, folder).await;
     let filler = Filler { registry, ann: ann(&database.db).await };
     for project in ["p", "q"] {
         let new = NewProject { name: project.to_owned(), public: true, tier: Tier::Sandbox };
@@ -235,6 +239,23 @@ async fn fill(database: &TestDatabase, folder: &Path) -> Known {
     filler.registry.get_manifest(&filler.ann, &repo("p/app"), &reference).await.unwrap();
     filler.registry.close().await;
     known
+}
+
+/// The registry of a data directory with a key.
+async fn registry(database: &Database, folder: &Path) -> Registry {
+    let master = std::fs::read_to_string(folder.join("keys/master.key")).unwrap();
+    Registry::open(Config {
+        database: database.clone(),
+        blobs: BlobStore::open(&folder.join("blobs"), Arc::new(RealDisk)).unwrap(),
+        snapshots: SnapshotStore::open(&folder.join("advisories")).unwrap(),
+        master_key: MasterKey::from_text(&master).unwrap(),
+        external_url: "https://registry.example.com".to_owned(),
+        inspectors: None,
+        inspect_while_receiving: true,
+        door_wait: Duration::from_secs(20),
+    })
+    .await
+    .unwrap()
 }
 
 async fn ann(database: &Database) -> Caller {

@@ -180,7 +180,7 @@ pub async fn parts(tx: &mut Tx, ids: &[i64]) -> Result<(Vec<ManifestBlob>, Vec<(
     Ok((blobs, tx.list(sql, params![ids], child).await?))
 }
 
-/// Writes what a manifest names anew.
+/// Writes what a manifest names anew; the links of its former parts come up for review.
 pub async fn put_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
     crate::manifests::replace_parts(tx, id, new).await?;
     crate::manifests::bump_facts_rev(tx, &[id]).await?;

@@ -16,7 +16,7 @@ pub use facts::{
 pub use nesting::nesting;
 pub use referrers::{Referrer, has_subject_of, listed, referrers};
 
-use crate::{Result, Row, Tx, engine::words, params};
+use crate::{Result, Row, Tx, blobs, engine::words, params};
 use jiff::Timestamp;
 use sealock_oci::{Digest, Tag};
 use std::collections::BTreeMap;
@@ -303,8 +303,9 @@ async fn heal(tx: &mut Tx, row: &Manifest, new: &NewManifest<'_>) -> Result<bool
     Ok(true)
 }
 
-/// Writes what a manifest names anew.
+/// Writes what a manifest names anew. What it names no more comes up for review.
 pub(crate) async fn replace_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
+    blobs::queue_links(tx, new.repository_id, &[id]).await?;
     tx.execute("DELETE FROM manifest_blobs WHERE manifest_id = $1", params![id]).await?;
     tx.execute("DELETE FROM manifest_children WHERE parent_id = $1", params![id]).await?;
     insert_parts(tx, id, new).await
