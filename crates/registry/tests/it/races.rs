@@ -4,14 +4,22 @@ use crate::{
     story::{DPKG, OS, Story},
     world::{World, repo},
 };
+use jiff::SignedDuration;
 use sealock_blobs::testing::Operation;
-use sealock_facts::QuarantineTarget;
+use sealock_facts::{QuarantineTarget, Tier};
+use sealock_metadata::{
+    blobs, projects, repositories,
+    reviews::{self, Due},
+};
 use sealock_oci::Digest;
 use sealock_policy::GateInput;
 use sealock_registry::{Kind, PolicyTarget, PromotionTarget};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 /// Lets `meanwhile` happen after the promotion was judged and before it is committed: while its
@@ -152,4 +160,40 @@ async fn a_blob_whose_image_is_deleted_while_it_is_judged_is_still_read() {
     let guest = story.world.user("guest").await;
     let other = registry.open_blob(&guest, &name, &story.image.layer).await;
     assert_eq!(other.unwrap_err().kind(), Kind::NotFound);
+}
+
+/// On PostgreSQL a deletion finds the blob, waits for whoever takes it at the same time, and then
+/// finds nothing to take: the blob is unknown, and not in use. SQLite has one writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_of_a_blob_that_another_one_took_first_finds_it_unknown() {
+    let Some(world) = World::on_postgres().await else { return };
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Sandbox, false).await;
+    let name = repo("team/app");
+    for collected in [false, true] {
+        let blob = world.blob(&dev, "team/app", b"taken by two").await.unwrap();
+        world.clock.advance(SignedDuration::from_hours(48));
+        let mut first = world.db().write().await.unwrap();
+        let project = projects::find(&mut first, "team").await.unwrap().unwrap();
+        let here = repositories::find(&mut first, project.id, &name).await.unwrap().unwrap();
+        match collected {
+            false => assert!(blobs::unlink(&mut first, here.id, &blob).await.unwrap()),
+            true => {
+                let reviewed = reviews::links(&mut first, Due::Ended, 9).await.unwrap();
+                assert_eq!(reviewed.links_dropped, 1);
+            }
+        }
+        let second = tokio::spawn({
+            let (registry, dev, name) = (world.registry.clone(), dev.clone(), name.clone());
+            async move { registry.delete_blob(&dev, &name, &blob).await }
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!second.is_finished(), "it did not wait for the other one");
+        first.commit().await.unwrap();
+        let refused = second.await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), Kind::NotFound, "collected: {collected}; {refused}");
+        let alone = world.registry.delete_blob(&dev, &name, &blob).await.unwrap_err();
+        assert_eq!((alone.kind(), alone.message()), (refused.kind(), refused.message()));
+    }
+    world.database.finish().await;
 }
