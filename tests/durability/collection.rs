@@ -288,7 +288,7 @@ fn told(seen: &Seen) -> String {
     )
 }
 
-fn files_below(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![path.to_owned()];
     while let Some(path) = open.pop() {
@@ -301,7 +301,7 @@ fn files_below(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Database and disk of a stopped server, as the invariants see them.
-fn look(database: Option<&str>, data: &Path) -> View<i64, String> {
+pub(crate) fn look(database: Option<&str>, data: &Path) -> View<i64, String> {
     let config = match database {
         Some(url) => DatabaseConfig::postgres(url),
         None => DatabaseConfig::sqlite(data.join("sealock.db")),
