@@ -33,9 +33,9 @@ const PULLERS: u64 = 2;
 /// Largest layer, in bytes.
 const LAYER_BYTES: u64 = 200_000;
 /// Latest moment of the kill after the first push of its round was acknowledged.
-const LONGEST: Duration = Duration::from_millis(1_200);
+const LONGEST: Duration = Duration::from_millis(800);
 /// Older images that are looked at after each round; all of them are after the last.
-const LOOKED_AT: usize = 40;
+const LOOKED_AT: usize = 20;
 
 /// How long what no manifest names is promised to stay, as the server is told.
 const LEASE: Duration = Duration::from_secs(2);

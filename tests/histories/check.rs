@@ -2,23 +2,38 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use sealock_auth::Caller;
 use sealock_blobs::testing::{FaultyDisk, SurvivingDisk};
-use sealock_metadata::{Database, Row};
+use sealock_lifecycle::fsck::{self, Kind};
+use sealock_metadata::{Database, Row, TestClock, dying_files, reviews::Due};
 use sealock_oci::{Digest, Reference};
-use sealock_registry::{Error, Kind, ManifestPush, PageRequest, Precondition, Registry, TagsShown};
+use sealock_registry::{
+    Error, Kind as Why, ManifestPush, PageRequest, Precondition, Registry, TagsShown,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     client::{Image, MANIFEST, body, repo},
+    collecting::{self, OVER},
     known::{State, Thing},
     recording::History,
 };
+
+/// What `sealock fsck` may find: bytes that no row names, and uploads whose clients begin again.
+const MAY_BE_FOUND: [Kind; 6] = [
+    Kind::FileLeaked,
+    Kind::FileStale,
+    Kind::UploadLeaked,
+    Kind::UploadMissing,
+    Kind::UploadShort,
+    // The test itself wrote the files, with the rights that files have here.
+    Kind::Exposed,
+];
 
 /// What a client sees after the restart.
 #[derive(Debug, Default, Clone)]
@@ -100,7 +115,7 @@ impl<'a> Inspector<'a> {
         if let Some(seen) = self.seen.get(&key) {
             return seen.clone();
         }
-        let seen = Arc::new(self.open(&ending).await);
+        let seen = Arc::new(Box::pin(self.open(&ending)).await);
         self.seen.insert(key, seen.clone());
         seen
     }
@@ -117,6 +132,7 @@ impl<'a> Inspector<'a> {
             Ok(registry) => registry,
             Err(fault) => return Seen { faults: vec![fault], ..seen },
         };
+        seen.faults.extend(Box::pin(self.check_store(folder.path(), &database)).await);
         let mut look = Look { registry: &registry, caller: &home.people["ann"], seen: &mut seen };
         let things = self.history.memory.known.things();
         for thing in &things {
@@ -130,18 +146,39 @@ impl<'a> Inspector<'a> {
         // again.
         if uploads.count() > 0 || self.seen.len().is_multiple_of(16) {
             drop(registry);
-            let (_folder, database) = self.history.database(commits, 100).await;
+            let clock = Arc::new(TestClock::new(self.history.now));
+            let (_folder, database) = self.history.database_at(commits, 100, clock.clone()).await;
             match home.open(&database, folder.path(), &disk).await {
                 Ok(registry) => {
                     let on = GoOn { registry: &registry, history: self.history };
-                    on.uploads(&mut seen).await;
-                    on.push(&mut seen).await;
+                    Box::pin(on.uploads(&mut seen)).await;
+                    Box::pin(on.push(&mut seen)).await;
+                    clock.advance(OVER);
+                    Box::pin(on.collect(&mut seen)).await;
                 }
                 Err(fault) => seen.faults.push(fault),
             }
             database.close().await;
         }
         seen
+    }
+
+    /// What `sealock fsck` finds, reading every byte, beside what a power loss may leave.
+    async fn check_store(&self, folder: &Path, database: &Database) -> Vec<String> {
+        let place = fsck::Place {
+            data_dir: folder.to_owned(),
+            store: "blobs".into(),
+            advisories: self.history.home.advisories().to_owned(),
+            disk: Arc::new(self.disk.clone()),
+            database: database.clone(),
+            master_key: Ok(self.history.home.master_key()),
+            secrets: Vec::new(),
+        };
+        let options = fsck::Options { depth: fsck::Depth::Bytes, repair: false };
+        let report = fsck::check(&place, options, &fsck::Silent).await;
+        let other = report.findings.iter().filter(|(kind, _)| !MAY_BE_FOUND.contains(kind));
+        let other = other.map(|(kind, found)| format!("fsck: {}: {found:?}", kind.word()));
+        other.chain(report.unchecked.iter().map(|why| format!("fsck: unchecked: {why}"))).collect()
     }
 
     /// Opens an ending whose database was cut in the middle of a transaction's records.
@@ -165,8 +202,11 @@ async fn named_files(database: &Database) -> HashSet<PathBuf> {
     let blobs = "SELECT digest, generation FROM blobs";
     let read = |row: &Row| Ok((row.get::<Digest>("digest")?, row.get::<i64>("generation")?));
     let blobs = tx.list(blobs, Vec::new(), read).await.unwrap();
+    // Who goes on after the power loss removes these.
+    let dying = "SELECT digest, generation FROM dying_files WHERE digest IS NOT NULL";
+    let dying = tx.list(dying, Vec::new(), read).await.unwrap();
     let uploads = uploads.into_iter().map(|id| format!("blobs/uploads/{id}"));
-    let blobs = blobs.into_iter().map(|(digest, generation)| {
+    let blobs = blobs.into_iter().chain(dying).map(|(digest, generation)| {
         let (algorithm, hex) = (digest.algorithm().name(), digest.hex());
         format!("blobs/blobs/{algorithm}/{}/{hex}.{generation}", &hex[..2])
     });
@@ -205,7 +245,7 @@ impl Look<'_> {
     fn absent_or<T>(&mut self, what: &str, outcome: Result<T, Error>) -> Option<T> {
         match outcome {
             Ok(found) => Some(found),
-            Err(error) if error.kind() == Kind::NotFound => None,
+            Err(error) if error.kind() == Why::NotFound => None,
             Err(error) => {
                 self.seen.faults.push(format!("{what}: {error} ({:?})", error.log()));
                 None
@@ -319,8 +359,36 @@ impl GoOn<'_> {
                     false => Err("ended with other bytes".to_owned()),
                 }
             }
-            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            Err(error) if error.kind() == Why::NotFound => Ok(()),
             Err(error) => Err(format!("{error} ({:?})", error.log())),
+        }
+    }
+
+    /// What was cut off is completed, and what nothing names goes; what is visible stays whole.
+    async fn collect(&self, seen: &mut Seen) {
+        if let Err(error) = collecting::collect(self.registry, Due::Ended).await {
+            seen.faults.push(format!("it does not collect: {error} ({:?})", error.log()));
+        }
+        let mut tx = self.registry.database().read().await.unwrap();
+        let dying = dying_files::list(&mut tx, 0, 10).await.unwrap();
+        drop(tx);
+        if !dying.is_empty() {
+            seen.faults.push(format!("a later collection leaves {dying:?}"));
+        }
+        let manifests: Vec<(String, Digest)> = seen
+            .states
+            .iter()
+            .filter_map(|(thing, state)| match (thing, state) {
+                (Thing::Manifest(name, digest), State::Present) => Some((name.clone(), *digest)),
+                _ => None,
+            })
+            .collect();
+        let caller = &self.history.home.people["ann"];
+        let mut look = Look { registry: self.registry, caller, seen };
+        for (name, digest) in manifests {
+            if look.manifest(&name, &Reference::Digest(digest)).await.is_none() {
+                look.fault(format!("a later collection takes the manifest {name}@{digest}"));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use futures_util::stream;
 use sealock_auth::Caller;
+use sealock_metadata::Clock as _;
 use sealock_oci::{Algorithm, Digest, Reference, RepositoryName};
 use sealock_registry::{Body, Error, Kind, ManifestPush, Precondition, PromotionTarget};
 use serde_json::{Value, json};
@@ -91,6 +92,15 @@ impl<'a> Client<'a> {
         Self { at, caller: at.caller(name) }
     }
 
+    /// A collection, beside what others do.
+    pub(crate) async fn collect(&self) {
+        self.at.collect().await;
+    }
+
+    pub(crate) fn leases_end(&self) {
+        self.at.leases_end();
+    }
+
     /// Does something and remembers, when it was acknowledged, what that means. A refusal means
     /// nothing.
     async fn ask<T>(
@@ -98,12 +108,15 @@ impl<'a> Client<'a> {
         work: impl Future<Output = Result<T, Error>>,
         meaning: impl FnOnce(&T) -> Vec<(Thing, Effect)>,
     ) -> Result<T, Error> {
-        let begin = self.at.disk.position();
+        // Unoptimised, the registry's futures are larger than a test's stack has room for.
+        let work = Box::pin(work);
+        let (asked, begin) = (self.at.clock.now(), self.at.disk.position());
         let outcome = work.await;
         let end = self.at.disk.position();
         match &outcome {
             Ok(done) => {
                 let effects = meaning(done);
+                self.at.told(&effects, asked);
                 self.at.memory.lock().unwrap().known.add(begin, Some(end), effects);
             }
             Err(error) => assert_ne!(error.kind(), Kind::Internal, "{error}: {:?}", error.log()),
@@ -195,6 +208,7 @@ impl<'a> Client<'a> {
             condition: &Precondition::default(),
         };
         let work = self.at.registry.put_manifest(self.caller, push);
+        let before = self.at.deletions();
         self.at.memory.lock().unwrap().tags.insert((name.to_owned(), tag.to_owned()));
         let this = Thing::Manifest(name.to_owned(), digest);
         let document: Value = serde_json::from_slice(manifest).unwrap();
@@ -202,7 +216,13 @@ impl<'a> Client<'a> {
             let subject = Thing::Manifest(name.to_owned(), subject.parse().unwrap());
             self.at.memory.lock().unwrap().accessories.push((this.clone(), subject));
         }
+        let layers = document["layers"].as_array().unwrap().iter();
+        let named = layers.chain([&document["config"]]).map(|named| {
+            let digest = named["digest"].as_str().unwrap().parse().unwrap();
+            Thing::Blob(name.to_owned(), digest)
+        });
         let meaning = |_: &_| {
+            self.at.stands(&this, named.collect(), before);
             let mut effects = vec![(this, Becomes(Present))];
             if let Reference::Tag(tag) = &reference {
                 let tag = Thing::Tag(name.to_owned(), tag.to_string());
@@ -215,9 +235,9 @@ impl<'a> Client<'a> {
 
     /// Pushes an image, blobs first.
     pub(crate) async fn push(&self, name: &str, tag: &str, image: &Image) -> Result<(), Error> {
-        self.push_blob(name, &image.layer).await?;
-        self.push_blob(name, &image.config).await?;
-        self.put(name, tag, &image.manifest).await
+        Box::pin(self.push_blob(name, &image.layer)).await?;
+        Box::pin(self.push_blob(name, &image.config)).await?;
+        Box::pin(self.put(name, tag, &image.manifest)).await
     }
 
     pub(crate) async fn untag(&self, name: &str, tag: &str) -> Result<(), Error> {
@@ -235,8 +255,10 @@ impl<'a> Client<'a> {
         let (repository, reference) = (repo(name), Reference::Digest(*digest));
         let any = Precondition::default();
         let work = self.at.registry.delete_manifest(self.caller, &repository, &reference, &any);
+        let this = Thing::Manifest(name.to_owned(), *digest);
+        let deletion = self.at.deletion(&this);
         let meaning = |_: &()| {
-            let this = Thing::Manifest(name.to_owned(), *digest);
+            deletion.was_done();
             let memory = self.at.memory.lock().unwrap();
             // Also of tags that others set at the same time.
             let tags = memory.tags.iter().filter(|(at, tag)| at == name && !tag.is_empty());
@@ -261,9 +283,12 @@ impl<'a> Client<'a> {
         let (repository, digest) = (repo(name), image.digest());
         let target: PromotionTarget = format!("{to}:promoted").parse().unwrap();
         let reference = Reference::Digest(digest);
+        let before = self.at.deletions();
         self.at.memory.lock().unwrap().tags.insert((to.to_owned(), "promoted".to_owned()));
         let work = self.at.registry.promote(self.caller, &repository, &reference, &target);
         let meaning = |_: &_| {
+            let named = vec![blob(to, &image.layer), blob(to, &image.config)];
+            self.at.stands(&Thing::Manifest(to.to_owned(), digest), named, before);
             vec![
                 (blob(to, &image.layer), Becomes(Present)),
                 (blob(to, &image.config), Becomes(Present)),

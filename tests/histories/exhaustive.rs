@@ -1,6 +1,12 @@
 //! Small histories: every moment, every disk and every log that may be left.
 
-use futures_util::future::join;
+use std::{io::ErrorKind, path::Path};
+
+use futures_util::future::{join, join3};
+use jiff::SignedDuration;
+use sealock_blobs::testing::{Change, Operation};
+use sealock_metadata::reviews::Due;
+use sealock_registry::Kind;
 
 use crate::{
     check::{Ending, Inspector},
@@ -57,7 +63,7 @@ pub(crate) async fn first_fault_of(
 
 async fn all_endings_are_good(history: &History, least: usize) {
     let begin = std::time::Instant::now();
-    match first_fault(history).await {
+    match Box::pin(first_fault(history)).await {
         Ok(extent) => {
             let changes = history.journal.len();
             println!("{changes} changes, {extent:?}, in {:?}", begin.elapsed());
@@ -115,19 +121,24 @@ async fn two_clients_push_the_same_at_once_and_mount() {
     let recording = Recording::start().await;
     let (ann, ben) = (Client::new(&recording, "ann"), Client::new(&recording, "ben"));
     let (one, two) = (Image::new(1, 300), Image::new(2, 300));
-    let (a, b) =
-        join(ann.push("team/app", "v1", &one), ben.push_blob("other/app", &one.layer)).await;
+    let (a, b) = join(
+        Box::pin(ann.push("team/app", "v1", &one)),
+        Box::pin(ben.push_blob("other/app", &one.layer)),
+    )
+    .await;
     a.unwrap();
     b.unwrap();
-    let (a, b) =
-        join(ann.mount("other/copy", "team/app", &one.config), ben.push("team/app", "v1", &two))
-            .await;
+    let (a, b) = join(
+        Box::pin(ann.mount("other/copy", "team/app", &one.config)),
+        Box::pin(ben.push("team/app", "v1", &two)),
+    )
+    .await;
     assert!(a.unwrap());
     b.unwrap();
     let remark = note(&one.manifest, &one.config);
     ann.put("team/app", "", &remark).await.unwrap();
     let (deleted, ()) = join(
-        ann.delete("team/app", &one.digest()),
+        Box::pin(ann.delete("team/app", &one.digest())),
         ben.push_wrong("other/app", b"something", &sealock_oci::Digest::sha256(b"else")),
     )
     .await;
@@ -144,6 +155,67 @@ async fn promotions() {
     recording.settle().await;
     ann.promote("team/app", &image, "built/app").await.unwrap();
     ann.delete("team/app", &image.digest()).await.unwrap();
+    all_endings_are_good(&recording.end().await, 100).await;
+}
+
+/// A collection between pushes and deletions, and one that is cut off and gone on with.
+pub(crate) async fn collections(recording: &Recording, due: Due) {
+    let ann = Client::new(recording, "ann");
+    let (first, second) = (Image::new(1, 600), Image::new(2, 0));
+    ann.push("team/app", "v1", &first).await.unwrap();
+    ann.push_blob("team/app", &second.layer).await.unwrap();
+    // Nobody names the second's layer, and it is not due yet.
+    recording.collect_due(due).await;
+    ann.delete("team/app", &first.digest()).await.unwrap();
+    recording.leases_end();
+    recording.disk.fail_once(Operation::Remove, 0, ErrorKind::Interrupted);
+    let report = recording.collect_due(due).await;
+    assert_eq!(report.failures, 1, "{report:?}");
+    // The same bytes again, while a file that held them before is still to be removed.
+    ann.push("team/app", "v2", &first).await.unwrap();
+    recording.clock.advance(SignedDuration::from_mins(2));
+    recording.collect_due(due).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn collections_between_pushes_and_deletes() {
+    let recording = Recording::start().await;
+    collections(&recording, Due::Ended).await;
+    let history = recording.end().await;
+    let removed = |change: &Change<'_>| matches!(change, Change::Remove(path) if is_stored(path));
+    assert_eq!(history.journal.changes().filter(removed).count(), 3);
+    all_endings_are_good(&history, 100).await;
+}
+
+/// Whether a path is a stored blob's.
+pub(crate) fn is_stored(path: &Path) -> bool {
+    path.ancestors().nth(2).is_some_and(|shards| shards.ends_with("blobs/sha256"))
+}
+
+/// Collections while others push, mount and delete what is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn collections_beside_pushes_and_deletes() {
+    let recording = Recording::start().await;
+    let (ann, ben) = (Client::new(&recording, "ann"), Client::new(&recording, "ben"));
+    let image = Image::new(1, 300);
+    ann.push("team/app", "v1", &image).await.unwrap();
+    ann.push_blob("other/app", &image.layer).await.unwrap();
+    ann.delete("team/app", &image.digest()).await.unwrap();
+    recording.leases_end();
+    let (_, again, deleted) = join3(
+        Box::pin(recording.collect()),
+        Box::pin(ben.push("team/app", "v2", &image)),
+        Box::pin(ann.delete_blob("other/app", &image.layer)),
+    )
+    .await;
+    // Whoever comes late is told that something is gone.
+    for outcome in [again, deleted] {
+        assert!(outcome.is_ok() || outcome.is_err_and(|error| error.kind() == Kind::NotFound));
+    }
+    recording.leases_end();
+    let (_, mounted) =
+        join(recording.collect(), ben.mount("other/copy", "team/app", &image.config)).await;
+    assert!(mounted.is_ok());
     all_endings_are_good(&recording.end().await, 100).await;
 }
 

@@ -3,9 +3,10 @@
 //!
 //! # What is recorded
 //! One sequence holds every change of the blob store, through its disk seam, and every transaction
-//! of the database, in the order in which they happened. A transaction is one step of it that is
-//! there or not there as a whole; it stands in the sequence when its last record is in the log of
-//! SQLite, before anything that its client does next.
+//! of the database, in the order in which they happened: of pushes, of deletions, and of the
+//! collector. A transaction is one step of it that is there or not there as a whole; it stands in
+//! the sequence when its last record is in the log of SQLite. The flush of that log is a step of
+//! its own, at the moment at which the database asked for it.
 //!
 //! # What may be left
 //! `sealock_blobs::testing::Survivors` says what is legal, and is exact: names, bytes and the log's
@@ -18,6 +19,9 @@
 //! - Every blob, manifest and tag is in a state that it may have after what was acknowledged, with
 //!   what was under way done or not done ([`known`]). An acknowledged delete stays done.
 //! - Whatever is visible is whole: bytes have their digest, a manifest has all its blobs.
+//! - `sealock fsck`, reading every byte, finds leaked bytes at most, and uploads whose clients
+//!   begin again.
+//! - A collection after the restart completes what was cut off, and takes nothing that is visible.
 //! - An upload goes on from what it says it holds and ends bit-exact, or it is unknown.
 //! - The registry goes on working.
 //!
@@ -26,6 +30,7 @@
 
 mod check;
 mod client;
+mod collecting;
 mod exhaustive;
 mod known;
 mod planted;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use sealock_blobs::testing::{Change, FaultyDisk, Operation};
+use sealock_metadata::reviews::Due;
 
 use crate::{
     check::Inspector,
     client::{Client, Image},
-    exhaustive::{first_fault, first_fault_of, push_and_delete},
+    exhaustive::{collections, first_fault, first_fault_of, is_stored, push_and_delete},
     recording::{History, Recording},
 };
 
@@ -108,6 +109,67 @@ async fn an_answer_before_the_log_is_flushed() {
         journal = journal.moved(pair[0], pair[1] - 2);
     }
     noticed(&History { journal, ..history }, "may be").await;
+}
+
+/// What the collector does to stored files, by number.
+fn removals(history: &History) -> Vec<usize> {
+    let changes = history.journal.changes().enumerate();
+    changes
+        .filter(|(_, change)| matches!(change, Change::Remove(path) if is_stored(path)))
+        .map(|(at, _)| at)
+        .collect()
+}
+
+/// Out: row, then bytes. The other way round, a crash between the two leaves a row without bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_removed_before_the_log_with_its_row_is_flushed() {
+    let recording = Recording::start().await;
+    let ann = Client::new(&recording, "ann");
+    ann.push_blob("team/app", b"nobody names it").await.unwrap();
+    recording.leases_end();
+    assert_eq!(recording.collect().await.freed.files, 1);
+    let history = recording.end().await;
+    first_fault(&history).await.unwrap();
+    let removal = removals(&history)[0];
+    // The transaction that frees it, and the one that claims the file.
+    let changes: Vec<_> = history.journal.changes().collect();
+    let syncs = changes[..removal].iter().enumerate().rev();
+    let syncs: Vec<usize> =
+        syncs.filter(|(_, change)| **change == Change::SyncLog).map(|(at, _)| at).collect();
+    let freed = syncs[1];
+    let between: Vec<_> = changes[freed - 1..removal].iter().collect();
+    assert_eq!(
+        between,
+        [&Change::Commit, &Change::SyncLog, &Change::Commit, &Change::SyncLog],
+        "{changes:?}"
+    );
+    noticed(&reordered(history, removal, freed), "is there and not readable").await;
+}
+
+/// The removal of a former file hits the file that a later push of the same bytes has brought.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_ignores_the_generation() {
+    let recording = Recording::start_on(|disk| {
+        disk.mistake(|_, path| {
+            let stem = path.file_stem().filter(|_| is_stored(path))?.to_owned();
+            let files = std::fs::read_dir(path.parent()?).ok()?;
+            let mut files = files.filter_map(|file| Some(file.ok()?.path()));
+            files.find(|other| other != path && other.file_stem() == Some(&stem))
+        });
+    })
+    .await;
+    collections(&recording, Due::Ended).await;
+    noticed(&recording.end().await, "is there and not readable").await;
+}
+
+/// A client that was told that a blob is there is not given the time to name it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_that_heeds_no_lease() {
+    let recording = Recording::start().await;
+    let ann = Client::new(&recording, "ann");
+    ann.push_blob("team/app", b"to be named").await.unwrap();
+    recording.collect_due(Due::All).await;
+    noticed(&recording.end().await, "is Absent, may be {Present}").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,7 +26,7 @@ async fn step(client: Client<'_>, chance: &mut Chance, images: &[Image]) -> Resu
     let name = *chance.one(&REPOSITORIES);
     let tag = *chance.one(&["v1", "v2"]);
     let image = chance.one(images);
-    match chance.below(12) {
+    match chance.below(14) {
         0..=3 => client.push(name, tag, image).await,
         4 => client.put(name, tag, &image.manifest).await,
         5 => client.untag(name, tag).await,
@@ -39,6 +39,16 @@ async fn step(client: Client<'_>, chance: &mut Chance, images: &[Image]) -> Resu
         }
         9 => client.put(name, "", &note(&image.manifest, &image.config)).await,
         10 => client.promote(name, image, "built/app").await,
+        11 => {
+            client.collect().await;
+            Ok(())
+        }
+        12 => {
+            // For everybody, whatever they are in the middle of.
+            client.leases_end();
+            client.collect().await;
+            Ok(())
+        }
         _ => in_chunks(client, chance, name).await,
     }
 }

@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use sealock_advisories::SnapshotStore;
 use sealock_auth::{Caller, Principal, Role};
 use sealock_blobs::{
@@ -14,7 +16,9 @@ use sealock_blobs::{
     testing::{FaultyDisk, Journal, Log},
 };
 use sealock_facts::Tier;
-use sealock_metadata::{self as metadata, Database, DatabaseConfig, TestClock, Tx, users::NewUser};
+use sealock_metadata::{
+    self as metadata, Clock as _, Database, DatabaseConfig, TestClock, Tx, users::NewUser,
+};
 use sealock_registry::{Config, NewProject, Registry};
 use sealock_signing::MasterKey;
 use tempfile::TempDir;
@@ -35,6 +39,7 @@ pub(crate) struct Recording {
     pub(crate) registry: Registry,
     pub(crate) disk: FaultyDisk,
     pub(crate) memory: Mutex<Memory>,
+    pub(crate) clock: Arc<TestClock>,
     home: Home,
     wal: Arc<Mutex<Wal>>,
     /// A reader of the oldest state: SQLite keeps the log as it is until it ends.
@@ -52,6 +57,7 @@ pub(crate) struct Memory {
     pub(crate) tags: BTreeSet<(String, String)>,
     /// Manifests that refer to another one, with that one.
     pub(crate) accessories: Vec<(Thing, Thing)>,
+    pub(crate) promises: Promises,
 }
 
 /// What outlives the power loss by other means.
@@ -61,6 +67,8 @@ pub(crate) struct Home {
     pub(crate) people: BTreeMap<&'static str, Caller>,
     /// The database before the recording began.
     base: Arc<Vec<u8>>,
+    /// What is known of vulnerabilities: nothing.
+    advisories: Arc<TempDir>,
 }
 
 /// A history that is over.
@@ -71,6 +79,8 @@ pub(crate) struct History {
     pub(crate) wal: Vec<u8>,
     /// Where each transaction ends in it.
     pub(crate) ends: Vec<u64>,
+    /// When it was over.
+    pub(crate) now: Timestamp,
 }
 
 const DATABASE: &str = "sealock.db";
@@ -79,13 +89,27 @@ fn clock() -> Arc<TestClock> {
     Arc::new(TestClock::new("2026-01-02T03:04:05Z".parse().unwrap()))
 }
 
+/// What was promised of things for which a collector looks, so far.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Promises {
+    /// Until when each blob stays that a client was told of, whatever names it.
+    pub(crate) leased: BTreeMap<Thing, Timestamp>,
+    /// Manifests that stay because nobody has asked for their deletion, with what they name.
+    pub(crate) standing: BTreeMap<Thing, Vec<Thing>>,
+    /// Deletions that began or ended.
+    pub(crate) deletions: u64,
+    /// Deletions under way.
+    pub(crate) deleting: u64,
+}
+
 impl Home {
     /// A database with people and projects, closed.
     async fn new(folder: &Path) -> Self {
         let path = folder.join(DATABASE);
         let database = Database::open(DatabaseConfig::sqlite(&path), clock()).await.unwrap();
         let master = MasterKey::generate().unwrap().to_text().to_string();
-        let mut home = Self { master, people: BTreeMap::new(), base: Arc::default() };
+        let (people, base) = (BTreeMap::new(), Arc::default());
+        let mut home = Self { master, people, base, advisories: Arc::new(TempDir::new().unwrap()) };
         let other = folder.join("before");
         std::fs::create_dir(&other).unwrap();
         let registry = home.open(&database, &other, &FaultyDisk::new()).await.unwrap();
@@ -112,6 +136,14 @@ impl Home {
         home
     }
 
+    pub(crate) fn master_key(&self) -> MasterKey {
+        MasterKey::from_text(&self.master).unwrap()
+    }
+
+    pub(crate) fn advisories(&self) -> &Path {
+        self.advisories.path()
+    }
+
     /// The registry over this database and the blobs in this folder.
     pub(crate) async fn open(
         &self,
@@ -124,8 +156,8 @@ impl Home {
         let config = Config {
             database: database.clone(),
             blobs: blobs.map_err(|error| words(&error))?,
-            snapshots: SnapshotStore::open(&folder.join("advisories")).unwrap(),
-            master_key: MasterKey::from_text(&self.master).unwrap(),
+            snapshots: SnapshotStore::open(self.advisories()).unwrap(),
+            master_key: self.master_key(),
             external_url: "https://registry.example.com".to_owned(),
             inspectors: None,
             inspect_while_receiving: true,
@@ -161,23 +193,33 @@ impl Recording {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path()).await;
         let path = folder.path().join(DATABASE);
-        let database = Database::open(DatabaseConfig::sqlite(&path), clock()).await.unwrap();
-        let mut hold = database.read().await.unwrap();
-        metadata::projects::find(&mut hold, "team").await.unwrap();
         let wal = Arc::new(Mutex::new(Wal::of(&path)));
         let root = folder.path().join("disk");
         std::fs::create_dir(&root).unwrap();
         let disk = FaultyDisk::recording(&root);
+        let (flushed, journal) = (wal.clone(), disk.clone());
+        let flush = move |_: &File| {
+            // It covers what stands in the log now, and does so when it ends.
+            let written = flushed.lock().unwrap().read_on();
+            journal.position();
+            flushed.lock().unwrap().synced = written;
+            journal.position();
+            Ok(())
+        };
+        let config = DatabaseConfig::sqlite(&path);
+        let clock = clock();
+        let database = Database::open_flushed_by(config, clock.clone(), flush).await.unwrap();
+        let mut hold = database.read().await.unwrap();
+        metadata::projects::find(&mut hold, "team").await.unwrap();
         let reader = wal.clone();
         disk.watch(move || {
-            let written = reader.lock().unwrap().read_on();
-            // A commit returns when it is synced, so what is in the log is.
-            Log { written, synced: written }
+            let mut wal = reader.lock().unwrap();
+            Log { written: wal.read_on(), synced: wal.synced }
         });
         prepare(&disk);
         let registry = home.open(&database, &root, &disk).await.unwrap();
         let memory = Mutex::default();
-        Self { registry, disk, memory, home, wal, _hold: hold, folder }
+        Self { registry, disk, memory, clock, home, wal, _hold: hold, folder }
     }
 
     pub(crate) fn caller(&self, name: &str) -> &Caller {
@@ -201,6 +243,7 @@ impl Recording {
             home: self.home.clone(),
             wal: wal.bytes(),
             ends: wal.ends.clone(),
+            now: self.clock.now(),
         }
     }
 }
@@ -209,6 +252,16 @@ impl History {
     /// The database with its first `commits` transactions and `torn` bytes of the next, in a folder
     /// of its own.
     pub(crate) async fn database(&self, commits: u64, torn: usize) -> (TempDir, Database) {
+        self.database_at(commits, torn, Arc::new(TestClock::new(self.now))).await
+    }
+
+    /// The same, by this clock.
+    pub(crate) async fn database_at(
+        &self,
+        commits: u64,
+        torn: usize,
+        clock: Arc<TestClock>,
+    ) -> (TempDir, Database) {
         let folder = tempfile::tempdir().unwrap();
         let path: PathBuf = folder.path().join(DATABASE);
         std::fs::write(&path, &*self.home.base).unwrap();
@@ -218,7 +271,7 @@ impl History {
         };
         let end = (end + torn).min(self.wal.len());
         std::fs::write(folder.path().join(format!("{DATABASE}-wal")), &self.wal[..end]).unwrap();
-        let database = Database::open(DatabaseConfig::sqlite(path), clock()).await.unwrap();
+        let database = Database::open(DatabaseConfig::sqlite(path), clock).await.unwrap();
         (folder, database)
     }
 }

@@ -18,13 +18,15 @@ pub(crate) struct Wal {
     next: u64,
     /// Where each transaction ends, in bytes from the beginning.
     pub(crate) ends: Vec<u64>,
+    /// How many transactions stood in the log when its last flush began.
+    pub(crate) synced: u64,
 }
 
 impl Wal {
     pub(crate) fn of(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
-        Self { path: path.into(), next: HEADER_BYTES, ends: Vec::new() }
+        Self { path: path.into(), next: HEADER_BYTES, ends: Vec::new(), synced: 0 }
     }
 
     /// Reads what was added. How many transactions the log holds.

@@ -53,6 +53,8 @@ struct Hook {
 
 /// An operation that is answered by success and not done.
 type Forgotten = Box<dyn Fn(Operation, &Path) -> bool + Send>;
+/// An operation that is done to another path.
+type Mistaken = Box<dyn Fn(Operation, &Path) -> Option<PathBuf> + Send>;
 /// Tells how far the log of a database beside has come.
 type Watch = Box<dyn FnMut() -> Log + Send>;
 
@@ -61,6 +63,7 @@ struct State {
     faults: Vec<Fault>,
     hooks: Vec<Hook>,
     forgotten: Option<Forgotten>,
+    mistaken: Option<Mistaken>,
     watch: Option<Watch>,
     /// What `watch` told last.
     log: Log,
@@ -115,6 +118,12 @@ impl FaultyDisk {
         self.lock().forgotten = Some(Box::new(forgotten));
     }
 
+    /// Plants a fault in the program: the removal of a path for which there is another one removes
+    /// that one.
+    pub fn mistake(&self, other: impl Fn(Operation, &Path) -> Option<PathBuf> + Send + 'static) {
+        self.lock().mistaken = Some(Box::new(other));
+    }
+
     /// Asks `watch`, before each change that is recorded, how far the log of a database beside has
     /// come, and records that as well.
     pub fn watch(&self, watch: impl FnMut() -> Log + Send + 'static) {
@@ -145,6 +154,7 @@ impl FaultyDisk {
         let mut state = self.lock();
         state.faults.clear();
         state.forgotten = None;
+        state.mistaken = None;
         state.room = None;
         state.short_writes = None;
     }
@@ -272,6 +282,8 @@ impl Disk for FaultyDisk {
         if self.forgets(Operation::Remove, path) {
             return Ok(());
         }
+        let other = self.lock().mistaken.as_ref().and_then(|other| other(Operation::Remove, path));
+        let path = other.as_deref().unwrap_or(path);
         self.change(
             || RealDisk.remove(path),
             |state, ()| {
