@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod collection;
+mod flush;
 mod fsck;
 mod full;
 mod kill;

@@ -9,12 +9,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
 use sealock_tests::{
-    images::{MANIFEST, Made, digest},
+    admission::Webhook,
+    clients::Desk,
+    images::{Image, MANIFEST, Made, digest},
     server::{Options, Server, eventually, new_postgres_database},
 };
 use tempfile::TempDir;
@@ -161,6 +163,48 @@ fn postgresql_goes_away_and_comes_back() {
     eventually("both pulls are on record", Duration::from_secs(20), || {
         (http.json(&events)["items"].as_array().unwrap().len() >= 2).then_some(())
     });
+    server.terminate();
+}
+
+/// No image is let in on the word of a registry that cannot look it up; the cluster hears why.
+#[test]
+fn the_admission_door_is_closed_while_the_database_is_away() {
+    let Some(database) = new_postgres_database() else { return };
+    let (database, line) = through(&database, Line::to);
+    let options = Options { database: Some(database), admission: true, ..Options::default() };
+    let mut server = Server::start_with(options);
+    let admin = Desk::admin(&server);
+    let webhook = Webhook::of(&server, &admin);
+    let small = Image::named("small").reference();
+    admin.skopeo_push(&small, "library/app:v1", &["--preserve-digests"]).ok();
+    let image = admin.name("library/app:v1");
+    let is_open = || {
+        let answers = webhook.ask_both(&image).map(|answer| {
+            let told = answer.status() == 200;
+            told && answer.json::<serde_json::Value>().unwrap()["response"]["allowed"] == true
+        });
+        answers == [true, true]
+    };
+    eventually("the image may run", Duration::from_secs(30), || is_open().then_some(()));
+
+    line.cut();
+    for image in [image.as_str(), &admin.name("library/app:none")] {
+        let begun = Instant::now();
+        for answer in webhook.ask_both(image) {
+            let status = answer.status();
+            let text = answer.text().unwrap();
+            // Any status but 2xx is a failure to the API server, whose policy for it is to refuse.
+            assert_eq!(status, 503, "{text}");
+            assert!(text.contains("database") && !text.contains("host="), "{text}");
+        }
+        // An API server waits for 10 seconds.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+    assert!(server.runs());
+
+    line.mend();
+    eventually("the door is open again", Duration::from_secs(60), || is_open().then_some(()));
+    assert_eq!(webhook.admit(&admin.name("library/app:none"))["allowed"], false);
     server.terminate();
 }
 

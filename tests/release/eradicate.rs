@@ -1,52 +1,14 @@
 //! The story of `totally-not-malware:latest`: closed everywhere, deleted everywhere, and who had
 //! it.
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use sealock_tests::admission::Webhook;
 
 use crate::House;
-
-/// Asks the admission webhook about a Pod.
-fn admit(house: &House, url: &str, ca: &std::path::Path, image: &str) -> Value {
-    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-        "uid": "1", "operation": "CREATE", "namespace": "default",
-        "kind": {"group": "", "version": "v1", "kind": "Pod"},
-        "resource": {"group": "", "version": "v1", "resource": "pods"},
-        "userInfo": {"username": "deployer"},
-        "object": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"},
-            "spec": {"containers": [{"name": "a", "image": image}]}}}});
-    house.server.http().trusting(ca).write(Method::POST, url, &review)["response"].clone()
-}
-
-/// The address of the validating webhook and the authority to trust, out of the manifest that the
-/// product prints for a cluster.
-fn webhook(house: &House) -> (String, std::path::PathBuf) {
-    let host = house.server.host();
-    let register =
-        ["cluster", "register", "prod", "--host-name", &host, "--namespace", "*=sandbox"];
-    let token = house.admin.sealock_json(&register)["token"].as_str().unwrap().to_owned();
-    let base = format!("https://{}", house.server.admission_address);
-    let print = ["admission", "manifest", "prod", "--webhook-url", &base, "--token", &token];
-    let manifest = house.admin.sealock(&print).ok();
-    let url = manifest
-        .split(['"', ' ', '\n'])
-        .find(|word| word.contains("/admission/validate"))
-        .expect("an address")
-        .to_owned();
-    let bundle = manifest.split("caBundle").nth(1).expect("a CA bundle");
-    let bundle = bundle.trim_start_matches([':', ' ', '"']);
-    let end = bundle.find(['"', '\n']).unwrap_or(bundle.len());
-    use base64::Engine as _;
-    let pem = base64::engine::general_purpose::STANDARD.decode(bundle[..end].trim()).unwrap();
-    let ca = house.server.scratch().join("webhook-ca.pem");
-    std::fs::write(&ca, pem).unwrap();
-    (url, ca)
-}
 
 #[test]
 fn totally_not_malware_is_gone_and_everybody_who_had_it_is_known() {
     let house = House::with_admission();
-    let (url, ca) = webhook(&house);
+    let webhook = Webhook::of(&house.server, &house.admin);
     let digest = house.push("small", "shop/totally-not-malware:latest");
     let bytes = sealock_tests::images::Image::named("small").reference();
     let options = ["--preserve-digests"];
@@ -54,7 +16,7 @@ fn totally_not_malware_is_gone_and_everybody_who_had_it_is_known() {
     let pinned = format!("shop/totally-not-malware@{digest}");
     let image = house.dana.name(&pinned);
     house.sofia.crane(&["validate", "--remote", &image]).ok();
-    let answer = admit(&house, &url, &ca, &image);
+    let answer = webhook.admit(&image);
     assert_eq!(answer["allowed"], true, "{answer}");
 
     let report = house.sofia.sealock_json(&["eradicate", &digest, "--reason", "it is malware"]);
@@ -66,7 +28,7 @@ fn totally_not_malware_is_gone_and_everybody_who_had_it_is_known() {
     for name in [image.clone(), house.dana.name("library/copy:1")] {
         house.dana.crane(&["manifest", &name]).refused("");
     }
-    let answer = admit(&house, &url, &ca, &image);
+    let answer = webhook.admit(&image);
     assert_eq!(answer["allowed"], false, "{answer}");
     // The same bytes do not come back.
     house.dana.skopeo_push(&bytes, "shop/innocent:1", &options).refused("quarantine");

@@ -3,6 +3,7 @@
 // Test code: a broken expectation ends the test, and what it prints is for the reader of a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+pub mod admission;
 pub mod clients;
 pub mod http;
 pub mod images;

@@ -222,7 +222,8 @@ impl From<sealock_metadata::Error> for Error {
             Db::Disk { .. } => Self::new(
                 Kind::Full,
                 ErrorCode::Unknown,
-                "the registry's disk is full or failing; nothing was stored",
+                "the registry's disk is full or failing, and nothing is promised of what was \
+                 asked; do it again when that is over",
             )
             .with_log(text),
             Db::Conflict { .. } => Self::new(

@@ -11,6 +11,7 @@ mod held;
 mod invited;
 mod later;
 mod new_data;
+mod opening;
 mod promotions;
 mod pushes;
 mod races;
