@@ -24,8 +24,8 @@ fn has_test(source: &str, name: &str) -> bool {
     lines.windows(2).any(|pair| {
         attribute(pair[0]) && heads.iter().any(|head| pair[1].starts_with(head.as_str()))
     }) || source.split("both_engines!").skip(1).any(|list| {
-        let list = list.split('}').next().unwrap_or_default();
-        list.split([',', '{', ' ', '\n']).any(|word| word == name)
+        let list = list.split(['}', ')', ']']).next().unwrap_or_default();
+        list.split([',', '{', '(', '[', ' ', '\n']).any(|word| word == name)
     })
 }
 
@@ -121,8 +121,9 @@ fn a_wrong_value_is_seen() {
 #[test]
 fn a_test_that_is_none_is_seen() {
     let source = "#[test]\nfn one() {}\n\nfn two() {}\n\n#[tokio::test(flavor = \"x\")]\n\
-                  async fn three() {}\nboth_engines! {\n    four,\n}\n";
-    let found = ["one", "two", "three", "four", "five", "on"].map(|name| has_test(source, name));
-    assert_eq!(found, [true, false, true, true, false, false]);
+                  async fn three() {}\nboth_engines! {\n    four,\n}\nboth_engines!(five);\nlet six";
+    let names = ["one", "two", "three", "four", "five", "six", "on"];
+    let found = names.map(|name| has_test(source, name));
+    assert_eq!(found, [true, false, true, true, true, false, false]);
     assert_eq!(named("`a/b.rs#c` and `d.rs`"), [("a/b.rs", "c")]);
 }
