@@ -160,6 +160,17 @@ impl UploadWriter {
         .await
     }
 
+    /// Lets go of the upload and leaves it as its last state says: when this returns it can be
+    /// resumed. A writer that is dropped does the same a moment later.
+    pub async fn leave(mut self) -> Result<()> {
+        let sink = self.reclaim().await?.0;
+        blocking(move || {
+            drop(sink);
+            Ok(())
+        })
+        .await
+    }
+
     /// Drops the upload and its file.
     pub async fn abort(mut self) -> Result<()> {
         let mut sink = self.reclaim().await?.0;

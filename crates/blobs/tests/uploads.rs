@@ -97,6 +97,26 @@ async fn two_writers_on_one_upload_are_refused() {
     assert!(matches!(store.resume(state).await, Err(BlobError::UploadUnknown(_))));
 }
 
+/// Whoever was told that a chunk was refused goes on at once.
+#[tokio::test]
+async fn who_leaves_an_upload_leaves_it_free() {
+    let (_root, store) = store();
+    let content = some_bytes(100_000);
+    let mut writer = store.begin(Algorithm::Sha256).unwrap();
+    writer.write(content.clone()).await.unwrap();
+    let mut state = writer.suspend().await.unwrap();
+    for _ in 0..20 {
+        let mut writer = store.resume(state.clone()).await.unwrap();
+        writer.write(some_bytes(2_000_000)).await.unwrap();
+        writer.leave().await.unwrap();
+        state = store.resume(state).await.unwrap().suspend().await.unwrap();
+        assert_eq!(state.offset, 100_000);
+    }
+    let writer = store.resume(state).await.unwrap();
+    let blob = writer.finish(&Digest::sha256(&content)).await.unwrap();
+    assert_eq!(blob.size, 100_000);
+}
+
 #[tokio::test]
 async fn a_file_shorter_than_acknowledged_is_damage_and_a_longer_one_is_cut() {
     let (root, store) = store();

@@ -158,8 +158,11 @@ impl Registry {
             Ok(received) => received,
             Err(error) => return Err(self.lost(open.repository_id, id, error).await),
         };
-        // Dropping the writer leaves the upload where its row says.
-        check_length(range, received.0, received.1.is_some())?;
+        if let Err(wrong) = check_length(range, received.0, received.1.is_some()) {
+            // Before the answer: whoever reads it may send the right bytes at once.
+            writer.leave().await?;
+            return Err(wrong);
+        }
         let state = match writer.suspend().await {
             Ok(state) => state,
             Err(error) => return Err(self.lost(open.repository_id, id, error.into()).await),
@@ -205,9 +208,10 @@ impl Registry {
             Ok(received) => received,
             Err(error) => return Err(self.lost(open.repository_id, id, error).await),
         };
-        check_length(range, received.0, received.1.is_some())?;
-        if let Some(error) = received.1 {
-            return Err(cut(&error));
+        let checked = check_length(range, received.0, received.1.is_some());
+        if let Err(wrong) = checked.and(received.1.map_or(Ok(()), |error| Err(cut(&error)))) {
+            writer.leave().await?;
+            return Err(wrong);
         }
         match self.publish(writer, digest, open.repository_id, Some(id)).await {
             Ok(pushed) => Ok(pushed),
