@@ -10,7 +10,7 @@ mod client;
 mod drive;
 mod image;
 mod login;
-mod process;
+pub(crate) mod process;
 mod single;
 
 use crate::summary;

@@ -11,6 +11,7 @@ mod disk;
 mod fill;
 mod load;
 mod matching;
+mod metadata;
 mod push;
 mod registry;
 mod summary;
@@ -41,6 +42,8 @@ enum Bench {
     Fill(fill::Fill),
     /// Match components against an advisory index in this process.
     Matching(matching::Matching),
+    /// Small transactions on a SQLite database of this process.
+    Metadata(metadata::Metadata),
 }
 
 #[tokio::main]
@@ -56,6 +59,7 @@ async fn main() -> Result<()> {
         Bench::Files(args) => disk::files(&args)?,
         Bench::Fill(args) => fill::fill(args).await?,
         Bench::Matching(args) => matching::matching(&args)?,
+        Bench::Metadata(args) => metadata::metadata(args).await?,
     };
     println!("{result}");
     Ok(())

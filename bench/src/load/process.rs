@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, time::Duration};
 const TICK: Duration = Duration::from_millis(10);
 
 /// The server's processes.
-pub(super) struct Server {
+pub(crate) struct Server {
     root: u32,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Spent {
 
 impl Server {
     /// A process and whatever it started.
-    pub(super) fn new(root: u32) -> Self {
+    pub(crate) fn new(root: u32) -> Self {
         Self { root }
     }
 
@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// User and system time until now. The kernel keeps it by the nanosecond and shows it in ticks.
-    pub(super) fn cpu(&self) -> Result<Duration> {
+    pub(crate) fn cpu(&self) -> Result<Duration> {
         let mut ticks = 0;
         for process in self.processes() {
             let stat = fs::read_to_string(format!("/proc/{process}/stat"))
