@@ -36,7 +36,7 @@ const FLOORS: &[&[&str]] = &[
 /// however indirectly.
 const FREE_STANDING: &[&str] =
     &["sealock-sbom", "sealock-advisories", "sealock-signing", "sealock-policy"];
-const NO_SERVER: &[&str] = &["sqlx", "axum", "sealock-metadata"];
+const NO_SERVER: &[&str] = &["sqlx", "rusqlite", "axum", "sealock-metadata"];
 
 fn floor_of(name: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&name))

@@ -100,15 +100,10 @@ impl TestDatabase {
 pub async fn plant(config: &DatabaseConfig, sql: &str) -> u64 {
     match config {
         DatabaseConfig::Sqlite { path, .. } => {
-            let options = sqlx::sqlite::SqliteConnectOptions::new()
-                .filename(path)
-                .foreign_keys(false)
-                .busy_timeout(std::time::Duration::from_secs(5));
-            let mut raw =
-                sqlx::SqliteConnection::connect_with(&options).await.expect("SQLite opens");
-            let done = raw.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
-            raw.close().await.expect("closes");
-            done.expect(sql).rows_affected()
+            let raw = rusqlite::Connection::open(path).expect("SQLite opens");
+            raw.execute_batch("PRAGMA foreign_keys = OFF").expect("is a switch");
+            raw.execute_batch(sql).expect(sql);
+            raw.changes()
         }
         DatabaseConfig::Postgres { url } => {
             let mut raw = PgConnection::connect(url).await.expect("PostgreSQL answers");

@@ -3,16 +3,19 @@
 
 mod support;
 
+use rusqlite::Connection;
 use sealock_facts::Tier;
 use sealock_metadata::{
     Clock, Database, DatabaseConfig, Engine, Error, SystemClock, blobs, both_engines, params,
     projects, settings, testing::TestDatabase,
 };
-use sqlx::{Connection as _, SqliteConnection};
 use std::{
     io::{Seek as _, SeekFrom, Write as _},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use support::digest;
@@ -53,12 +56,11 @@ async fn what_is_not_ours_is_left_alone() {
     assert!(matches!(error, Error::NotOurs { .. }), "{error}");
     assert!(std::fs::read_to_string(&text).unwrap().starts_with("this is a letter"));
     let other = folder.path().join("other.db");
-    let mut connection =
-        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", other.display())).await.unwrap();
-    sqlx::query("CREATE TABLE songs (name TEXT)").execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE songs (name TEXT)").unwrap();
+    let before = std::fs::read(&other).unwrap();
     let error = open(&other).await.unwrap_err();
     assert!(matches!(error, Error::NotOurs { .. }), "{error}");
+    assert_eq!(std::fs::read(&other).unwrap(), before);
 }
 
 #[tokio::test]
@@ -94,13 +96,12 @@ async fn another_process_with_the_lock_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sealock.db");
     let db = open(&path).await.unwrap();
-    let mut other =
-        SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let error = db.write().await.unwrap_err();
     assert!(matches!(error, Error::Locked), "{error}");
     assert!(error.is_retryable());
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     db.write().await.unwrap().commit().await.unwrap();
 }
 
@@ -366,4 +367,58 @@ async fn replicas_agree_on_the_time(t: &mut TestDatabase) {
     drop(tx);
     ahead.close().await;
     right.close().await;
+}
+
+/// One thread for all tasks; the statement is told to be slow by its first run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_slow_statement_does_not_hold_up_other_tasks() {
+    let t = TestDatabase::sqlite().await;
+    let ticks = Arc::new(AtomicU64::new(0));
+    let count = ticks.clone();
+    let other = tokio::spawn(async move {
+        loop {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let db = t.db.clone();
+    let task = tokio::spawn(async move {
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+                   WHERE i < 1000000) SELECT count(*) AS count FROM n";
+        let mut tx = db.read().await.unwrap();
+        let mut during = 0;
+        for _ in 0..2 {
+            let before = ticks.load(Ordering::Relaxed);
+            let row = tx.query_one(sql, params![]).await.unwrap().unwrap();
+            during = ticks.load(Ordering::Relaxed) - before;
+            assert_eq!(row.get::<i64>("count").unwrap(), 1_000_000);
+        }
+        during
+    });
+    let during = task.await.unwrap();
+    assert!(during > 100, "{during}");
+    other.abort();
+    t.finish().await;
+}
+
+#[tokio::test]
+async fn readers_are_bounded_and_a_closed_database_says_so() {
+    let t = TestDatabase::sqlite().await;
+    let mut readers = Vec::new();
+    for _ in 0..4 {
+        readers.push(t.db.read().await.unwrap());
+    }
+    tokio::time::pause();
+    let error = t.db.read().await.unwrap_err();
+    assert!(matches!(error, Error::Busy { seconds: 15 }), "{error}");
+    tokio::time::resume();
+    readers.pop().unwrap().rollback().await.unwrap();
+    let mut reader = t.db.read().await.unwrap();
+    assert_eq!(settings::get(&mut reader, "a").await.unwrap(), None);
+    drop((reader, readers));
+    t.db.close().await;
+    for error in [t.db.read().await.unwrap_err(), t.db.write().await.unwrap_err()] {
+        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    }
+    t.finish().await;
 }

@@ -103,6 +103,45 @@ async fn what_was_answered_survives_the_loss_of_all_that_was_not_flushed() {
     db.close().await;
 }
 
+/// The same rows are written many times over, with about 25 pages each, and a reader comes and
+/// goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_begins_anew_when_it_is_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealock.db");
+    let db = Database::open(DatabaseConfig::sqlite(&path), Arc::new(SystemClock)).await.unwrap();
+    let log = || std::fs::metadata(folder.path().join("sealock.db-wal")).unwrap().len();
+    let pages = |count: u64| count * 4096;
+    let write = async |round: usize| {
+        let mut tx = db.write().await.unwrap();
+        let value = format!("{round:06} ").repeat(VALUE_BYTES / 7);
+        settings::put(&mut tx, &format!("key-{}", round % 4), &value).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    for round in 0..150 {
+        write(round).await;
+    }
+    // Of about 4000 in all.
+    let length = log();
+    assert!((pages(900)..pages(1200)).contains(&length), "{length}");
+    let mut reader = db.read().await.unwrap();
+    assert!(settings::get(&mut reader, "key-1").await.unwrap().is_some());
+    for round in 150..230 {
+        write(round).await;
+    }
+    assert!(log() > pages(1500), "a reader holds on to it");
+    assert!(settings::get(&mut reader, "key-1").await.unwrap().is_some());
+    drop(reader);
+    write(300).await;
+    let length = log();
+    for round in 301..341 {
+        write(round).await;
+    }
+    assert_eq!(log(), length, "it is written over from its begin");
+    db.close().await;
+    assert!(!folder.path().join("sealock.db-wal").exists(), "all of it is in the file");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_need_not_be_durable_waits_for_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,14 +4,16 @@ use super::{
     error::{ACQUIRE_SECONDS, Error, Result},
     lease::Lease,
     log::{Flush, Log},
+    pool::Pool,
+    sqlite::{self, Opening},
+    statement::aside,
     tables::Touched,
     tx::{Inner, Tx},
 };
 use crate::schema;
 use sqlx::{
-    Connection as _, PgPool, SqlitePool,
+    Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
     fs::File,
@@ -20,18 +22,14 @@ use std::{
     time::Duration,
 };
 
-/// How long a statement waits for a lock that another process holds.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// Connections that read a SQLite database.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL per replica.
 const POSTGRES_CONNECTIONS: u32 = 16;
-/// Prepared statements kept per connection.
+/// Prepared statements kept per connection to PostgreSQL.
 const STATEMENTS: usize = 256;
 /// A pooled connection that rested longer is tried before it is used.
 const TRUST_IDLE: Duration = Duration::from_secs(5);
-/// Marks a SQLite file as ours: "SEAL".
-const APPLICATION_ID: i64 = 0x5345_414c;
 
 /// Which database, and where.
 #[derive(Clone)]
@@ -107,8 +105,8 @@ enum Pools {
     /// One writer, whose pool is the fair queue of those who wait to write; and readers, each of
     /// which sees a snapshot.
     Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
+        writer: Arc<Pool>,
+        readers: Arc<Pool>,
         log: Log,
     },
     Postgres(PgPool),
@@ -137,7 +135,7 @@ impl Database {
     ) -> Result<Self> {
         let pools = match config {
             DatabaseConfig::Sqlite { path, must_exist } => {
-                open_sqlite(&path, must_exist, Access::Write, flush).await?
+                open_sqlite(&path, must_exist, Access::Write, flush)?
             }
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
@@ -169,7 +167,7 @@ impl Database {
     ) -> Result<Self> {
         let pools = match config {
             DatabaseConfig::Sqlite { path, .. } => {
-                open_sqlite(&path, true, access, Arc::new(File::sync_data)).await?
+                open_sqlite(&path, true, access, Arc::new(File::sync_data))?
             }
             DatabaseConfig::Postgres { url } => open_postgres(&url).await?,
         };
@@ -216,7 +214,7 @@ impl Database {
     pub async fn read(&self) -> Result<Tx> {
         let note = self.changes.as_ref().map(|changes| changes.note());
         let inner = match &self.pools {
-            Pools::Sqlite { readers, .. } => Inner::Sqlite(begin(readers, "BEGIN").await?, None),
+            Pools::Sqlite { readers, .. } => Inner::Sqlite(readers.begin_reading().await?, None),
             Pools::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 Inner::Postgres(pool.begin_with(begin).await?)
@@ -230,9 +228,9 @@ impl Database {
     pub async fn write(&self) -> Result<Tx> {
         let inner = match &self.pools {
             Pools::Sqlite { writer, log, .. } => {
-                let tx = begin(writer, "BEGIN IMMEDIATE").await?;
+                let held = writer.begin_writing().await?;
                 log.mend().await?;
-                Inner::Sqlite(tx, Some(log.clone()))
+                Inner::Sqlite(held, Some(log.clone()))
             }
             Pools::Postgres(pool) => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?)
@@ -272,101 +270,17 @@ impl Database {
     }
 }
 
-/// Begins a transaction on SQLite. After some errors, such as a full disk, SQLite has rolled back
-/// by itself, and a connection that was told to do it again believes for ever that it stands in a
-/// transaction. It is closed, and another one takes its place.
-async fn begin(
-    pool: &SqlitePool,
-    sql: &'static str,
-) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
-    for _ in 0..=SQLITE_READERS {
-        match pool.begin_with(sql).await {
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                tracing::warn!("a connection to the database was lost in a transaction; closed");
-                pool.acquire().await?.close().await?;
-            }
-            other => return Ok(other?),
-        }
-    }
-    Err(Error::Retry)
-}
-
-fn at(path: &Path, error: sqlx::Error) -> Error {
-    match Error::from(error) {
-        Error::CannotOpen { why, .. } => Error::CannotOpen { path: path.to_owned(), why },
-        Error::Corrupt { why } if why.contains("not a database") => {
-            Error::NotOurs { path: path.to_owned(), why }
-        }
-        other => other,
-    }
-}
-
-async fn open_sqlite(path: &Path, must_exist: bool, access: Access, flush: Flush) -> Result<Pools> {
+fn open_sqlite(path: &Path, must_exist: bool, access: Access, flush: Flush) -> Result<Pools> {
     if must_exist && !path.exists() {
         return Err(Error::Missing { path: path.to_owned() });
     }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(!must_exist)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(LOCK_WAIT)
-        .pragma("journal_size_limit", "67108864")
-        .statement_cache_capacity(STATEMENTS);
-    let wait = Duration::from_secs(ACQUIRE_SECONDS);
-    // The first connection is made outside the pool: the pool would turn its error into a timeout.
-    let mut first =
-        sqlx::SqliteConnection::connect_with(&options).await.map_err(|error| at(path, error))?;
-    claim_file(path, &mut first, access).await?;
-    first.close().await?;
-    let pool = |size| {
-        SqlitePoolOptions::new()
-            .max_connections(size)
-            .min_connections(1)
-            .acquire_timeout(wait)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-    };
-    let reading = options.clone().create_if_missing(false).pragma("query_only", "1");
-    let writing = match access {
-        Access::Write => options.synchronous(SqliteSynchronous::Normal),
-        Access::Read => reading.clone(),
-    };
-    let writer = pool(1).connect_with(writing).await.map_err(|e| at(path, e))?;
-    let readers = pool(SQLITE_READERS).connect_with(reading).await.map_err(|e| at(path, e))?;
+    aside(|| sqlite::claim(path, !must_exist, access))?;
+    let opening = |writer| Opening { path: path.to_owned(), access, writer };
+    let writer = Pool::open(opening(true), 1)?;
+    let readers = Pool::open(opening(false), SQLITE_READERS)?;
     let log = Log::start(path, flush)
         .map_err(|error| Error::CannotOpen { path: path.to_owned(), why: error.to_string() })?;
     Ok(Pools::Sqlite { writer, readers, log })
-}
-
-/// Marks an empty file as ours, and refuses one that another program made.
-async fn claim_file(
-    path: &Path,
-    connection: &mut sqlx::SqliteConnection,
-    access: Access,
-) -> Result<()> {
-    let id: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|error| at(path, error))?;
-    if id == APPLICATION_ID {
-        return Ok(());
-    }
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|error| at(path, error))?;
-    if id != 0 || tables != 0 || access == Access::Read {
-        let why = "it is a SQLite database of another program".to_owned();
-        return Err(Error::NotOurs { path: path.to_owned(), why });
-    }
-    sqlx::query("PRAGMA application_id = 1397047628")
-        .execute(connection)
-        .await
-        .map_err(|error| at(path, error))?;
-    Ok(())
 }
 
 async fn open_postgres(url: &str) -> Result<Pools> {

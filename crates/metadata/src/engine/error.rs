@@ -123,7 +123,7 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     /// Anything else.
     #[error("the database refused a statement: {0}")]
-    Sql(sqlx::Error),
+    Sql(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -163,37 +163,51 @@ impl From<sqlx::Error> for Error {
                 let code = database.code().unwrap_or_default().into_owned();
                 let message = database.message().to_owned();
                 let constraint = database.constraint().map(str::to_owned);
-                known(&code, message, constraint).unwrap_or(Self::Sql(error))
+                of_postgres(&code, message, constraint).unwrap_or_else(|| Self::Sql(error.into()))
             }
-            other => Self::Sql(other),
+            other => Self::Sql(other.into()),
         }
     }
 }
 
-/// Reads a SQLite extended result code (decimal) or a PostgreSQL SQLSTATE (five characters).
-fn known(code: &str, why: String, constraint: Option<String>) -> Option<Error> {
-    if code.len() == 5 {
-        return Some(match code {
-            "23505" | "23503" => Error::Conflict { constraint: constraint.unwrap_or(why) },
-            "40001" | "40P01" => Error::Retry,
-            "55P03" => Error::Locked,
-            "XX001" | "XX002" => Error::Corrupt { why },
-            "53100" | "58030" => Error::Disk { why },
-            "3D000" => Error::Unavailable { why },
-            _ if code.starts_with("08") || code.starts_with("57P") => Error::Unavailable { why },
-            _ if code.starts_with("28") || code == "53300" => Error::Unavailable { why },
-            _ => return None,
-        });
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error as Lite;
+        let known = match &error {
+            Lite::SqliteFailure(cause, why) => {
+                let why = why.clone().unwrap_or_else(|| cause.to_string());
+                of_sqlite(cause.extended_code, why)
+            }
+            Lite::SqlInputError { error, msg, .. } => of_sqlite(error.extended_code, msg.clone()),
+            _ => None,
+        };
+        known.unwrap_or_else(|| Self::Sql(error.into()))
     }
-    let number: i64 = code.parse().ok()?;
-    Some(match number & 0xff {
+}
+
+/// Reads a PostgreSQL SQLSTATE.
+fn of_postgres(code: &str, why: String, constraint: Option<String>) -> Option<Error> {
+    Some(match code {
+        "23505" | "23503" => Error::Conflict { constraint: constraint.unwrap_or(why) },
+        "40001" | "40P01" => Error::Retry,
+        "55P03" => Error::Locked,
+        "XX001" | "XX002" => Error::Corrupt { why },
+        "53100" | "58030" => Error::Disk { why },
+        "3D000" => Error::Unavailable { why },
+        _ if code.starts_with("08") || code.starts_with("57P") => Error::Unavailable { why },
+        _ if code.starts_with("28") || code == "53300" => Error::Unavailable { why },
+        _ => return None,
+    })
+}
+
+/// Reads a SQLite extended result code.
+fn of_sqlite(code: i32, why: String) -> Option<Error> {
+    Some(match code & 0xff {
         5 | 6 => Error::Locked,
         8 | 10 | 13 => Error::Disk { why },
         11 | 26 => Error::Corrupt { why },
         14 => Error::CannotOpen { path: PathBuf::new(), why },
-        19 if matches!(number, 2067 | 1555 | 787 | 2579) => {
-            Error::Conflict { constraint: constraint.unwrap_or(why) }
-        }
+        19 if matches!(code, 2067 | 1555 | 787 | 2579) => Error::Conflict { constraint: why },
         _ => return None,
     })
 }

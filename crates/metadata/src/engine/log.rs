@@ -13,7 +13,8 @@
 //! - The log begins anew, over its own first frames, only after a checkpoint has flushed it, copied
 //!   all of it into the database file and flushed that; with NORMAL, too, SQLite does all three,
 //!   and flushes the log's new header before the first new frame. So a commit whose frames are no
-//!   longer in the log when its flush begins is in the database file already.
+//!   longer in the log when its flush begins is in the database file already. A checkpoint may run
+//!   beside a flush (`pool.rs`), but never beside a writer.
 //! - Transactions are seen by others before they are flushed. Whoever builds on one and is answered
 //!   has waited for a later flush of the same log, which covers both.
 //!

@@ -2,21 +2,53 @@ use super::error::{Error, Result};
 use jiff::Timestamp;
 use sealock_facts::{Door, Tier};
 use sealock_oci::{Digest, RepositoryName, Tag};
-use sqlx::{Column as _, Row as _, TypeInfo as _, postgres::PgRow, sqlite::SqliteRow};
-use std::{fmt::Display, str::FromStr};
+use sqlx::{Column as _, Row as _, TypeInfo as _, postgres::PgRow};
+use std::{fmt::Display, str::FromStr, sync::Arc};
+
+/// The columns of an answer.
+pub(super) type Names = Arc<[Box<str>]>;
 
 /// One row of an answer.
 #[derive(Debug)]
-pub struct Row(pub(super) Inner);
+pub struct Row(Inner);
 
-pub(super) enum Inner {
-    Sqlite(SqliteRow),
+enum Inner {
+    Sqlite { names: Names, cells: Box<[Cell]> },
     Postgres(PgRow),
+}
+
+/// A value as SQLite stores it.
+pub(super) enum Cell {
+    Null,
+    Int(i64),
+    Real,
+    /// UTF-8 unless another program wrote it.
+    Text(Box<[u8]>),
+    Bytes(Box<[u8]>),
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Row")
+    }
+}
+
+impl From<PgRow> for Row {
+    fn from(row: PgRow) -> Self {
+        Self(Inner::Postgres(row))
+    }
+}
+
+impl Cell {
+    fn is_not(&self, wanted: &str) -> String {
+        let kind = match self {
+            Self::Null => "NULL",
+            Self::Int(_) => "a number",
+            Self::Real => "a number with a fraction",
+            Self::Text(_) => "text",
+            Self::Bytes(_) => "bytes",
+        };
+        format!("holds {kind} instead of {wanted}")
     }
 }
 
@@ -27,6 +59,11 @@ pub trait Column: Sized {
 }
 
 impl Row {
+    /// What SQLite answered.
+    pub(super) fn of(names: Names, cells: Box<[Cell]>) -> Self {
+        Self(Inner::Sqlite { names, cells })
+    }
+
     /// The value of a column that cannot be NULL.
     pub fn get<T: Column>(&self, name: &str) -> Result<T> {
         T::column(self, name)?
@@ -43,16 +80,46 @@ impl Row {
     where
         T::Err: Display,
     {
-        String::column(self, name)?
+        self.text(name)?
             .map(|text| text.parse().map_err(|error| bad_column(name, error)))
             .transpose()
     }
 
     /// A text column as JSON.
     pub fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
-        let text: String = self.get(name)?;
-        serde_json::from_str(&text).map_err(|error| bad_column(name, error))
+        let text = self.text(name)?.ok_or_else(|| bad_column(name, "is NULL"))?;
+        serde_json::from_str(text).map_err(|error| bad_column(name, error))
     }
+
+    fn text(&self, name: &str) -> Result<Option<&str>> {
+        match &self.0 {
+            Inner::Sqlite { names, cells } => match cell(names, cells, name)? {
+                Cell::Null => Ok(None),
+                Cell::Text(text) => {
+                    Ok(Some(str::from_utf8(text).map_err(|error| bad_column(name, error))?))
+                }
+                other => Err(bad_column(name, other.is_not("text"))),
+            },
+            Inner::Postgres(row) => row.try_get(name).map_err(|error| bad_column(name, error)),
+        }
+    }
+
+    fn bytes(&self, name: &str) -> Result<Option<&[u8]>> {
+        match &self.0 {
+            Inner::Sqlite { names, cells } => match cell(names, cells, name)? {
+                Cell::Null => Ok(None),
+                Cell::Bytes(bytes) | Cell::Text(bytes) => Ok(Some(bytes)),
+                other => Err(bad_column(name, other.is_not("bytes"))),
+            },
+            Inner::Postgres(row) => row.try_get(name).map_err(|error| bad_column(name, error)),
+        }
+    }
+}
+
+/// The cell of a column: the last one of this name, as for PostgreSQL.
+fn cell<'a>(names: &Names, cells: &'a [Cell], name: &str) -> Result<&'a Cell> {
+    let place = names.iter().rposition(|known| **known == *name);
+    place.and_then(|place| cells.get(place)).ok_or_else(|| bad_column(name, "is not in the answer"))
 }
 
 fn bad_column(name: &str, error: impl Display) -> Error {
@@ -62,7 +129,11 @@ fn bad_column(name: &str, error: impl Display) -> Error {
 impl Column for i64 {
     fn column(row: &Row, name: &str) -> Result<Option<Self>> {
         match &row.0 {
-            Inner::Sqlite(row) => row.try_get(name).map_err(|e| bad_column(name, e)),
+            Inner::Sqlite { names, cells } => match cell(names, cells, name)? {
+                Cell::Null => Ok(None),
+                Cell::Int(value) => Ok(Some(*value)),
+                other => Err(bad_column(name, other.is_not("a number"))),
+            },
             // Literals and some functions are INT4 in PostgreSQL.
             Inner::Postgres(row) => {
                 let small = row
@@ -80,20 +151,17 @@ impl Column for i64 {
     }
 }
 
-macro_rules! plain_column {
-    ($($type:ty),*) => {$(
-        impl Column for $type {
-            fn column(row: &Row, name: &str) -> Result<Option<Self>> {
-                match &row.0 {
-                    Inner::Sqlite(row) => row.try_get(name),
-                    Inner::Postgres(row) => row.try_get(name),
-                }
-                .map_err(|error| bad_column(name, error))
-            }
-        }
-    )*};
+impl Column for String {
+    fn column(row: &Row, name: &str) -> Result<Option<Self>> {
+        Ok(row.text(name)?.map(str::to_owned))
+    }
 }
-plain_column!(String, Vec<u8>);
+
+impl Column for Vec<u8> {
+    fn column(row: &Row, name: &str) -> Result<Option<Self>> {
+        Ok(row.bytes(name)?.map(<[u8]>::to_vec))
+    }
+}
 
 impl Column for bool {
     fn column(row: &Row, name: &str) -> Result<Option<Self>> {

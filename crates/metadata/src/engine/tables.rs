@@ -4,10 +4,7 @@
 //! slow, one that is not read again is wrong.
 
 use crate::schema;
-use std::{
-    collections::HashMap,
-    sync::{OnceLock, PoisonError, RwLock},
-};
+use std::{collections::HashMap, sync::OnceLock};
 
 /// Tables that are told apart; further ones share the last place.
 pub(super) const PLACES: usize = 128;
@@ -48,18 +45,9 @@ impl Touched {
     /// Everything, as a change of the schema does.
     pub(super) const ALL: Self = Self { reads: TableSet::ALL, writes: TableSet::ALL };
 
-    /// What this statement touches. Each text is read once.
-    pub(super) fn by(sql: &'static str) -> Self {
-        // Statements are constants of the program, so there are as many as it holds.
-        static KNOWN: OnceLock<RwLock<HashMap<(usize, usize), Touched>>> = OnceLock::new();
-        let known = KNOWN.get_or_init(RwLock::default);
-        let key = (sql.as_ptr() as usize, sql.len());
-        if let Some(found) = known.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return *found;
-        }
-        let touched = Schema::get().touched(sql);
-        known.write().unwrap_or_else(PoisonError::into_inner).insert(key, touched);
-        touched
+    /// What this statement touches.
+    pub(super) fn by(sql: &str) -> Self {
+        Schema::get().touched(sql)
     }
 }
 

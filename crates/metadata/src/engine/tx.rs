@@ -2,23 +2,27 @@ use super::{
     basis::{Basis, Changes, Note},
     clock::Clock,
     database::Engine,
-    dialect,
     error::{Error, Result},
     lease::Lease,
     log::Log,
-    row::{Inner as RowInner, Row},
+    pool::Held,
+    row::Row,
+    sqlite::Text,
+    statement::{Pace, Statement},
     tables::Touched,
     value::Value,
 };
 use jiff::Timestamp;
-use sqlx::{
-    Arguments as _, AssertSqlSafe, Postgres, Sqlite, Transaction, postgres::PgArguments,
-    sqlite::SqliteArguments,
-};
-use std::{borrow::Cow, fmt::Write as _, sync::Arc};
+use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Transaction, postgres::PgArguments};
+use std::{fmt::Write as _, sync::Arc};
+use tokio::task::coop::consume_budget;
 
 /// Most rows in one multi-row INSERT; a longer list is sent in parts.
 const INSERT_ROWS: usize = 400;
+/// Most rows in one for which the statement is kept on SQLite: there is one for each number.
+const KEPT_ROWS: usize = 8;
+/// More rows in one than this take long on SQLite.
+const QUICK_ROWS: usize = 32;
 
 /// A transaction. Dropped without [`Tx::commit`], it is rolled back.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub struct Tx {
 #[derive(Debug)]
 pub(super) enum Inner {
     /// With the log that a commit waits for, if it is one that writes.
-    Sqlite(Transaction<'static, Sqlite>, Option<Log>),
+    Sqlite(Held, Option<Log>),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -90,16 +94,16 @@ impl Tx {
 
     /// Runs a statement; how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        self.touch(Touched::by(sql));
+        let statement = Statement::of(sql);
+        self.touch(statement.touched);
         self.count();
         Ok(match &mut self.inner {
-            Inner::Sqlite(tx, _) => {
-                let query = sqlx::query_with(AssertSqlSafe(dialect::sqlite(sql)), lite(values)?);
-                query.execute(&mut **tx).await?.rows_affected()
+            Inner::Sqlite(held, _) => {
+                consume_budget().await;
+                held.execute(&statement.into(), &values)?
             }
             Inner::Postgres(tx) => {
-                let query =
-                    sqlx::query_with(AssertSqlSafe(dialect::postgres(sql)), postgres(values)?);
+                let query = sqlx::query_with(statement.postgres(), postgres(values)?);
                 query.execute(&mut **tx).await?.rows_affected()
             }
         })
@@ -107,12 +111,20 @@ impl Tx {
 
     /// Runs a query; every row. The statement carries its own LIMIT.
     pub async fn query(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        self.touch(Touched::by(sql));
-        let sql = match self.inner {
-            Inner::Sqlite(..) => dialect::sqlite(sql),
-            Inner::Postgres(_) => dialect::postgres(sql),
-        };
-        self.rows(sql, values, true).await
+        let statement = Statement::of(sql);
+        self.touch(statement.touched);
+        self.count();
+        match &mut self.inner {
+            Inner::Sqlite(held, _) => {
+                consume_budget().await;
+                held.rows(&statement.into(), &values)
+            }
+            Inner::Postgres(tx) => {
+                let query = sqlx::query_with(statement.postgres(), postgres(values)?);
+                let rows = query.fetch_all(&mut **tx).await?;
+                Ok(rows.into_iter().map(Row::from).collect())
+            }
+        }
     }
 
     /// Runs a query that answers one row or none.
@@ -152,17 +164,20 @@ impl Tx {
         rows: Vec<Vec<Value>>,
         tail: &'static str,
     ) -> Result<Vec<Row>> {
-        self.touch(Touched::by(head));
+        let statement = Statement::of(head);
+        self.touch(statement.touched);
         // SQLite looks a numbered parameter up among all the others, so that thousands of them
         // would cost more than the rows; by their order they cost nothing.
         let by_order = matches!(self.inner, Inner::Sqlite(..));
+        let slow = Pace::new(true);
         let mut answers = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let mut sql = format!("{head} VALUES ");
             let mut values = Vec::new();
-            for (index, row) in rows.by_ref().take(INSERT_ROWS).enumerate() {
-                sql.push_str(if index == 0 { "(" } else { ", (" });
+            let mut count = 0;
+            for row in rows.by_ref().take(INSERT_ROWS) {
+                sql.push_str(if count == 0 { "(" } else { ", (" });
                 for (column, value) in row.into_iter().enumerate() {
                     values.push(value);
                     sql.push_str(if column == 0 { "" } else { ", " });
@@ -172,37 +187,36 @@ impl Tx {
                     }
                 }
                 sql.push(')');
+                count += 1;
             }
             sql.push(' ');
             sql.push_str(tail);
-            answers.extend(self.rows(Cow::Owned(sql), values, false).await?);
+            let pace = if count > QUICK_ROWS { &slow } else { &statement.pace };
+            answers.extend(self.built(sql, values, count <= KEPT_ROWS, pace).await?);
         }
         Ok(answers)
     }
 
-    async fn rows(
+    /// Runs a query whose text is made anew each time; `keep` if one of its kind comes again.
+    async fn built(
         &mut self,
-        sql: Cow<'static, str>,
+        sql: String,
         values: Vec<Value>,
         keep: bool,
+        pace: &Pace,
     ) -> Result<Vec<Row>> {
         self.count();
-        Ok(match &mut self.inner {
-            Inner::Sqlite(tx, _) => sqlx::query_with(AssertSqlSafe(sql), lite(values)?)
-                .persistent(keep)
-                .fetch_all(&mut **tx)
-                .await?
-                .into_iter()
-                .map(|row| Row(RowInner::Sqlite(row)))
-                .collect(),
-            Inner::Postgres(tx) => sqlx::query_with(AssertSqlSafe(sql), postgres(values)?)
-                .persistent(keep)
-                .fetch_all(&mut **tx)
-                .await?
-                .into_iter()
-                .map(|row| Row(RowInner::Postgres(row)))
-                .collect(),
-        })
+        match &mut self.inner {
+            Inner::Sqlite(held, _) => {
+                consume_budget().await;
+                held.rows(&Text { sql: &sql, keep, pace, names: None }, &values)
+            }
+            Inner::Postgres(tx) => {
+                let query = sqlx::query_with(AssertSqlSafe(sql), postgres(values)?);
+                let rows = query.persistent(false).fetch_all(&mut **tx).await?;
+                Ok(rows.into_iter().map(Row::from).collect())
+            }
+        }
     }
 
     /// Which engine this is.
@@ -215,16 +229,15 @@ impl Tx {
 
     /// Runs a query that is made of names from the engine's own catalogue.
     pub(crate) async fn query_built(&mut self, sql: String) -> Result<Vec<Row>> {
-        self.rows(Cow::Owned(sql), Vec::new(), false).await
+        self.touch(Touched::ALL);
+        self.built(sql, Vec::new(), false, &Pace::new(true)).await
     }
 
     /// Runs one statement of a migration.
     pub(crate) async fn run_built(&mut self, sql: String) -> Result<()> {
         self.touch(Touched::ALL);
         match &mut self.inner {
-            Inner::Sqlite(tx, _) => {
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
-            }
+            Inner::Sqlite(held, _) => held.batch(&sql)?,
             Inner::Postgres(tx) => {
                 sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
             }
@@ -236,8 +249,8 @@ impl Tx {
     /// could see. After an error of the disk it may be seen and is not durable.
     pub async fn commit(self) -> Result<()> {
         match self.inner {
-            Inner::Sqlite(tx, log) => {
-                commit_lite(tx, self.changes, self.touched).await?;
+            Inner::Sqlite(held, log) => {
+                commit_lite(held, self.changes, self.touched)?;
                 // Others write meanwhile, and share the flush.
                 if let Some(log) = log {
                     log.flush().await?;
@@ -253,7 +266,7 @@ impl Tx {
     /// so that it is durable when any later transaction is.
     pub async fn commit_soon(self) -> Result<()> {
         match self.inner {
-            Inner::Sqlite(tx, _) => commit_lite(tx, self.changes, self.touched).await?,
+            Inner::Sqlite(held, _) => commit_lite(held, self.changes, self.touched)?,
             Inner::Postgres(mut tx) => {
                 sqlx::raw_sql("SET LOCAL synchronous_commit TO off").execute(&mut *tx).await?;
                 tx.commit().await?;
@@ -265,47 +278,25 @@ impl Tx {
     /// Rolls back now instead of on drop.
     pub async fn rollback(self) -> Result<()> {
         match self.inner {
-            Inner::Sqlite(tx, _) => tx.rollback().await?,
+            Inner::Sqlite(mut held, _) => held.rollback()?,
             Inner::Postgres(tx) => tx.rollback().await?,
         }
         Ok(())
     }
 }
 
-/// Commits on a task of its own: a caller who goes away meanwhile does not make the commit undone,
-/// and it must not be taken for ended before it is.
-async fn commit_lite(
-    tx: Transaction<'static, Sqlite>,
-    changes: Option<Arc<Changes>>,
-    touched: Touched,
-) -> Result<()> {
+/// Commits on the spot: a caller cannot go away meanwhile, and the next writer goes on while this
+/// one waits for its flush.
+fn commit_lite(mut held: Held, changes: Option<Arc<Changes>>, touched: Touched) -> Result<()> {
     let under_way = changes.map(|changes| changes.begin(touched.writes));
-    let commit = tokio::spawn(async move {
-        let committed = tx.commit().await;
-        drop(under_way);
-        committed
-    });
-    let ended = |_| Error::Unavailable { why: "the program is ending".to_owned() };
-    Ok(commit.await.map_err(ended)??)
+    let committed = held.commit();
+    drop(under_way);
+    held.give_back();
+    committed
 }
 
 fn encode(error: sqlx::error::BoxDynError) -> Error {
-    Error::Sql(sqlx::Error::Encode(error))
-}
-
-fn lite(values: Vec<Value>) -> Result<SqliteArguments> {
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        match value {
-            Value::Int(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-            Value::Ints(list) => arguments.add(serde_json::to_string(&list)?),
-            Value::Texts(list) => arguments.add(serde_json::to_string(&list)?),
-        }
-        .map_err(encode)?;
-    }
-    Ok(arguments)
+    Error::Sql(Box::new(sqlx::Error::Encode(error)))
 }
 
 fn postgres(values: Vec<Value>) -> Result<PgArguments> {
