@@ -96,6 +96,7 @@ impl Collector {
             digest: None,
             tag: None,
             detail: serde_json::to_value(options).map_err(Error::internal)?,
+            at: None,
         };
         audit::record(&mut tx, &event).await?;
         tx.commit().await?;

@@ -31,6 +31,8 @@ pub struct NewEvent<'a> {
     pub tag: Option<&'a str>,
     /// More, as JSON.
     pub detail: serde_json::Value,
+    /// When, if it happened before it is written; none for now.
+    pub at: Option<Timestamp>,
 }
 
 /// A recorded event.
@@ -128,12 +130,12 @@ fn read(row: &Row) -> Result<Event> {
 
 /// Writes an event.
 pub async fn record(tx: &mut Tx, event: &NewEvent<'_>) -> Result<()> {
-    let now = tx.now();
-    record_all(tx, std::slice::from_ref(event), now).await
+    record_all(tx, std::slice::from_ref(event)).await
 }
 
-/// Writes a batch of events that happened about `at` (allowed pulls are batched, decision D16).
-pub async fn record_all(tx: &mut Tx, events: &[NewEvent<'_>], at: Timestamp) -> Result<()> {
+/// Writes events together (allowed pulls wait for one another, decision D16).
+pub async fn record_all(tx: &mut Tx, events: &[NewEvent<'_>]) -> Result<()> {
+    let now = tx.now();
     let row = |event: &NewEvent<'_>| {
         params![
             event.action,
@@ -148,7 +150,7 @@ pub async fn record_all(tx: &mut Tx, events: &[NewEvent<'_>], at: Timestamp) -> 
             event.digest,
             event.tag,
             event.detail.to_string(),
-            at
+            event.at.unwrap_or(now)
         ]
     };
     let head = "INSERT INTO audit_events (action, result, actor, address, user_agent, request_id, \

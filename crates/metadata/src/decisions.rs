@@ -28,6 +28,8 @@ pub struct NewDecision<'a> {
     pub address: &'a str,
     /// More about the door: target of a promotion, cluster and namespace.
     pub context: &'a str,
+    /// When, if it was made before it is written; none for now.
+    pub at: Option<Timestamp>,
 }
 
 /// A recorded decision.
@@ -136,7 +138,7 @@ fn values(new: &NewDecision<'_>, now: Timestamp) -> Result<Vec<Value>> {
         new.actor,
         new.address,
         new.context,
-        now
+        new.at.unwrap_or(now)
     ])
 }
 

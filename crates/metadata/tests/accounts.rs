@@ -250,15 +250,15 @@ async fn audit_tells_who_pulled_a_digest(t: &mut TestDatabase) {
         digest: Some(digest),
         tag: None,
         detail: serde_json::json!({"x": 1}),
+        at: None,
     };
     audit::record(&mut tx, &event("artifact.push", &a, &m)).await.unwrap();
     let later = tx.now() + jiff::SignedDuration::from_secs(1);
-    let pulls = [
-        event("artifact.pull", &a, &m),
-        event("artifact.pull", &b, &m),
-        event("artifact.pull", &a, &n),
-    ];
-    audit::record_all(&mut tx, &pulls, later).await.unwrap();
+    let pull = |project, digest| audit::NewEvent {
+        at: Some(later),
+        ..event("artifact.pull", project, digest)
+    };
+    audit::record_all(&mut tx, &[pull(&a, &m), pull(&b, &m), pull(&a, &n)]).await.unwrap();
     let mut nowhere = event("login", &a, &m);
     (nowhere.project_id, nowhere.project, nowhere.digest) = (None, None, None);
     audit::record(&mut tx, &nowhere).await.unwrap();

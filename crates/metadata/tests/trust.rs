@@ -471,6 +471,7 @@ async fn decisions_keep_their_input_and_promotions_their_decision(t: &mut TestDa
         actor: "ann",
         address: "127.0.0.1",
         context: "b/x",
+        at: None,
     };
     let first = decisions::record(&mut tx, &new).await.unwrap();
     new.input = None;

@@ -305,6 +305,8 @@ impl Registry {
         if case.ask.dry_run {
             return Ok(None);
         }
+        let at = self.now();
+        let event = event.happened(at);
         let decision = decision.map(|(project_id, repository, digest, judged)| {
             crate::admission_log::Decision {
                 project_id,
@@ -315,6 +317,7 @@ impl Registry {
                 actor: case.actor(),
                 address: case.ask.address.to_string(),
                 context: format!("{}/{}", case.cluster.name(), case.ask.namespace),
+                at,
             }
         });
         self.admissions().write(Record { decision, event, first: None }).await

@@ -6,6 +6,7 @@
 //! within a second, and a crash may lose that second, as with allowed pulls (decision D16).
 
 use crate::{Error, Result, audit::Event};
+use jiff::Timestamp;
 use moka::sync::Cache;
 use sealock_facts::{Door, Verdict};
 use sealock_metadata::{self as metadata, Database, Tx, decisions::NewDecision};
@@ -46,6 +47,7 @@ pub(crate) struct Decision {
     pub(crate) actor: String,
     pub(crate) address: String,
     pub(crate) context: String,
+    pub(crate) at: Timestamp,
 }
 
 impl Decision {
@@ -61,6 +63,7 @@ impl Decision {
             actor: &self.actor,
             address: &self.address,
             context: &self.context,
+            at: Some(self.at),
         }
     }
 }

@@ -150,7 +150,14 @@ impl Registry {
             metadata::repositories::holders(&mut tx, &visible, digest, MOST_HOLDERS).await?;
         let highest = holders.into_iter().rev().max_by_key(|(_, tier)| *tier);
         let Some((name, _)) = highest else {
-            return Err(crate::pull::manifest_unknown(&Reference::Digest(*digest)));
+            return Err(Error::not_found(
+                ErrorCode::ManifestUnknown,
+                format!(
+                    "no repository that you may read holds {digest}; what was done and decided \
+                     about it stays: `sealock audit --digest {digest}`, `sealock decision list \
+                     --digest {digest}`"
+                ),
+            ));
         };
         name.parse().map_err(Error::internal)
     }

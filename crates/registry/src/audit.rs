@@ -50,6 +50,8 @@ pub(crate) struct Event {
     digest: Option<Digest>,
     tag: Option<String>,
     detail: Map<String, Value>,
+    /// When, if it waits to be written.
+    at: Option<Timestamp>,
 }
 
 impl Event {
@@ -67,6 +69,7 @@ impl Event {
             digest: None,
             tag: None,
             detail: Map::new(),
+            at: None,
         }
     }
 
@@ -84,6 +87,7 @@ impl Event {
             digest: None,
             tag: None,
             detail: Map::new(),
+            at: None,
         }
     }
 
@@ -114,6 +118,12 @@ impl Event {
     pub(crate) fn at(mut self, (project, repository): (&Project, &str)) -> Self {
         self.repository = Some(repository.to_owned());
         self.project(project)
+    }
+
+    /// Something that waits to be written, and happened now.
+    pub(crate) fn happened(mut self, at: Timestamp) -> Self {
+        self.at = Some(at);
+        self
     }
 
     pub(crate) fn digest(mut self, digest: &Digest) -> Self {
@@ -149,6 +159,7 @@ impl Event {
             digest: self.digest.as_ref(),
             tag: self.tag.as_deref(),
             detail: Value::Object(self.detail.clone()),
+            at: self.at,
         }
     }
 
@@ -157,11 +168,10 @@ impl Event {
         Ok(metadata::audit::record(tx, &self.row()).await?)
     }
 
-    /// Writes events that happened just now.
+    /// Writes events together.
     pub(crate) async fn record_all(tx: &mut Tx, events: &[Self]) -> Result<()> {
-        let now = tx.now();
         let rows: Vec<_> = events.iter().map(Self::row).collect();
-        Ok(metadata::audit::record_all(tx, &rows, now).await?)
+        Ok(metadata::audit::record_all(tx, &rows).await?)
     }
 }
 
@@ -230,9 +240,8 @@ async fn write_pulls(
 /// much waits, pulls are refused rather than forgotten.
 async fn write_batch(database: &Database, batch: &[Event]) {
     let rows: Vec<NewEvent<'_>> = batch.iter().map(Event::row).collect();
-    let at = database.clock().now();
     loop {
-        let Err(error) = write_rows(database, &rows, at).await else { return };
+        let Err(error) = write_rows(database, &rows).await else { return };
         if error.may_pass() {
             tracing::error!(%error, pulls = rows.len(), "pulls wait to be written to the audit log");
             tokio::time::sleep(AGAIN).await;
@@ -240,7 +249,7 @@ async fn write_batch(database: &Database, batch: &[Event]) {
         }
         // One bad row must not take the others with it.
         for row in &rows {
-            if let Err(error) = write_rows(database, std::slice::from_ref(row), at).await {
+            if let Err(error) = write_rows(database, std::slice::from_ref(row)).await {
                 tracing::error!(%error, ?row, "a pull could not be written to the audit log");
             }
         }
@@ -248,13 +257,9 @@ async fn write_batch(database: &Database, batch: &[Event]) {
     }
 }
 
-async fn write_rows(
-    database: &Database,
-    rows: &[NewEvent<'_>],
-    at: jiff::Timestamp,
-) -> metadata::Result<()> {
+async fn write_rows(database: &Database, rows: &[NewEvent<'_>]) -> metadata::Result<()> {
     let mut tx = database.write().await?;
-    metadata::audit::record_all(&mut tx, rows, at).await?;
+    metadata::audit::record_all(&mut tx, rows).await?;
     tx.commit().await
 }
 
@@ -330,7 +335,7 @@ impl Registry {
 
     /// Takes an allowed pull into the log.
     pub(crate) async fn log_pull(&self, event: Event) -> Result<()> {
-        self.pulls().take(event).await
+        self.pulls().take(event.happened(self.now())).await
     }
 
     /// Writes an event that has no other transaction, such as a refusal.

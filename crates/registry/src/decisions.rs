@@ -156,6 +156,7 @@ impl Registry {
             actor: &caller.principal.to_string(),
             address: &caller.address.to_string(),
             context,
+            at: None,
         };
         Ok(metadata::decisions::record(tx, &decision).await?)
     }

@@ -1,4 +1,4 @@
-use sealock_facts::Verdict;
+use sealock_facts::{Action, Verdict};
 use sealock_oci::{Digest, DigestError, ErrorCode, ManifestError, NameError};
 use std::fmt;
 
@@ -201,12 +201,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// One sentence per objection, with what would change it.
+/// One sentence per objection that refuses, with what would change it; apart from these, and
+/// shorter, what only warns: a caller need not clear it.
 fn refusal_message(verdict: &Verdict) -> String {
     /// Most reasons spelled out in a message; the rest are counted.
     const SPELLED_OUT: usize = 8;
-    let objections = verdict.objections();
-    let mut parts: Vec<String> = objections
+    let (refusing, warning): (Vec<_>, Vec<_>) =
+        verdict.objections().into_iter().partition(|reason| reason.action > Action::Warn);
+    let mut parts: Vec<String> = refusing
         .iter()
         .take(SPELLED_OUT)
         .map(|reason| {
@@ -219,13 +221,19 @@ fn refusal_message(verdict: &Verdict) -> String {
             text
         })
         .collect();
-    if objections.len() > SPELLED_OUT {
-        parts.push(format!("and {} more", objections.len() - SPELLED_OUT));
+    if refusing.len() > SPELLED_OUT {
+        parts.push(format!("and {} more", refusing.len() - SPELLED_OUT));
     }
     if parts.is_empty() {
         return "refused by policy".to_owned();
     }
-    format!("refused by policy: {}", parts.join("; "))
+    let mut text = format!("refused by policy: {}", parts.join("; "));
+    if !warning.is_empty() {
+        let rules: Vec<_> =
+            warning.iter().map(|reason| format!("{}/{}", reason.policy, reason.rule)).collect();
+        text.push_str(&format!(". Warned of, which refuses nothing: {}", rules.join(", ")));
+    }
+    text
 }
 
 impl From<DigestError> for Error {
@@ -253,7 +261,7 @@ impl From<ManifestError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealock_facts::{Action, Outcome, Reason};
+    use sealock_facts::{Outcome, Reason};
 
     #[test]
     fn a_refusal_says_why_and_what_to_do() {
@@ -268,14 +276,19 @@ mod tests {
         };
         let verdict = Verdict {
             action: Action::Deny,
-            reasons: vec![reason(Action::Allow, "a"), reason(Action::Deny, "signed")],
+            reasons: vec![
+                reason(Action::Allow, "a"),
+                Reason { message: "old data".into(), ..reason(Action::Warn, "fresh") },
+                reason(Action::Deny, "signed"),
+            ],
             valid_until: None,
         };
         let error =
             Error::refused(Refusal { digest: Digest::sha256(b""), verdict, decision: Some(7) });
         assert_eq!(
             error.to_string(),
-            "refused by policy: [tier/release/signed] no signature by a listed key (sign it)"
+            "refused by policy: [tier/release/signed] no signature by a listed key (sign it). \
+             Warned of, which refuses nothing: tier/release/fresh"
         );
         assert_eq!(error.code(), ErrorCode::ProjectPolicyViolation);
     }

@@ -2,9 +2,10 @@
 
 use crate::world::{World, anonymous, body, descriptor, repo};
 use bytes::Bytes;
+use jiff::SignedDuration;
 use sealock_auth::Caller;
 use sealock_facts::{Action, Tier};
-use sealock_metadata as metadata;
+use sealock_metadata::{self as metadata, Clock as _};
 use sealock_oci::{Algorithm, Digest, ErrorCode, Reference};
 use sealock_registry::{
     AuditQuery, DecisionQuery, Expected, Kind, MAX_OPEN_UPLOADS, ManifestPush, PageRequest,
@@ -188,6 +189,28 @@ async fn the_same_refusal_again_is_counted_in_one_record() {
     let target = sealock_facts::QuarantineTarget::Blob;
     world.registry.quarantine(&officer, &image.layer, target, "that too").await.unwrap();
     assert!(refused(anonymous()).await > third);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_is_told_with_its_own_time_however_late_it_is_written() {
+    let world = World::new().await;
+    let officer = world.officer().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    world.image(&dev, "team/app", "v1", &[OS]).await.unwrap();
+    let pulled = world.clock.now();
+    let (name, tag) = (repo("team/app"), "v1".parse().unwrap());
+    world.registry.get_manifest(&dev, &name, &tag).await.unwrap();
+    world.clock.advance(SignedDuration::from_secs(40));
+    world.registry.close().await;
+    let query = AuditQuery { actions: vec!["pull".into()], ..AuditQuery::default() };
+    let events = world.registry.audit_events(&officer, &query, &PageRequest::default()).await;
+    let moments: Vec<_> = events.unwrap().items.iter().map(|event| event.at).collect();
+    assert_eq!(moments, [pulled]);
+    let since = Some(pulled + SignedDuration::from_secs(1));
+    let later = AuditQuery { since, ..query };
+    let events = world.registry.audit_events(&officer, &later, &PageRequest::default()).await;
+    assert!(events.unwrap().items.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

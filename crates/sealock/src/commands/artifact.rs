@@ -44,13 +44,42 @@ const SHOW: &[output::Column] = &[
     ("by kind", "/facts/contents/kinds"),
     ("remarks", "/facts/contents/remarks"),
     ("findings", "/facts/findings"),
-    ("signatures", "/facts/signatures"),
-    ("attestations", "/facts/attestations"),
+];
+
+/// What was signed, and what was attested.
+const SIGNATURES: &[output::Column] = &[
+    ("signature", "/format"),
+    ("state", "/status/state"),
+    ("reason", "/status/detail"),
+    ("key", "/status/key"),
+    ("first seen", "/first_seen"),
+    ("accessory", "/accessory"),
+];
+const ATTESTATIONS: &[output::Column] = &[
+    ("attestation", "/predicate_type"),
+    ("state", "/status/state"),
+    ("reason", "/status/detail"),
+    ("key", "/status/key"),
+    ("first seen", "/first_seen"),
+    ("accessory", "/accessory"),
 ];
 
 pub(crate) async fn show(context: &Context, args: Show) -> Result<()> {
     let artifact = context.client.get("artifact", &[("image", &args.image)]).await?;
-    output::object(context.format, &artifact, SHOW)
+    output::object(context.format, &artifact, SHOW)?;
+    if context.format == output::Format::Json {
+        return Ok(());
+    }
+    for (pointer, columns) in
+        [("/facts/signatures", SIGNATURES), ("/facts/attestations", ATTESTATIONS)]
+    {
+        let found = artifact.pointer(pointer).and_then(Value::as_array);
+        if let Some(items) = found.filter(|items| !items.is_empty()) {
+            output::line(context.format, "")?;
+            output::list(context.format, items, columns)?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) async fn verify(context: &Context, args: Verify) -> Result<()> {
