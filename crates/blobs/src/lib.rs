@@ -41,7 +41,7 @@ pub use inventory::{
 };
 pub use key::BlobKey;
 pub use read::{BlobReader, READ_CHUNK_BYTES, SyncReader};
-pub use store::{BlobStore, MAX_REHASHES, StoreFile};
+pub use store::{BlobStore, MAX_REHASHES, StoreFile, UploadHold};
 pub use upload::{BATCH_BYTES, StoredBlob, UploadState, UploadWriter};
 
 /// What the calls of this crate return.

@@ -32,7 +32,7 @@ enum OnDrop {
 
 pub(crate) struct Sink {
     store: Arc<Inner>,
-    active: Active,
+    active: Arc<Active>,
     path: PathBuf,
     algorithm: Algorithm,
     hasher: Hasher,
@@ -49,7 +49,7 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    pub(crate) fn new(store: Arc<Inner>, active: Active, algorithm: Algorithm) -> Self {
+    pub(crate) fn new(store: Arc<Inner>, active: Arc<Active>, algorithm: Algorithm) -> Self {
         let path = upload_file(&store.root, active.id());
         Self {
             store,
@@ -67,7 +67,11 @@ impl Sink {
     }
 
     /// Opens the file of a suspended upload and cuts off what came after the acknowledged bytes.
-    pub(crate) fn resume(store: Arc<Inner>, active: Active, state: &UploadState) -> Result<Self> {
+    pub(crate) fn resume(
+        store: Arc<Inner>,
+        active: Arc<Active>,
+        state: &UploadState,
+    ) -> Result<Self> {
         let id = active.id();
         let mut sink = Self::new(store, active, state.algorithm);
         sink.on_drop = OnDrop::Keep;

@@ -46,6 +46,7 @@ pub(crate) struct Inner {
 }
 
 /// The right to write to an upload, until dropped.
+#[derive(Debug)]
 pub(crate) struct Active {
     id: Uuid,
     set: Arc<Mutex<HashSet<Uuid>>>,
@@ -91,20 +92,32 @@ impl BlobStore {
     /// Begins an upload whose bytes are hashed with `algorithm`. No file exists before its first
     /// byte.
     pub fn begin(&self, algorithm: Algorithm) -> Result<UploadWriter> {
-        self.begin_as(Uuid::new_v4(), algorithm)
+        Ok(self.begin_held(&self.hold(Uuid::new_v4())?, algorithm))
     }
 
-    /// Begins an upload under an id that the caller chose at random and never used before.
-    pub fn begin_as(&self, id: Uuid, algorithm: Algorithm) -> Result<UploadWriter> {
-        let sink = Sink::new(self.inner.clone(), self.inner.activate(id)?, algorithm);
-        Ok(UploadWriter::new(id, algorithm, 0, sink))
+    /// Takes hold of an upload, so that nobody else writes to it. Whoever keeps its state elsewhere
+    /// holds it before they read the state and until the next one is kept: a writer that resumed
+    /// from the state before would cut off what was acknowledged since.
+    pub fn hold(&self, id: Uuid) -> Result<UploadHold> {
+        Ok(UploadHold(self.inner.activate(id)?))
+    }
+
+    /// Begins an upload that is held.
+    pub fn begin_held(&self, hold: &UploadHold, algorithm: Algorithm) -> UploadWriter {
+        let sink = Sink::new(self.inner.clone(), hold.0.clone(), algorithm);
+        UploadWriter::new(hold.0.id(), algorithm, 0, sink)
     }
 
     /// Goes on with a suspended upload, also in another process than the one that suspended it.
     /// Bytes that arrived after the state was taken are cut off.
     pub async fn resume(&self, state: UploadState) -> Result<UploadWriter> {
+        self.resume_held(&self.hold(state.id)?, state).await
+    }
+
+    /// Goes on with a suspended upload that is held; see [`BlobStore::resume`].
+    pub async fn resume_held(&self, hold: &UploadHold, state: UploadState) -> Result<UploadWriter> {
         let inner = self.inner.clone();
-        let active = inner.activate(state.id)?;
+        let active = hold.0.clone();
         let untouched = state.offset == 0;
         let resume = move || {
             let sink = Sink::resume(inner, active, &state)?;
@@ -152,6 +165,11 @@ impl BlobStore {
         .await
     }
 }
+
+/// A hold on an upload. While it or a writer that was made with it lives, the upload is busy for
+/// everybody else.
+#[derive(Debug)]
+pub struct UploadHold(Arc<Active>);
 
 /// A file of the store, to be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -217,12 +235,12 @@ impl Inner {
         self.remove(&upload_file(&self.root, id))
     }
 
-    fn activate(&self, id: Uuid) -> Result<Active> {
+    fn activate(&self, id: Uuid) -> Result<Arc<Active>> {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
         if !active.insert(id) {
             return Err(BlobError::UploadBusy(id));
         }
-        Ok(Active { id, set: self.active.clone() })
+        Ok(Arc::new(Active { id, set: self.active.clone() }))
     }
 
     fn open(&self, key: BlobKey) -> Result<BlobReader> {

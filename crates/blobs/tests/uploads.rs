@@ -97,6 +97,26 @@ async fn two_writers_on_one_upload_are_refused() {
     assert!(matches!(store.resume(state).await, Err(BlobError::UploadUnknown(_))));
 }
 
+/// Between the state that was read and the one that is kept next, nobody else writes.
+#[tokio::test]
+async fn an_upload_is_held_from_one_state_to_the_next() {
+    let (_root, store) = store();
+    let mut writer = store.begin(Algorithm::Sha256).unwrap();
+    writer.write(Bytes::from_static(b"one")).await.unwrap();
+    let state = writer.suspend().await.unwrap();
+    let hold = store.hold(state.id).unwrap();
+    let busy = |result| matches!(result, Err(BlobError::UploadBusy(_)));
+    assert!(busy(store.hold(state.id).map(|_| ())));
+    let mut writer = store.resume_held(&hold, state.clone()).await.unwrap();
+    writer.write(Bytes::from_static(b" two")).await.unwrap();
+    let next = writer.suspend().await.unwrap();
+    assert!(busy(store.resume(state).await.map(|_| ())), "the state is not kept yet");
+    assert!(busy(store.discard(next.clone()).await));
+    drop(hold);
+    let stored = store.resume(next).await.unwrap();
+    stored.finish(&Digest::sha256(b"one two")).await.unwrap();
+}
+
 /// Whoever was told that a chunk was refused goes on at once.
 #[tokio::test]
 async fn who_leaves_an_upload_leaves_it_free() {

@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sealock_auth::Caller;
-use sealock_blobs::{BlobError, BlobKey, StoredBlob, UploadState, UploadWriter};
+use sealock_blobs::{BlobError, BlobKey, StoredBlob, UploadHold, UploadState, UploadWriter};
 use sealock_metadata::{self as metadata, blobs::Inserted};
 use sealock_oci::{Algorithm, Digest, ErrorCode, RepositoryName};
 use std::{io, pin::Pin};
@@ -150,10 +150,10 @@ impl Registry {
         range: Option<ChunkRange>,
         body: Body<'_>,
     ) -> Result<UploadStatus> {
-        let open = self.find_upload(caller, name, id).await?;
+        let (hold, open) = self.take_upload(caller, name, id).await?;
         check_start(&open.state, range)?;
         let before = open.state.offset;
-        let mut writer = self.blobs().resume(open.state).await?;
+        let mut writer = self.blobs().resume_held(&hold, open.state).await?;
         let received = match self.receive(&mut writer, body).await {
             Ok(received) => received,
             Err(error) => return Err(self.lost(open.repository_id, id, error).await),
@@ -176,6 +176,7 @@ impl Registry {
         tx.commit().await?;
         if !moved {
             // Cancelled while it was written to: whoever cancelled it left the file to us.
+            drop(hold);
             self.blobs().discard(state).await?;
             return Err(unknown(id));
         }
@@ -195,14 +196,14 @@ impl Registry {
         range: Option<ChunkRange>,
         body: Body<'_>,
     ) -> Result<PushedBlob> {
-        let open = self.find_upload(caller, name, id).await?;
+        let (hold, open) = self.take_upload(caller, name, id).await?;
         check_start(&open.state, range)?;
         // An upload without a byte has hashed nothing yet: the digest may still choose. One with
         // bytes goes on as it was begun, and the store hashes what it holds once more.
         let chooses = open.state.offset == 0 && open.state.algorithm != digest.algorithm();
         let mut writer = match chooses {
-            true => self.blobs().begin_as(id, digest.algorithm())?,
-            false => self.blobs().resume(open.state).await?,
+            true => self.blobs().begin_held(&hold, digest.algorithm()),
+            false => self.blobs().resume_held(&hold, open.state).await?,
         };
         let received = match self.receive(&mut writer, body).await {
             Ok(received) => received,
@@ -233,6 +234,20 @@ impl Registry {
             Err(BlobError::UploadBusy(_)) => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    /// Takes hold of an upload and reads where it stands, in this order: who reads first may read
+    /// what another request changes before it writes, and would then overwrite acknowledged bytes.
+    async fn take_upload(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        id: Uuid,
+    ) -> Result<(UploadHold, Open)> {
+        let hold = self.blobs().hold(id);
+        // Whose it is not learns nothing, not even that somebody writes to it.
+        let open = self.find_upload(caller, name, id).await?;
+        Ok((hold?, open))
     }
 
     /// Uploads are found by id, repository and who began them: nobody writes into another's.
@@ -382,10 +397,13 @@ fn check_start(state: &UploadState, range: Option<ChunkRange>) -> Result<()> {
 /// A whole body must have the length that its range states.
 fn check_length(range: Option<ChunkRange>, received: u64, broken: bool) -> Result<()> {
     match range {
-        Some(ChunkRange { start, end }) if !broken && received != end - start + 1 => {
+        // Counted from the last byte: a range to the largest number has one byte more than that.
+        Some(ChunkRange { start, end })
+            if !broken && received.checked_sub(1) != Some(end - start) =>
+        {
             Err(Error::invalid(
                 ErrorCode::SizeInvalid,
-                format!("Content-Range states {} bytes, {received} came", end - start + 1),
+                format!("Content-Range states bytes {start} to {end}, {received} came"),
             ))
         }
         _ => Ok(()),
