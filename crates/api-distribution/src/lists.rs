@@ -38,7 +38,9 @@ pub(crate) async fn catalog(
 
 /// `GET /v2/<name>/referrers/<digest>[?artifactType=]`
 pub(crate) async fn referrers(asked: Asked<'_>, subject: &Digest) -> Result<Response> {
-    let filter = asked.query.one("artifactType")?.filter(|filter| !filter.is_empty());
+    // No type has a space; a plus that a client wrote as it stands was read as one.
+    let filter = asked.query.one("artifactType")?.map(|filter| filter.replace(' ', "+"));
+    let filter = filter.as_deref().filter(|filter| !filter.is_empty());
     let found = asked
         .registry
         .list_referrers(asked.caller, asked.name, subject, filter, &page(asked.query)?)

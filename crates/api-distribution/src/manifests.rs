@@ -11,11 +11,13 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sealock_http::{HttpError, Result, read_limited};
-use sealock_oci::{ErrorCode, MAX_MANIFEST_BYTES, Reference};
+use sealock_oci::{ErrorCode, MAX_MANIFEST_BYTES, Reference, Tag};
 use sealock_registry::{MAX_TAGS, ManifestPush, PulledManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Most lines of `OCI-Tag` in one answer: many clients give up on a head of a hundred lines.
+const MAX_TAG_LINES: usize = 10;
 
 /// `GET /v2/<name>/manifests/<tag or digest>`
 pub(crate) async fn get(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
@@ -83,13 +85,26 @@ pub(crate) async fn put(asked: Asked<'_>, reference: &Reference, body: Body) -> 
     if let Some(subject) = pushed.subject {
         headers.insert(OCI_SUBJECT, value(subject.to_string())?);
     }
-    for tag in tags.iter().filter(|tag| pushed.tags.contains(tag)) {
-        headers.append(OCI_TAG, value(tag.as_str())?);
+    for tags in in_few_lines(tags.iter().filter(|tag| pushed.tags.contains(tag))) {
+        headers.append(OCI_TAG, value(tags)?);
     }
     let held = "the artifact is held until it is judged; no door but examine opens it before";
     let warnings = pushed.warnings.iter().map(String::as_str);
     warning::add(&mut headers, pushed.held.then_some(held).into_iter().chain(warnings));
     Ok((StatusCode::CREATED, headers).into_response())
+}
+
+/// Each tag once, as the values of `OCI-Tag`: a line for each while they are few, lists of them
+/// when they are many.
+fn in_few_lines<'t>(tags: impl Iterator<Item = &'t Tag>) -> Vec<String> {
+    let mut once: Vec<&str> = Vec::new();
+    for tag in tags.map(Tag::as_str) {
+        if !once.contains(&tag) {
+            once.push(tag);
+        }
+    }
+    let in_one = once.len().div_ceil(MAX_TAG_LINES).max(1);
+    once.chunks(in_one).map(|some| some.join(", ")).collect()
 }
 
 /// `DELETE /v2/<name>/manifests/<tag or digest>`

@@ -122,8 +122,11 @@ fn manifest_reference(text: &str) -> Result<Reference> {
     })
 }
 
+/// An id as locations have it: the other forms of a UUID name nothing.
 fn upload_id(text: &str) -> Result<Uuid> {
-    Uuid::parse_str(text).map_err(|_| {
+    let mut buffer = Uuid::encode_buffer();
+    let as_given = |id: &Uuid| *id.hyphenated().encode_lower(&mut buffer) == *text;
+    Uuid::parse_str(text).ok().filter(as_given).ok_or_else(|| {
         HttpError::not_found(
             ErrorCode::BlobUploadUnknown,
             "there is no such upload; begin a new one",

@@ -4,6 +4,7 @@
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use sealock_api_distribution::router;
 use sealock_http::testing::{PASSWORD, Stand};
+use sealock_metadata::testing::TestDatabase;
 use sealock_oci::Digest;
 use serde_json::{Value, json};
 
@@ -18,7 +19,12 @@ pub(crate) struct Api {
 impl Api {
     /// A registry with the private project `team`.
     pub(crate) async fn new() -> Self {
-        let stand = Stand::new().await;
+        Self::on(TestDatabase::sqlite().await).await
+    }
+
+    /// The same on this database.
+    pub(crate) async fn on(database: TestDatabase) -> Self {
+        let stand = Stand::on(database).await;
         stand.project("team", false).await;
         let url = stand.serve(router(stand.registry.clone(), stand.gatekeeper())).await;
         Self { stand, url, http: reqwest::Client::builder().build().unwrap() }
