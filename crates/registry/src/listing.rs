@@ -68,10 +68,9 @@ impl Registry {
         let mut rows =
             metadata::manifests::referrers(&mut tx, id, subject, artifact_type, &after, most)
                 .await?;
-        let tag = ReferrersTag::of(subject);
         // No manifest is in both: what is listed here names no subject.
         rows.extend(
-            metadata::manifests::listed(&mut tx, id, &tag, artifact_type, &after, most).await?,
+            metadata::manifests::listed(&mut tx, id, subject, artifact_type, &after, most).await?,
         );
         rows.sort_by_key(|row| row.digest.to_string());
         let items: Vec<_> = rows.into_iter().take(most as usize).map(described).collect();

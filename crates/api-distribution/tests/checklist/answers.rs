@@ -118,6 +118,32 @@ async fn dockers_ways_are_known() {
     }
 }
 
+/// A token says what it is for in as many scopes as the client asked by; together they count.
+#[tokio::test]
+async fn what_a_token_was_asked_for_adds_up() {
+    let member = Member::new().await;
+    let token = async |scopes: &[&str]| {
+        let scopes: Vec<String> = scopes.iter().map(|s| format!("scope=repository:{s}")).collect();
+        let path = format!("/service/token?service=sealock&{}", scopes.join("&"));
+        let given = member.api.by("max", Method::GET, &path).send().await.unwrap();
+        json_of(given).await["token"].as_str().unwrap().to_owned()
+    };
+    for (scopes, status) in [
+        (&["team/app:pull,push"][..], 202),
+        (&["team/app:pull", "team/app:push"], 202),
+        (&["team/app:push", "team/other:delete", "team/app:pull"], 202),
+        (&["team/app:pull+repository:team/app:push"], 202),
+        (&["team/app:push"], 401),
+        (&["team/app:pull", "team/other:push"], 401),
+        (&["team/app:pull,delete"], 401),
+        (&[], 401),
+    ] {
+        let token = token(scopes).await;
+        let post = member.api.anonymous(Method::POST, UPLOADS).bearer_auth(token);
+        assert_eq!(post.send().await.unwrap().status(), status, "{scopes:?}");
+    }
+}
+
 const WARN: &str = "\
 apiVersion: sealock/v1
 kind: Policy

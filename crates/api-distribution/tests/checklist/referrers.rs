@@ -14,6 +14,7 @@ on_both_engines!(
     a_filter_takes_a_type_with_a_plus_and_stays_in_the_link,
     a_list_that_a_client_keeps_is_merged_and_never_stale,
     two_writers_of_a_list_with_conditions_lose_nothing,
+    a_copy_that_tags_the_index_itself_makes_no_list,
 );
 
 struct Found {
@@ -191,6 +192,22 @@ async fn a_list_that_a_client_keeps_is_merged_and_never_stale(member: Member) {
             assert_eq!(member.delete(&path(&digest)).await.status(), 202);
         }
         assert!(texts(&member, &subject).await.is_empty());
+    }
+}
+
+/// cosign's copy tags what it copies by the name of a list of referrers to it. Where that is an
+/// index, its platforms are no referrers.
+async fn a_copy_that_tags_the_index_itself_makes_no_list(member: Member) {
+    let one = member.push("", "one").await;
+    let platforms = index(&json!([about(&one)])).to_string();
+    for subject in [Digest::sha256(platforms.as_bytes()), Digest::sha512(platforms.as_bytes())] {
+        let tag = ReferrersTag::of(&subject).text();
+        let path = format!("{subject}?tag=v1&tag={tag}");
+        assert_eq!(member.put(&path, INDEX, &platforms).await.status(), 201);
+        assert!(found(&member, &of(&subject)).await.entries.is_empty(), "{subject}");
+        // A list that is one is, from then on; what the subject lists is not in it by that.
+        assert_eq!(keep(&member, &tag, &[subject, one]).await.status(), 201);
+        assert_eq!(texts(&member, &subject).await, ["one"]);
     }
 }
 

@@ -64,23 +64,25 @@ pub async fn referrers(
 
 /// What the index under a client-kept referrers tag lists, as far as it is in the repository and
 /// names no subject itself: a `subject` field says what a manifest is about, whoever lists it
-/// elsewhere. By digest after `after`, of one type or of any.
+/// elsewhere. The subject itself is no list, though clients that copy it give it that tag too, and
+/// no referrer. By digest after `after`, of one type or of any.
 pub async fn listed(
     tx: &mut Tx,
     repository_id: i64,
-    tag: &ReferrersTag,
+    subject: &Digest,
     artifact_type: Option<&str>,
     after: &str,
     limit: u32,
 ) -> Result<Vec<Referrer>> {
     let sql = "SELECT DISTINCT m.* FROM tags t \
+               JOIN manifests p ON p.id = t.manifest_id AND p.digest <> $6 \
                JOIN manifest_children c ON c.parent_id = t.manifest_id \
                JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = c.digest \
                WHERE t.repository_id = $1 AND t.name = $2 AND m.subject_digest IS NULL \
-               AND m.digest > $3 AND ($4 IS NULL OR m.artifact_type = $4) \
+               AND m.digest <> $6 AND m.digest > $3 AND ($4 IS NULL OR m.artifact_type = $4) \
                ORDER BY m.digest LIMIT $5";
-    let name = tag.text();
-    tx.list(sql, params![repository_id, &name, after, artifact_type, limit], read).await
+    let name = ReferrersTag::of(subject).text();
+    tx.list(sql, params![repository_id, &name, after, artifact_type, limit, subject], read).await
 }
 
 /// Whether a manifest is in the repository for which clients keep this tag.
