@@ -4,7 +4,10 @@ use super::{Check, Example, Kind, MAX_REMEMBERED, Outcome, PAGE, Step, group::Gr
 use sealock_blobs::{Form, Inventory, Shard, ShardFiles, StoredFile, Stranger};
 use sealock_metadata::fsck::blobs::{self as rows, RawBlob};
 use sealock_oci::{Algorithm, Digest};
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::Path,
+};
 
 /// Every first two hex digits.
 fn prefixes() -> impl Iterator<Item = String> {
@@ -144,11 +147,20 @@ impl Check<'_> {
         let checked = &self.report.checked;
         if self.totals.active > 0 && checked.files == 0 {
             return Some(
-                "the store holds no file at all; see that its volume is mounted".to_owned(),
+                "the store holds no file at all: mount its volume, or give the right --data-dir; \
+                 if its files are lost for good, restore them, or push the images to a new server"
+                    .to_owned(),
             );
         }
         if self.totals.blobs == 0 && self.totals.manifests == 0 && checked.files > 0 {
-            return Some("the database knows no blob; see that it is this store's".to_owned());
+            let (files, blobs) = (checked.files, self.in_store(Path::new("blobs")));
+            return Some(format!(
+                "the database knows no blob, and repair would remove {files} files: give the \
+                 database that knows them (--database-url), or restore its backup; if nobody \
+                 needs them, such as after a first push that was cut off, move {} away, and the \
+                 server makes a new one",
+                blobs.display()
+            ));
         }
         None
     }

@@ -240,6 +240,7 @@ async fn another_volume_is_not_repaired() {
     let report = store.check(true).await;
     let missing = &report.findings[&Kind::BlobMissing];
     assert!(missing.count > 5 && missing.repaired == 0, "{missing:?}");
+    assert!(format!("{:?}", missing.examples).contains("mount its volume"), "{missing:?}");
     fs::remove_dir_all(&blobs).unwrap();
     fs::rename(store.path("kept"), &blobs).unwrap();
     assert!(store.check(false).await.is_healthy());
@@ -250,6 +251,10 @@ async fn another_volume_is_not_repaired() {
     let report = store.check(true).await;
     let leaked = &report.findings[&Kind::FileLeaked];
     assert!(leaked.count > 5 && leaked.repaired == 0, "{leaked:?}");
+    let said = format!("{:?}", leaked.examples);
+    for what in ["restore its backup", "--database-url", "would remove", "move blobs/blobs away"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
     assert!(store.upload().exists());
 }
 
