@@ -18,6 +18,7 @@ COSIGN3_VERSION=v3.1.3
 COSIGN2_VERSION=v2.6.5
 REGCTL_VERSION=v0.11.7
 HELM_VERSION=v4.3.1
+NOTATION_VERSION=v1.3.2
 # The official program of the distribution specification: no release carries it yet, so a commit of its main branch.
 CONFORMANCE_VERSION=v0.0.0-20260831232431-97274622c111
 NEXTEST_VERSION=0.9.151
@@ -142,6 +143,7 @@ go_tools() {
   go_tool regctl github.com/regclient/regclient cmd/regctl "$REGCTL_VERSION"
   go_tool helm helm.sh/helm/v4 cmd/helm "$HELM_VERSION"
   go_tool oci-conformance github.com/opencontainers/distribution-spec/conformance . "$CONFORMANCE_VERSION"
+  go_tool notation github.com/notaryproject/notation cmd/notation "$NOTATION_VERSION"
   own_go_tool notation-client tests/clients/notation
   drop_go_caches
 }

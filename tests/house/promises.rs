@@ -1,10 +1,34 @@
-//! The durability contract and the page of limits name tests that exist, at least one for each
-//! clause and limit; and limits have the value that the code gives them.
+//! The durability contract, the page of limits and the one of the specification name tests that
+//! exist, at least one for each clause, limit and line; and limits have the value that the code
+//! gives them.
 
 use crate::tree;
 
 const CONTRACT: &str = "docs/reference/durability.md";
 const LIMITS: &str = "docs/reference/limits.md";
+const SPECIFICATION: &str = "docs/reference/specification.md";
+const CONFORMANCE: &str = "docs/reference/conformance.md";
+
+/// The clients that must push, pull, copy, list and delete, as far as each can.
+const CLIENTS: [&str; 9] =
+    ["podman", "buildah", "skopeo", "crane", "oras", "regctl", "helm", "cosign", "notation"];
+
+/// The endpoints of the specification's table.
+const ENDPOINTS: [&str; 17] =
+    ["1", "2", "3", "4a", "4b", "4c", "5", "6", "7a", "7b", "8", "9", "10", "11", "12", "13", "14"];
+/// What the specification says beside its table, and the least number of lines about it.
+const SUBJECTS: [(&str, usize); 10] = [
+    ("Names", 4),
+    ("Digests", 5),
+    ("Pulls", 4),
+    ("Manifests", 11),
+    ("Uploads", 13),
+    ("Tags", 5),
+    ("Referrers", 8),
+    ("Deletions", 2),
+    ("Errors", 5),
+    ("Conditions", 2),
+];
 
 /// `path.rs#name` of every test that a text names.
 fn named(text: &str) -> Vec<(&str, &str)> {
@@ -56,6 +80,55 @@ fn every_clause_of_the_durability_contract_names_a_test_that_exists() {
     let (with, without): (Vec<_>, Vec<_>) = clauses.partition(|line| !named(line).is_empty());
     assert!(with.len() > 10, "found only {} clauses: is the reading right?", with.len());
     assert!(without.is_empty(), "clauses without a test: {without:#?}");
+}
+
+/// The first cells of the rows under a heading; every row names a test.
+fn lines_under<'p>(page: &'p str, heading: &str) -> Vec<&'p str> {
+    let section = page.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let rows: Vec<&str> = rows.skip(1).collect();
+    let without: Vec<_> = rows.iter().filter(|row| named(row).is_empty()).collect();
+    assert!(without.is_empty(), "lines without a test: {without:#?}");
+    rows.iter().map(|row| row.split('|').nth(1).unwrap().trim()).collect()
+}
+
+#[test]
+fn every_line_of_the_specification_names_a_test_that_exists() {
+    let page = page(SPECIFICATION, 100);
+    assert_eq!(lines_under(&page, "Endpoints"), ENDPOINTS);
+    let lines = lines_under(&page, "Behaviour");
+    for (subject, least) in SUBJECTS {
+        let count = lines.iter().filter(|line| **line == subject).count();
+        assert!(count >= least, "{SPECIFICATION} has {count} lines about {subject}");
+    }
+    assert!(lines_under(&page, "What other registries").len() >= 9);
+}
+
+/// The lines of a test in a source text.
+fn body_of<'s>(source: &'s str, name: &str) -> &'s str {
+    let rest = source.split(&format!("fn {name}(")).nth(1).unwrap_or_default();
+    rest.split("\n}\n").next().unwrap_or_default()
+}
+
+#[test]
+fn every_client_and_verb_names_a_test_in_which_it_is_used() {
+    let page = page(CONFORMANCE, 30);
+    let table = page.split("\n## ").find(|section| section.starts_with("Clients")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let rows: Vec<Vec<&str>> =
+        rows.skip(1).map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), CLIENTS);
+    for row in rows {
+        assert_eq!(row.len(), 6, "{}: push, pull, copy, list, delete", row[0]);
+        for cell in &row[1..] {
+            let tests = named(cell);
+            assert!(cell.starts_with("none of its own") || !tests.is_empty(), "{}: {cell}", row[0]);
+            for (file, name) in tests {
+                let source = std::fs::read_to_string(tree::root().join(file)).unwrap();
+                assert!(body_of(&source, name).contains(row[0]), "{name} does not use {}", row[0]);
+            }
+        }
+    }
 }
 
 /// `value (NAME)` of every constant that a text gives a value for.

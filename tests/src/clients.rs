@@ -274,9 +274,14 @@ impl Desk {
         self.tool("regctl", &[], arguments)
     }
 
+    /// notation; give `--insecure-registry` after the verb.
+    pub fn notation(&self, arguments: &[&str]) -> Ran {
+        self.tool("notation", &[], arguments)
+    }
+
     /// A client on notation's library: `key`, `sign`, `verify`, `list`; see
     /// `tests/clients/notation`.
-    pub fn notation(&self, arguments: &[&str]) -> Ran {
+    pub fn notation_library(&self, arguments: &[&str]) -> Ran {
         self.tool("notation-client", &[], arguments)
     }
 

@@ -1,5 +1,6 @@
-// Signs and verifies artifacts of a registry as the notation command line does, on the library that
-// it is made of: the command line itself is no module that can be installed by version.
+// Signs and verifies artifacts of a registry on the library that the notation command line is made of.
+// Unlike that, it can be told to find signatures by the list under a tag alone, as clients do that
+// know no referrers API.
 //
 //	notation-client key DIR                  make a key and a certificate that trusts itself
 //	notation-client sign DIR REFERENCE       sign what the reference names
