@@ -83,6 +83,17 @@ pub async fn in_force(tx: &mut Tx, digests: &[Digest]) -> Result<Vec<Quarantine>
     tx.list(sql, params![digests], |row| Ok(read(row)?.quarantine)).await
 }
 
+/// The digest that is banned for exactly this reason, if one is.
+pub async fn for_reason(
+    tx: &mut Tx,
+    target: QuarantineTarget,
+    reason: &str,
+) -> Result<Option<Digest>> {
+    let sql = "SELECT digest FROM quarantines WHERE lifted_at IS NULL AND target = $1 \
+               AND reason = $2 ORDER BY id LIMIT 1";
+    tx.find(sql, params![word(target), reason], |row| row.get("digest")).await
+}
+
 /// The bans in force on these manifests of a repository, on a blob that they name, on a child that
 /// they list and on a blob of such a child: one query. For the way down from a banned index, the
 /// caller passes the parents too (decision D9).

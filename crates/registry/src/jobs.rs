@@ -13,8 +13,10 @@ pub(crate) const VERIFY: &str = "verify";
 pub(crate) const VERIFY_AGAIN: &str = "verify-again";
 /// Judges an artifact that was stored as held. Key: repository and digest.
 pub(crate) const JUDGE: &str = "judge";
+/// Bans the bytes of a banned blob under their other name. Key: its digest.
+pub(crate) const BAN_TWIN: &str = "ban-twin";
 /// Every kind that [`Registry::run_job`] knows.
-pub(crate) const JOB_KINDS: [&str; 4] = [CONTENTS, VERIFY, VERIFY_AGAIN, JUDGE];
+pub(crate) const JOB_KINDS: [&str; 5] = [CONTENTS, VERIFY, VERIFY_AGAIN, JUDGE, BAN_TWIN];
 
 /// What a job is about.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,6 +63,12 @@ pub(crate) async fn queue_verify_again(tx: &mut Tx, project_id: i64) -> Result<(
     Ok(sealock_jobs::enqueue(tx, VERIFY_AGAIN, &project_id.to_string(), &nothing).await?)
 }
 
+/// Queues banning a blob's bytes under their other name.
+pub(crate) async fn queue_ban_twin(tx: &mut Tx, digest: &Digest) -> Result<()> {
+    let nothing = serde_json::Value::Null;
+    Ok(sealock_jobs::enqueue(tx, BAN_TWIN, &digest.to_string(), &nothing).await?)
+}
+
 /// Queues judging what is held.
 pub(crate) async fn queue_judge(tx: &mut Tx, row: &ManifestRow) -> Result<()> {
     queue_judge_of(tx, row.repository_id, &row.digest).await
@@ -92,6 +100,10 @@ impl Registry {
             JUDGE => {
                 let about = about()?;
                 self.judge_held(about.repository_id, &about.digest).await
+            }
+            BAN_TWIN => {
+                let digest = key.parse().map_err(Error::internal)?;
+                self.ban_blob_by_other_name(&digest).await
             }
             other => Err(Error::internal(format!("{other:?} is no kind of job"))),
         }

@@ -51,6 +51,7 @@ mod robots;
 mod settle;
 mod standing;
 mod summary;
+mod twins;
 mod upkeep;
 mod uploads;
 mod users;

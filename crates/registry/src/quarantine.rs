@@ -1,14 +1,16 @@
 //! Banned digests: closed at every door, in every project, to all but the security role.
 
-use crate::{Error, Page, PageRequest, Registry, Result, audit::Event};
+use crate::{
+    Error, Page, PageRequest, Registry, Result,
+    audit::Event,
+    twins::{self, MAX_REASON_BYTES, same_bytes},
+};
 use sealock_auth::Caller;
 use sealock_facts::{Quarantine, QuarantineTarget};
 use sealock_metadata::{self as metadata, Tx, manifests::Deleted, projects::Visible};
 use sealock_oci::{Digest, ErrorCode, RepositoryName};
 use serde::Serialize;
 
-/// Longest reason, in bytes.
-const MAX_REASON_BYTES: usize = 4_096;
 /// Places or events read at a time.
 const BATCH: u32 = 500;
 /// Most pulls and admissions that one eradication lists.
@@ -60,9 +62,10 @@ pub struct Seen {
 }
 
 impl Registry {
-    /// Bans a digest, whether or not it is here. For security officers. A manifest is banned by its
-    /// bytes: under the name that they have by the other algorithm too, at once where they are here
-    /// and else when they come.
+    /// Bans a digest, whether or not it is here. For security officers. What is banned are bytes:
+    /// under the name that they have by the other algorithm too. A manifest's is banned at once
+    /// where it is here, and else when it comes; a blob's as soon as a job has read the blob, where
+    /// it is here. A blob that is not keeps its other name: nobody knows it.
     pub async fn quarantine(
         &self,
         caller: &Caller,
@@ -76,6 +79,7 @@ impl Registry {
         ban(&mut tx, caller, digest, target, reason).await?;
         let bans = metadata::quarantines::in_force(&mut tx, &[*digest]).await?;
         tx.commit().await?;
+        self.jobs().wake();
         bans.into_iter()
             .find(|ban| ban.target == target)
             .ok_or_else(|| Error::internal("a quarantine was written and is not there"))
@@ -92,9 +96,14 @@ impl Registry {
         let who = caller.principal.to_string();
         let mut tx = self.database().write().await?;
         let mut lifted = false;
-        let twin = twin_of(&mut tx, digest).await?.map(|twin| (twin, QuarantineTarget::Manifest));
+        let manifest = twins::of_manifest(&mut tx, digest).await?;
+        let blob = twins::of_banned_blob(&mut tx, digest).await?;
+        let twins = [
+            manifest.map(|twin| (twin, QuarantineTarget::Manifest)),
+            blob.map(|twin| (twin, QuarantineTarget::Blob)),
+        ];
         let own = [QuarantineTarget::Manifest, QuarantineTarget::Blob].map(|each| (*digest, each));
-        for (banned, each) in own.into_iter().chain(twin) {
+        for (banned, each) in own.into_iter().chain(twins.into_iter().flatten()) {
             if target.is_none_or(|target| target == each)
                 && metadata::quarantines::lift(&mut tx, &banned, each, &who).await?
             {
@@ -150,7 +159,7 @@ impl Registry {
         let mut tx = self.database().read().await?;
         // Indexes that list it gave it away too; their names go with the manifests.
         let above = indexes_above(&mut tx, digest).await?;
-        let twin = twin_of(&mut tx, digest).await?;
+        let twin = twins::of_manifest(&mut tx, digest).await?;
         drop(tx);
         let mut deleted = self.delete_everywhere(caller, digest).await?;
         if let Some(twin) = twin {
@@ -275,27 +284,15 @@ async fn ban(
     reason: &str,
 ) -> Result<()> {
     ban_one(tx, caller, digest, target, reason).await?;
-    if target == QuarantineTarget::Manifest
-        && let Some(twin) = twin_of(tx, digest).await?
+    if target == QuarantineTarget::Blob {
+        return twins::queue(tx, digest).await;
+    }
+    if let Some(twin) = twins::of_manifest(tx, digest).await?
         && !metadata::manifests::places(tx, &Visible::All, &twin, 0, 1).await?.is_empty()
     {
         ban_one(tx, caller, &twin, target, &same_bytes(digest, reason)).await?;
     }
     Ok(())
-}
-
-/// The name by the other algorithm of a manifest that is here, in whatever repository.
-async fn twin_of(tx: &mut Tx, digest: &Digest) -> Result<Option<Digest>> {
-    let places = metadata::manifests::places(tx, &Visible::All, digest, 0, 1).await?;
-    let Some(place) = places.first() else { return Ok(None) };
-    let stored = metadata::manifests::load(tx, place.repository_id, digest).await?;
-    Ok(stored.map(|stored| Digest::of(digest.algorithm().other(), &stored.payload)))
-}
-
-fn same_bytes(digest: &Digest, reason: &str) -> String {
-    let mut text = format!("the same bytes as {digest}: {reason}");
-    text.truncate(text.floor_char_boundary(MAX_REASON_BYTES));
-    text
 }
 
 async fn ban_one(

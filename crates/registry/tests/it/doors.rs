@@ -4,7 +4,7 @@ use crate::world::{Image, World, anonymous, repo};
 use sealock_auth::Right;
 use sealock_facts::{QuarantineTarget, Tier};
 use sealock_oci::{Digest, ErrorCode, Reference};
-use sealock_registry::{Kind, PolicyTarget};
+use sealock_registry::{Kind, PageRequest, PolicyTarget};
 
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
 
@@ -93,6 +93,58 @@ async fn a_ban_holds_under_the_other_digest_too() {
         let refused = push(image).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Policy);
         assert!(refused.refusal().expect("reasons").decision.is_some(), "recorded");
+    }
+}
+
+/// A layer that is banned by one name is not pulled by the other, nor is an image that has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ban_of_a_blob_follows_its_bytes() {
+    let world = World::new().await;
+    let (dev, officer) = (world.user("dev").await, world.officer().await);
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    let name = repo("team/app");
+    let content = vec![3_u8; 2_500_000];
+    let (short, long) = (Digest::sha256(&content), Digest::sha512(&content));
+    let push = async |digest: Digest, bytes: Vec<u8>| {
+        let body = futures_util::stream::iter([Ok(bytes.into())]);
+        world.registry.push_blob(&dev, &name, &digest, Box::pin(body)).await.unwrap();
+    };
+    let config = Digest::sha256(b"{}");
+    push(config, b"{}".to_vec()).await;
+    for (tag, digest) in [("short", short), ("long", long)] {
+        push(digest, content.clone()).await;
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
+            "config":{{"mediaType":"a/b","digest":"{config}","size":2}},
+            "layers":[{{"mediaType":"c/d","digest":"{digest}","size":{}}}]}}"#,
+            content.len()
+        );
+        world.raw_manifest(&dev, "team/app", tag, manifest.as_bytes()).await.unwrap();
+    }
+    let blob = QuarantineTarget::Blob;
+    let open = async |digest: Digest| {
+        world.registry.open_blob(&dev, &name, &digest).await.map(|_| ()).map_err(|e| e.kind())
+    };
+    for (banned, other) in [(short, long), (long, short)] {
+        world.registry.quarantine(&officer, &banned, blob, "malware").await.unwrap();
+        assert_eq!(open(banned).await, Err(Kind::Policy), "at once");
+        world.settle().await;
+        assert_eq!(open(other).await, Err(Kind::Policy), "{other}");
+        let bans = world.registry.quarantines(&dev, &PageRequest::default()).await.unwrap().items;
+        let reasons: Vec<_> = bans.iter().map(|ban| (ban.digest, ban.reason.clone())).collect();
+        let follows = (other, format!("the same bytes as {banned}: malware"));
+        assert_eq!(reasons, [follows, (banned, "malware".into())]);
+        // Whichever name is set free, the bytes are.
+        let freed = if banned == short { banned } else { other };
+        world.registry.lift_quarantine(&officer, &freed, None).await.unwrap();
+        for digest in [short, long] {
+            open(digest).await.unwrap();
+        }
+        // Lifted before the job came to it, it follows nothing.
+        world.registry.quarantine(&officer, &banned, blob, "a mistake").await.unwrap();
+        world.registry.lift_quarantine(&officer, &banned, Some(blob)).await.unwrap();
+        world.settle().await;
+        open(other).await.unwrap();
     }
 }
 
