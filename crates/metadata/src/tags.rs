@@ -1,6 +1,6 @@
 //! Tags.
 
-use crate::{Result, Row, Tx, params};
+use crate::{Engine, Result, Row, Tx, params};
 use jiff::Timestamp;
 use sealock_oci::{Digest, Tag};
 
@@ -110,10 +110,15 @@ pub async fn create(
 }
 
 /// A tag of a repository, held still until the transaction ends.
+///
+/// In two statements: PostgreSQL, having waited for a tag that another transaction moved, looks for
+/// its new manifest among those that were there before it waited, and a join would find no tag.
 pub async fn lock(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<TagRow>> {
-    let sql = "SELECT t.*, m.digest AS digest FROM tags t JOIN manifests m ON m.id = t.manifest_id \
-               WHERE t.repository_id = $1 AND t.name = $2 /*pg: FOR UPDATE OF t */";
-    tx.find(sql, params![repository_id, tag], read).await
+    if tx.engine() == Engine::Postgres {
+        let sql = "SELECT id FROM tags WHERE repository_id = $1 AND name = $2 /*pg: FOR UPDATE */";
+        tx.query(sql, params![repository_id, tag]).await?;
+    }
+    find(tx, repository_id, tag).await
 }
 
 /// A tag of a repository.

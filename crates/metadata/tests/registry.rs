@@ -3,13 +3,64 @@
 
 use sealock_facts::Tier;
 use sealock_metadata::{
-    blobs, both_engines, manifests, projects, repositories, tags, testing::TestDatabase, uploads,
-    users,
+    Tx, blobs, both_engines, manifests, projects, repositories, tags, testing::TestDatabase,
+    uploads, users,
 };
 use sealock_oci::{Digest, RepositoryName, Tag};
 use std::collections::BTreeMap;
 
-both_engines!(users_keep_names_apart_and_numbers_for_ever, a_pushed_manifest_is_found_by_its_tag,);
+both_engines!(
+    users_keep_names_apart_and_numbers_for_ever,
+    a_pushed_manifest_is_found_by_its_tag,
+    a_tag_that_moves_while_somebody_waits_for_it_is_found_where_it_went,
+);
+
+async fn manifest(tx: &mut Tx, repository_id: i64, payload: &[u8]) -> (i64, Digest) {
+    let digest = Digest::sha256(payload);
+    let new = manifests::NewManifest {
+        repository_id,
+        digest: &digest,
+        media_type: "application/m",
+        artifact_type: None,
+        kind: manifests::Kind::Image,
+        payload,
+        config: None,
+        subject: None,
+        annotations: &BTreeMap::new(),
+        chain: None,
+        state: manifests::State::Active,
+        pushed_by: "ann",
+        blobs: &[],
+        children: &[],
+    };
+    (manifests::insert(tx, &new).await.unwrap().0.id, digest)
+}
+
+/// Who locks a tag to compare it sees what it names when the lock is given, also a manifest that
+/// was stored while they waited: otherwise a condition would be compared with nothing.
+async fn a_tag_that_moves_while_somebody_waits_for_it_is_found_where_it_went(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let project =
+        projects::create(&mut tx, "library", true, Tier::Sandbox, None).await.unwrap().unwrap();
+    let name: RepositoryName = "library/app".parse().unwrap();
+    let repository = repositories::ensure(&mut tx, project.id, &name).await.unwrap().id;
+    let tag: Tag = "v1".parse().unwrap();
+    let (first, _) = manifest(&mut tx, repository, b"{}").await;
+    tags::set(&mut tx, repository, &tag, first, false, "ann").await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut mover = t.db.write().await.unwrap();
+    let (second, digest) = manifest(&mut mover, repository, b"{ }").await;
+    tags::set(&mut mover, repository, &tag, second, false, "ann").await.unwrap();
+    let (db, waited) = (t.db.clone(), tag.clone());
+    let waiting = tokio::spawn(async move {
+        let mut tx = db.write().await.unwrap();
+        tags::lock(&mut tx, repository, &waited).await.unwrap()
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    mover.commit().await.unwrap();
+    assert_eq!(waiting.await.unwrap().expect("it was there all the time").digest, digest);
+}
 
 async fn users_keep_names_apart_and_numbers_for_ever(t: &mut TestDatabase) {
     let mut tx = t.db.write().await.unwrap();
