@@ -3,7 +3,7 @@
 #
 # A well-behaved client at a fixed rate (manifests by tag, pulls and pushes of small images), first alone, then beside
 # each abuser, which comes from an address of its own. The server is alone on core 0; the client and the abuser, at the
-# lowest priority, share core 1. Prints the table: the aim is a p99 of at most twice the one without abuse.
+# lowest priority, share core 1; a control tells what that alone costs the client. Prints the table: the aim is a p99 of at most twice the one without abuse.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/env.sh
@@ -20,27 +20,11 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-sealock="${SEALOCK:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock}"
-load="${SEALOCK_BENCH:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock-bench}"
-work="$(mktemp -d "${TMPDIR:-/tmp}/sealock-bench.XXXXXX")"
-results="${keep:-$work/results.jsonl}"
-server="" abuser=""
-# shellcheck disable=SC2329
-cleanup() {
-  [ -z "$abuser" ] || kill "$abuser" 2>/dev/null || true
-  [ -z "$server" ] || kill "$server" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-export HOME="$work" SEALOCK_ADMIN_PASSWORD="benchmark-$RANDOM$RANDOM"
-export SEALOCK_PASSWORD="$SEALOCK_ADMIN_PASSWORD"
-port=$((20000 + RANDOM % 10000))
-: >"$work/server.pem"
+set_up "$keep"
 
 say "filling: 20,000 referrers of one subject"
 serve sealock "$work/abuse"
-kill "$server" && wait "$server" || true
-server=""
+stop
 subject="$("$load" fill --database "$work/abuse/data/sealock.db" --tags 1 --referrers 20000 --repositories 1 --blobs 1 | jq -r .subject)"
 
 good() { # ABUSER: the client that means well, three times
@@ -72,13 +56,19 @@ beside() { # NAME KIND CONNECTIONS [OPTION...]: the same beside an abuser
 serve sealock "$work/abuse"
 say "alone"
 good none
+# What is the client's own part: it shares its core as with every abuser, and nobody abuses the server.
+say "a control: a busy program on the client's core"
+nice -n 19 taskset -c 1 bash -c 'while :; do :; done' &
+abuser=$!
+good "a control: no abuser, a busy program on the client's core"
+kill "$abuser" && wait "$abuser" || true
+abuser=""
 beside "500 slow bodies" slow-bodies 500
 beside "16 connections that ask without a pause" hammer 16
 beside "8 connections that list 20,000 referrers" referrers 8 --path "/v2/library/referrers/referrers/$subject"
 beside "8 connections that begin uploads" uploads 8
 beside "8 connections that guess passwords" guess 8
-kill "$server" && wait "$server" || true
-server=""
+stop
 export SEALOCK_RATE_LIMIT_ADDRESS=500
 serve sealock "$work/abuse"
 beside "the same 16, limited to 500 a second" hammer 16

@@ -20,25 +20,10 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-sealock="${SEALOCK:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock}"
-load="${SEALOCK_BENCH:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock-bench}"
-work="$(mktemp -d "${TMPDIR:-/tmp}/sealock-bench.XXXXXX")"
-results="${keep:-$work/results.jsonl}"
-server=""
-# shellcheck disable=SC2329
-cleanup() {
-  [ -z "$server" ] || kill "$server" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-export HOME="$work" SEALOCK_ADMIN_PASSWORD="benchmark-$RANDOM$RANDOM"
-export SEALOCK_PASSWORD="$SEALOCK_ADMIN_PASSWORD"
-port=$((20000 + RANDOM % 10000))
+set_up "$keep"
 
-: >"$work/server.pem"
 serve sealock "$work/many"
-kill "$server" && wait "$server" || true
-server=""
+stop
 say "filling: $many tags, referrers, repositories; $blobs blobs"
 filled="$("$load" fill --database "$work/many/data/sealock.db" --tags "$many" --referrers "$many" --repositories "$many" --blobs "$blobs")"
 subject="$(jq -r .subject <<<"$filled")"
@@ -47,12 +32,11 @@ for run in 1 2 3; do
   serve sealock "$work/many"
   jq -cn --argjson ms "$((($(date +%s%N) - begun) / 1000000))" --argjson blobs "$blobs" --argjson run "$run" \
     '{server: "sealock", workload: "start", $ms, $blobs, $run}' >>"$results"
-  [ "$run" = 3 ] || { kill "$server" && wait "$server" || true; }
+  [ "$run" = 3 ] || stop
 done
 list() { # NAME PATH
   local result
-  result="$(taskset -c 1 "$load" load path --path "$2" --url "$url" --user admin --server-pid "$server" --clients 1 \
-    --seconds 3 --repository library/lists)"
+  result="$(taskset -c 1 "$load" load path --path "$2" --url "$url" --user admin --server-pid "$server" --clients 1 --seconds 3)"
   jq -cn --arg workload "list: $1" --argjson result "$result" '{server: "sealock", $workload} + $result' >>"$results"
 }
 for n in 1000 100; do

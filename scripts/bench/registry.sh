@@ -27,8 +27,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-sealock="${SEALOCK:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock}"
-load="${SEALOCK_BENCH:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock-bench}"
+set_up "$keep"
 for name in ${servers:-sealock zot zot-commit distribution docker-registry}; do
   if [ -x "$(peer "$name")" ]; then
     chosen="${chosen:-} $name"
@@ -37,19 +36,6 @@ for name in ${servers:-sealock zot zot-commit distribution docker-registry}; do
   fi
 done
 read -ra chosen <<<"${chosen:-}"
-
-work="$(mktemp -d "${TMPDIR:-/tmp}/sealock-bench.XXXXXX")"
-results="${keep:-$work/results.jsonl}"
-server=""
-# shellcheck disable=SC2329
-cleanup() {
-  [ -z "$server" ] || kill "$server" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-export HOME="$work" SEALOCK_ADMIN_PASSWORD="benchmark-$RANDOM$RANDOM"
-export SEALOCK_PASSWORD="$SEALOCK_ADMIN_PASSWORD"
-port=$((20000 + RANDOM % 10000))
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 \
   -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout "$work/server.key" -out "$work/server.pem" 2>"$work/openssl.log"
 

@@ -1,4 +1,5 @@
-# Sourced by scripts/bench/registry.sh: how each server is started, alone on core 0, bound to loopback, and ended.
+# Sourced by registry.sh, lists.sh and abuse.sh: what they measure with, and how each server is started, alone on core 0, bound
+# to loopback, and ended.
 # shellcheck shell=bash disable=SC2154
 #
 # Every server logs its requests into a file and keeps its defaults, except for what its name says:
@@ -10,6 +11,30 @@
 #   distribution        v3; syncs every file it writes; the rename that publishes a blob is not followed by a directory sync.
 #                       It has no safer setting
 #   docker-registry     Debian's distribution 2.8; as above, with fewer directory syncs. It has no safer setting
+
+# set_up KEEP: what is measured and measures (SEALOCK and SEALOCK_BENCH name other binaries), a folder for the time of the
+# measurement, and the file of the raw results, which is KEEP if that is not empty.
+set_up() {
+  sealock="${SEALOCK:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock}"
+  load="${SEALOCK_BENCH:-${CARGO_TARGET_DIR:-$SEALOCK_CACHE/target}/release/sealock-bench}"
+  work="$(mktemp -d "${TMPDIR:-/tmp}/sealock-bench.XXXXXX")"
+  results="${1:-$work/results.jsonl}"
+  server="" abuser=""
+  trap clean_up EXIT
+  export HOME="$work" SEALOCK_ADMIN_PASSWORD="benchmark-$RANDOM$RANDOM"
+  export SEALOCK_PASSWORD="$SEALOCK_ADMIN_PASSWORD"
+  port=$((20000 + RANDOM % 10000))
+  : >"$work/server.pem"
+}
+
+# shellcheck disable=SC2329
+clean_up() {
+  local process
+  for process in "$abuser" "$server"; do
+    [ -z "$process" ] || kill "$process" 2>/dev/null || true
+  done
+  rm -rf "$work"
+}
 
 peer() {
   case "$1" in
@@ -63,10 +88,15 @@ serve() {
   done
 }
 
-# halt DIR: ends the server and removes what it stored.
-halt() {
+# stop: ends the server.
+stop() {
   kill "$server"
   wait "$server" || true
   server=""
+}
+
+# halt DIR: ends the server and removes what it stored.
+halt() {
+  stop
   rm -rf "$1"
 }

@@ -215,7 +215,10 @@ def abuse(path):
             errors += run["errors"]
         answers = found.get((abuser, "abuse"), {}).get("answers", {})
         told = ", ".join(f"{status}: {count:,}" for status, count in answers.items())
-        ratio = "–" if abuser == "none" else f"{max(ratios):.2f} ({'met' if max(ratios) <= 2 else 'missed'})"
+        ratio = "–" if abuser == "none" else f"{max(ratios):.2f}"
+        # A control says nothing about the server.
+        if (abuser, "abuse") in found:
+            ratio += " (met)" if max(ratios) <= 2 else " (missed)"
         row("nobody" if abuser == "none" else abuser, *cells, ratio, str(errors), told or "–")
 
 

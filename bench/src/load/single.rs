@@ -38,10 +38,11 @@ pub(super) async fn head_blob(client: &mut Client, image: &Image) -> Result<u64>
 
 /// The repository that a path names, if it names one.
 pub(super) fn repository_of(path: &str) -> Option<&str> {
-    let name = path.strip_prefix("/v2/")?;
-    let parts = ["/tags/", "/referrers/", "/manifests/", "/blobs/"];
-    let end = parts.iter().find_map(|part| name.find(part))?;
-    name.get(..end)
+    let (path, _query) = path.split_once('?').unwrap_or((path, ""));
+    // A repository may have the name of a part: the last one counts.
+    let (name, _last) = path.strip_prefix("/v2/")?.rsplit_once('/')?;
+    let parts = ["/tags", "/referrers", "/manifests", "/blobs"];
+    parts.iter().find_map(|part| name.strip_suffix(part))
 }
 
 /// GET of any path, with the credentials of the repository that it names, or of none.
@@ -59,7 +60,10 @@ mod tests {
         for (path, name) in [
             ("/v2/a/b/tags/list?n=1", Some("a/b")),
             ("/v2/a/b/referrers/sha256:00", Some("a/b")),
+            ("/v2/a/tags/tags/list", Some("a/tags")),
+            ("/v2/a/referrers/referrers/sha256:00?n=1&last=a/tags/b", Some("a/referrers")),
             ("/v2/_catalog", None),
+            ("/v2/_catalog?last=a/tags/b", None),
         ] {
             assert_eq!(super::repository_of(path), name);
         }
