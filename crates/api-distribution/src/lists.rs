@@ -8,12 +8,33 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, header};
 use sealock_auth::Caller;
 use sealock_http::{HttpError, Result, encode, next_link};
-use sealock_oci::{Digest, media_type};
+use sealock_oci::{Descriptor, Digest, RepositoryName, Tag, media_type};
 use sealock_registry::{MAX_PAGE_ITEMS, PageRequest, Registry, TagsShown};
 use serde::Serialize;
-use serde_json::json;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+// Written as they are: a page has a thousand items, and a tree of them would cost more than the
+// look into the database.
+
+#[derive(Serialize)]
+struct Tags<'a> {
+    name: &'a RepositoryName,
+    tags: &'a [Tag],
+}
+
+#[derive(Serialize)]
+struct Catalog<'a> {
+    repositories: &'a [RepositoryName],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Referrers<'a> {
+    schema_version: u8,
+    media_type: &'a str,
+    manifests: &'a [Descriptor],
+}
 
 /// `GET /v2/<name>/tags/list[?n=&last=]`
 pub(crate) async fn tags(asked: Asked<'_>) -> Result<Response> {
@@ -21,7 +42,7 @@ pub(crate) async fn tags(asked: Asked<'_>) -> Result<Response> {
     let tags = asked.registry.list_tags(asked.caller, asked.name, TagsShown::All, &page).await?;
     let path = format!("/v2/{}/tags/list", asked.name);
     let link = more(&path, asked.query, tags.next.as_deref(), &[])?;
-    let body = json!({ "name": asked.name, "tags": tags.items });
+    let body = Tags { name: asked.name, tags: &tags.items };
     answer("application/json", &body, link)
 }
 
@@ -33,7 +54,7 @@ pub(crate) async fn catalog(
 ) -> Result<Response> {
     let names = registry.catalog(caller, &page(query)?).await?;
     let link = more("/v2/_catalog", query, names.next.as_deref(), &[])?;
-    answer("application/json", &json!({ "repositories": names.items }), link)
+    answer("application/json", &Catalog { repositories: &names.items }, link)
 }
 
 /// `GET /v2/<name>/referrers/<digest>[?artifactType=]`
@@ -48,11 +69,8 @@ pub(crate) async fn referrers(asked: Asked<'_>, subject: &Digest) -> Result<Resp
     let path = format!("/v2/{}/referrers/{}", asked.name, encode(&subject.to_string()));
     let repeated: Vec<_> = filter.map(|filter| ("artifactType", filter)).into_iter().collect();
     let link = more(&path, asked.query, found.next.as_deref(), &repeated)?;
-    let body = json!({
-        "schemaVersion": 2,
-        "mediaType": media_type::OCI_INDEX,
-        "manifests": found.items,
-    });
+    let (media_type, manifests) = (media_type::OCI_INDEX, &found.items);
+    let body = Referrers { schema_version: 2, media_type, manifests };
     let mut response = answer(media_type::OCI_INDEX, &body, link)?;
     if filter.is_some() {
         response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));

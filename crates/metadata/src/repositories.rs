@@ -10,6 +10,12 @@ use jiff::Timestamp;
 use sealock_facts::Tier;
 use sealock_oci::{Digest, RepositoryName};
 
+macro_rules! names {
+    ($before:literal) => {
+        concat!($before, "SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2")
+    };
+}
+
 /// A repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
@@ -69,6 +75,25 @@ pub async fn list(
     let sql = "SELECT * FROM repositories WHERE name > $1 AND ($2 = 1 OR project_id = ANY($3)) \
                ORDER BY name LIMIT $4";
     tx.list(sql, params![after, all, &ids, limit], read).await
+}
+
+/// The names alone of what [`list`] gives.
+pub async fn names(
+    tx: &mut Tx,
+    visible: &Visible,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<RepositoryName>> {
+    let read = |row: &Row| row.get("name");
+    match visible {
+        // Two texts: all of this one stands in one index.
+        Visible::All => tx.list(names!(""), params![after, limit], read).await,
+        Visible::Only(ids) => {
+            let sql = "SELECT name FROM repositories WHERE name > $1 AND project_id = ANY($2) \
+                       ORDER BY name LIMIT $3";
+            tx.list(sql, params![after, ids, limit], read).await
+        }
+    }
 }
 
 /// A repository by number: for what was found through a link, never for a caller's own number.
@@ -136,4 +161,22 @@ pub async fn holders(
                WHERE m.digest = $1 AND ($2 = 1 OR p.id = ANY($3)) ORDER BY m.id LIMIT $4";
     let rows = tx.query(sql, params![digest, all, &ids, limit]).await?;
     rows.iter().map(|row| Ok((row.get("name")?, row.get("tier")?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Database, DatabaseConfig, SystemClock, params};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn names_are_read_from_an_index_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
+        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
+        let mut tx = db.read().await.unwrap();
+        let plan = tx.query(names!("EXPLAIN QUERY PLAN "), params!["", 10_i64]).await.unwrap();
+        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
+        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
+        assert!(lines[0].contains("USING COVERING INDEX"), "{lines:?}");
+    }
 }

@@ -4,6 +4,15 @@ use crate::{Engine, Result, Row, Tx, params};
 use jiff::Timestamp;
 use sealock_oci::{Digest, Tag};
 
+macro_rules! names {
+    ($before:literal) => {
+        concat!(
+            $before,
+            "SELECT name FROM tags WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3"
+        )
+    };
+}
+
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagRow {
@@ -136,6 +145,12 @@ pub async fn list(tx: &mut Tx, repository_id: i64, after: &str, limit: u32) -> R
     tx.list(sql, params![repository_id, after, limit], read).await
 }
 
+/// The names alone of what [`list`] gives: all of it stands in one index.
+pub async fn names(tx: &mut Tx, repository_id: i64, after: &str, limit: u32) -> Result<Vec<Tag>> {
+    let values = params![repository_id, after, limit];
+    tx.list(names!(""), values, |row| row.get("name")).await
+}
+
 /// Every tag of these manifests of a repository.
 pub async fn of_manifests(
     tx: &mut Tx,
@@ -151,4 +166,23 @@ pub async fn of_manifests(
 pub async fn delete(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<bool> {
     let sql = "DELETE FROM tags WHERE repository_id = $1 AND name = $2 AND immutable = 0";
     Ok(tx.execute(sql, params![repository_id, tag]).await? == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Database, DatabaseConfig, SystemClock, params};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn names_are_read_from_an_index_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
+        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
+        let mut tx = db.read().await.unwrap();
+        let values = params![1_i64, "", 10_i64];
+        let plan = tx.query(names!("EXPLAIN QUERY PLAN "), values).await.unwrap();
+        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
+        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
+        assert!(lines[0].contains("USING COVERING INDEX"), "{lines:?}");
+    }
 }

@@ -108,7 +108,13 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm.name(), self.hex())
+        // Without a text of its own on the heap: lists write thousands of them.
+        let mut hex = [0; 128];
+        let hex = &mut hex[..2 * self.algorithm.len()];
+        hex::encode_to_slice(self.as_bytes(), hex).map_err(|_| fmt::Error)?;
+        f.write_str(self.algorithm.name())?;
+        f.write_str(":")?;
+        f.write_str(str::from_utf8(hex).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lists of the distribution API: tags, referrers, catalog.
 
-use crate::{Error, Page, PageRequest, Registry, Result, access::Need, incoming::legacy_subject};
+use crate::{Page, PageRequest, Registry, Result, access::Need, incoming::legacy_subject};
 use sealock_auth::{Caller, Right};
 use sealock_metadata::{self as metadata, Tx, manifests::Referrer};
 use sealock_oci::{Descriptor, Digest, Manifest, ReferrersTag, RepositoryName, Tag};
@@ -33,9 +33,8 @@ impl Registry {
         let repository_id = scope.repository()?.id;
         let after = page.after.clone().unwrap_or_default();
         let limit = page.limit();
-        let rows = metadata::tags::list(&mut tx, repository_id, &after, limit + 1).await?;
-        let tags = rows.iter().map(|row| row.name.parse::<Tag>()).collect::<Result<Vec<_>, _>>();
-        let mut page = Page::cut(tags.map_err(Error::internal)?, limit, Tag::to_string);
+        let tags = metadata::tags::names(&mut tx, repository_id, &after, limit + 1).await?;
+        let mut page = Page::cut(tags, limit, Tag::to_string);
         if shown == TagsShown::WithoutAccessories {
             page.items.retain(|tag| !is_accessory_tag(tag));
         }
@@ -69,10 +68,12 @@ impl Registry {
             metadata::manifests::referrers(&mut tx, id, subject, artifact_type, &after, most)
                 .await?;
         // No manifest is in both: what is listed here names no subject.
-        rows.extend(
-            metadata::manifests::listed(&mut tx, id, subject, artifact_type, &after, most).await?,
-        );
-        rows.sort_by_key(|row| row.digest.to_string());
+        let listed =
+            metadata::manifests::listed(&mut tx, id, subject, artifact_type, &after, most).await?;
+        if !listed.is_empty() {
+            rows.extend(listed);
+            rows.sort_by_cached_key(|row| row.digest.to_string());
+        }
         let items: Vec<_> = rows.into_iter().take(most as usize).map(described).collect();
         let fit = annotate(&mut tx, repository.id, items).await?;
         let limit = limit.min(u32::try_from(fit.0).unwrap_or(u32::MAX));
@@ -89,9 +90,8 @@ impl Registry {
         let visible = self.visible(&mut tx, caller).await?;
         let after = page.after.clone().unwrap_or_default();
         let limit = page.limit();
-        let rows = metadata::repositories::list(&mut tx, &visible, &after, limit + 1).await?;
-        let names = rows.iter().map(|row| row.name.parse()).collect::<Result<Vec<_>, _>>();
-        Ok(Page::cut(names.map_err(Error::internal)?, limit, RepositoryName::to_string))
+        let names = metadata::repositories::names(&mut tx, &visible, &after, limit + 1).await?;
+        Ok(Page::cut(names, limit, RepositoryName::to_string))
     }
 }
 
