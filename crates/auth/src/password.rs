@@ -13,6 +13,9 @@ pub const MIN_PASSWORD_CHARS: usize = 8;
 pub const MAX_PASSWORD_BYTES: usize = 256;
 /// Most password hashes at once: each takes 19 MiB and some tens of milliseconds of a core.
 const MAX_AT_ONCE: usize = 4;
+/// Niceness of the threads that hash: a busy core gives them about a tenth of its time.
+#[cfg(target_os = "linux")]
+const PASSWORD_NICENESS: i32 = 10;
 /// Longest wait for a place.
 const WAIT: Duration = Duration::from_secs(5);
 /// How long a verified password need not be hashed again: a client sends it with every request.
@@ -123,15 +126,34 @@ impl Passwords {
         let Ok(Ok(place)) = place else {
             return Err(AuthError::Busy);
         };
-        let done = tokio::task::spawn_blocking(move || {
-            let result = work();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // A thread of its own, which stays behind all others: it ends with its work, which takes a
+        // thousand times as long as a thread takes to begin.
+        let thread = std::thread::Builder::new().name("password".to_owned());
+        let spawned = thread.spawn(move || {
+            step_back();
+            // Whoever asked may be gone.
+            let _told = tell.send(work());
             // Held by the work itself, so that a caller who goes away frees no place early.
             drop(place);
-            result
         });
-        done.await.map_err(|_| AuthError::Crypto("the password hash was stopped"))
+        const STOPPED: AuthError = AuthError::Crypto("the password hash was stopped");
+        spawned.map_err(|_| STOPPED)?;
+        told.await.map_err(|_| STOPPED)
     }
 }
+
+/// The rest of this thread gets what the processors have left, and a little more: who guesses
+/// passwords takes no time from those who push and pull.
+#[cfg(target_os = "linux")]
+fn step_back() {
+    // None is the calling thread. Refused, it only is as quick as the others.
+    let _refused = rustix::process::setpriority_process(None, PASSWORD_NICENESS);
+}
+
+/// Elsewhere a priority belongs to the whole process.
+#[cfg(not(target_os = "linux"))]
+const fn step_back() {}
 
 fn hash(password: &str, random: &dyn Randomness) -> Result<String, AuthError> {
     let mut salt = [0; 16];
