@@ -7,6 +7,7 @@ use sealock_facts::Tier;
 use sealock_metadata::{
     Error, blobs, both_engines,
     manifests::{self, State},
+    params,
     projects::{self, Visible},
     repositories, tags,
     testing::TestDatabase,
@@ -20,6 +21,7 @@ both_engines!(
     an_immutable_tag_stays,
     referrers_are_filtered_and_paged_and_need_no_subject,
     accessories_die_with_their_subject,
+    a_great_many_accessories_die_in_parts,
     the_name_of_an_accessory_makes_nothing_an_accessory,
     a_tag_is_made_once,
     deleting_an_index_or_a_child_changes_the_others_facts,
@@ -40,6 +42,8 @@ async fn tags_stand_in_bytewise_order_and_are_paged(t: &mut TestDatabase) {
     loop {
         let last = seen.last().cloned().unwrap_or_default();
         let page = tags::list(&mut tx, repository.id, &last, 3).await.unwrap();
+        let names = tags::names(&mut tx, repository.id, &last, 3).await.unwrap();
+        assert!(names.iter().map(Tag::as_str).eq(page.iter().map(|tag| tag.name.as_str())));
         if page.is_empty() {
             break;
         }
@@ -132,6 +136,39 @@ async fn accessories_die_with_their_subject(t: &mut TestDatabase) {
     assert!(blobs::unlink(&mut tx, here.id, &digest("l")).await.unwrap());
 }
 
+async fn a_great_many_accessories_die_in_parts(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let project = project(&mut tx, "app", Tier::Sandbox).await;
+    let here = repository(&mut tx, &project, "x").await;
+    let subject = push(&mut tx, &here, "m", Parts::default()).await;
+    for number in 0..7 {
+        let parts = Parts { subject: Some("m"), ..Parts::default() };
+        push(&mut tx, &here, &format!("sbom-{number}"), parts).await;
+    }
+    for number in 0..2 {
+        let parts = Parts { subject: Some("sbom-1"), tag: Some("signed"), ..Parts::default() };
+        push(&mut tx, &here, &format!("sig-{number}"), parts).await;
+    }
+    push(&mut tx, &here, "other", Parts { subject: Some("n"), ..Parts::default() }).await;
+    tag_it(&mut tx, &here, &subject, "v1", true).await;
+    let part = manifests::delete_part(&mut tx, here.id, &digest("m"), 3).await.unwrap();
+    assert_eq!(part, None, "an immutable tag protects it");
+    let tag: Tag = "v1".parse().unwrap();
+    tx.execute("UPDATE tags SET immutable = 0 WHERE name = $1", params![&tag]).await.unwrap();
+    let mut parts = Vec::new();
+    while let Some(part) = manifests::delete_part(&mut tx, here.id, &digest("m"), 3).await.unwrap()
+    {
+        assert!(part.manifests.iter().all(|gone| gone.id != subject.id));
+        parts.push((part.manifests.len(), part.tags.len()));
+    }
+    assert_eq!(parts, [(2, 1), (3, 0), (3, 0)]);
+    let gone = manifests::delete(&mut tx, here.id, &digest("m"), false).await.unwrap().unwrap();
+    assert_eq!((gone.manifests.len(), gone.tags), (2, vec!["v1".to_owned()]));
+    assert_eq!(manifests::list(&mut tx, here.id, None, 10).await.unwrap().len(), 1);
+    let none = manifests::delete_part(&mut tx, here.id, &digest("m"), 3).await.unwrap();
+    assert_eq!(none, None);
+}
+
 async fn deleting_an_index_or_a_child_changes_the_others_facts(t: &mut TestDatabase) {
     let mut tx = t.db.write().await.unwrap();
     let project = project(&mut tx, "app", Tier::Sandbox).await;
@@ -205,6 +242,10 @@ async fn nothing_is_found_through_another_project(t: &mut TestDatabase) {
     let names = repositories::list(&mut tx, &only(&b), "", 9).await.unwrap();
     assert_eq!(names.len(), 1);
     assert_eq!(repositories::list(&mut tx, &Visible::All, "a/x", 9).await.unwrap(), names);
+    for (visible, after) in [(only(&b), ""), (Visible::All, "a/x")] {
+        let alone = repositories::names(&mut tx, &visible, after, 9).await.unwrap();
+        assert!(alone.iter().map(ToString::to_string).eq(names.iter().map(|row| row.name.clone())));
+    }
     assert!(!repositories::delete(&mut tx, a.id, here.id).await.unwrap(), "not empty");
     assert!(!repositories::delete(&mut tx, a.id, there.id).await.unwrap());
     assert!(!projects::delete(&mut tx, b.id).await.unwrap(), "not empty");

@@ -11,11 +11,15 @@ use sealock_auth::{Caller, Right};
 use sealock_metadata::{self as metadata, Tx, manifests::Deleted};
 use sealock_oci::{Digest, ErrorCode, Reference, RepositoryName, Tag};
 
+/// Accessories that go in one transaction before what they are about; fewer go with it.
+const MAX_DELETED_AT_ONCE: u32 = 1_000;
 /// Most tags that the record of a deletion names.
 const MAX_TOLD_TAGS: usize = 1_000;
 
 impl Registry {
-    /// Deletes a tag (only the tag), or a manifest by digest with all its tags and accessories.
+    /// Deletes a tag (only the tag), or a manifest by digest with all its tags and accessories. Of
+    /// very many accessories most go before it, some at a time; it is there until the last of them
+    /// go with it, and who breaks off can ask again.
     pub async fn delete_manifest(
         &self,
         caller: &Caller,
@@ -23,16 +27,28 @@ impl Registry {
         reference: &Reference,
         condition: &Precondition,
     ) -> Result<()> {
-        let mut tx = self.database().write().await?;
-        let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
-        match reference {
-            Reference::Tag(tag) => delete_tag(&mut tx, caller, &scope, tag, condition).await?,
-            Reference::Digest(digest) => {
-                condition.require(reference, Some(digest))?;
-                delete_digest(&mut tx, caller, &scope, digest).await?;
+        loop {
+            let mut tx = self.database().write().await?;
+            let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
+            let done = match reference {
+                Reference::Tag(tag) => {
+                    delete_tag(&mut tx, caller, &scope, tag, condition).await?;
+                    true
+                }
+                Reference::Digest(digest) => {
+                    condition.require(reference, Some(digest))?;
+                    let part = delete_part(&mut tx, caller, &scope, digest).await?;
+                    if !part {
+                        delete_digest(&mut tx, caller, &scope, digest).await?;
+                    }
+                    !part
+                }
+            };
+            tx.commit().await?;
+            if done {
+                return Ok(());
             }
         }
-        Ok(tx.commit().await?)
     }
 
     /// Takes a blob out of a repository; the bytes are collected later. Refused while a manifest of
@@ -112,6 +128,27 @@ async fn delete_digest(
             format!("the immutable tag {tag} names {digest}; only eradication removes it"),
         ));
     }
+    record(tx, caller, scope, digest, &deleted).await?;
+    Ok(deleted)
+}
+
+/// Deletes some of very many accessories; false when the rest can go with the manifest.
+async fn delete_part(tx: &mut Tx, caller: &Caller, scope: &Scope, digest: &Digest) -> Result<bool> {
+    let id = scope.repository()?.id;
+    let part = metadata::manifests::delete_part(tx, id, digest, MAX_DELETED_AT_ONCE).await?;
+    let Some(deleted) = part else { return Ok(false) };
+    record(tx, caller, scope, digest, &deleted).await?;
+    Ok(true)
+}
+
+/// Records what went because `digest` was deleted.
+async fn record(
+    tx: &mut Tx,
+    caller: &Caller,
+    scope: &Scope,
+    digest: &Digest,
+    deleted: &Deleted,
+) -> Result<()> {
     let mut told = deleted.tags.clone();
     told.truncate(MAX_TOLD_TAGS);
     for manifest in &deleted.manifests {
@@ -125,5 +162,5 @@ async fn delete_digest(
             .record(tx)
             .await?;
     }
-    Ok(deleted)
+    Ok(())
 }

@@ -34,14 +34,56 @@ pub async fn delete(
     let Some(root) = lock(tx, repository_id, digest).await? else {
         return Ok(None);
     };
-    let (manifests, names) = with_accessories(tx, root).await?;
-    let ids: Vec<i64> = manifests.iter().map(|m| m.id).collect();
-    let tags = crate::tags::of_manifests(tx, repository_id, &ids).await?;
     // An accessory's own tags never protect it: immutability does not cover accessories (D8).
-    let protected = tags.iter().find(|t| t.immutable && t.digest == *digest);
-    if let (Some(tag), false) = (protected, force) {
+    let tags = crate::tags::of_manifests(tx, repository_id, &[root.id]).await?;
+    if let (Some(tag), false) = (tags.iter().find(|tag| tag.immutable), force) {
         return Ok(Some(Deleted { immutable: Some(tag.name.clone()), ..Deleted::default() }));
     }
+    remove(tx, repository_id, vec![root]).await.map(Some)
+}
+
+/// Removes accessories of a manifest that has very many, before itself: `limit` at a time, so that
+/// others write in between, those on accessories first. `None` when so few are left that they can
+/// go with it, and when it is not there or protected: [`delete`] tells.
+pub async fn delete_part(
+    tx: &mut Tx,
+    repository_id: i64,
+    digest: &Digest,
+    limit: u32,
+) -> Result<Option<Deleted>> {
+    let Some(root) = lock(tx, repository_id, digest).await? else {
+        return Ok(None);
+    };
+    let tags = crate::tags::of_manifests(tx, repository_id, &[root.id]).await?;
+    if tags.iter().any(|tag| tag.immutable) {
+        return Ok(None);
+    }
+    let (mut level, mut deepest, mut many) = (vec![root.digest], Vec::new(), false);
+    for _ in 0..MAX_DEPTH {
+        let sql = select!(
+            "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+             WHERE m.repository_id = $1 AND m.subject_digest = ANY($2) \
+             ORDER BY m.id LIMIT $3 /*pg: FOR UPDATE OF m */"
+        );
+        let found = tx.list(sql, params![repository_id, &level, limit], read).await?;
+        if found.is_empty() {
+            break;
+        }
+        many |= found.len() >= limit as usize;
+        level = found.iter().map(|manifest| manifest.digest).collect();
+        deepest = found;
+    }
+    if !many {
+        return Ok(None);
+    }
+    remove(tx, repository_id, deepest).await.map(Some)
+}
+
+/// Removes these manifests with all that lives by them.
+async fn remove(tx: &mut Tx, repository_id: i64, roots: Vec<Manifest>) -> Result<Deleted> {
+    let (manifests, names) = with_accessories(tx, repository_id, roots).await?;
+    let ids: Vec<i64> = manifests.iter().map(|m| m.id).collect();
+    let tags = crate::tags::of_manifests(tx, repository_id, &ids).await?;
     let sql = "UPDATE manifests SET facts_rev = facts_rev + 1 WHERE repository_id = $1 \
                AND digest IN (SELECT c.digest FROM manifest_children c \
                WHERE c.parent_id = ANY($2))";
@@ -66,7 +108,7 @@ pub async fn delete(
     let loose: Vec<String> =
         tx.list(sql, params![repository_id, &names], |row| row.get("name")).await?;
     let tags = tags.into_iter().map(|tag| tag.name).chain(loose).collect();
-    Ok(Some(Deleted { manifests, tags, immutable: None }))
+    Ok(Deleted { manifests, tags, immutable: None })
 }
 
 async fn lock(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option<Manifest>> {
@@ -85,13 +127,16 @@ fn accessory_names(digest: &Digest) -> [String; 4] {
     [sig, att, sbom, ReferrersTag::of(digest).text()]
 }
 
-/// The manifest and everything that lives by it, one query for each level of depth; and the names
-/// of accessories of all of these.
-async fn with_accessories(tx: &mut Tx, root: Manifest) -> Result<(Vec<Manifest>, Vec<String>)> {
-    let repository_id = root.repository_id;
-    let mut seen = BTreeSet::from([root.id]);
-    let mut level = vec![root.digest];
-    let mut all = vec![root];
+/// The manifests and everything that lives by them, one query for each level of depth; and the
+/// names of accessories of all of these.
+async fn with_accessories(
+    tx: &mut Tx,
+    repository_id: i64,
+    roots: Vec<Manifest>,
+) -> Result<(Vec<Manifest>, Vec<String>)> {
+    let mut seen: BTreeSet<i64> = roots.iter().map(|root| root.id).collect();
+    let mut level: Vec<Digest> = roots.iter().map(|root| root.digest).collect();
+    let mut all = roots;
     let mut names = Vec::new();
     for _ in 0..MAX_DEPTH {
         names.extend(level.iter().flat_map(accessory_names));

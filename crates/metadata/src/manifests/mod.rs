@@ -8,7 +8,7 @@ mod facts;
 mod nesting;
 mod referrers;
 
-pub use delete::{Deleted, delete};
+pub use delete::{Deleted, delete, delete_part};
 pub use facts::{
     Facts, bump_by_blob, bump_by_digest, bump_facts_rev, facts, lock_facts_rev, set_contents,
     waiting_for_chain, without_contents,
