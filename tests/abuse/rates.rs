@@ -6,7 +6,11 @@ use sealock_tests::{
     server::{ADMIN_PASSWORD, Options, Server, pause},
 };
 use serde_json::{Value, json};
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -137,6 +141,38 @@ fn guessing_passwords_of_many_names_closes_an_address_to_strangers_only() {
     // From elsewhere everybody is.
     let there = elsewhere(&server).with_user("ann", ADMIN_PASSWORD);
     assert_eq!(there.get("/v2/").unwrap().status(), 200);
+}
+
+#[test]
+fn who_asks_without_a_pause_is_answered_and_others_have_their_turn() {
+    let server = Server::start();
+    let (good, greedy) = (server.admin(), elsewhere(&server));
+    let path = format!("/v2/library/app/referrers/sha256:{HEX}");
+    let (ended, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    let end = Instant::now() + Duration::from_secs(30);
+    std::thread::scope(|threads| {
+        for _ in 0..16 {
+            threads.spawn(|| {
+                while !ended.load(Ordering::Relaxed) && Instant::now() < end {
+                    assert_eq!(greedy.get(&path).unwrap().status(), 200);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..100 {
+            let begin = Instant::now();
+            assert_eq!(good.get("/v2/").unwrap().status(), 200);
+            assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+            pause(Duration::from_millis(10));
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    // Whoever waits for others is not forgotten.
+    let answered = answered.load(Ordering::Relaxed);
+    assert!(answered > 200, "{answered} in a second");
+    let begin = Instant::now();
+    assert_eq!(greedy.get(&path).unwrap().status(), 200);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -1,4 +1,8 @@
-use crate::{HttpError, Result, patience::Patience};
+use crate::{
+    HttpError, Result,
+    patience::Patience,
+    room::{ROOM, Room},
+};
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
 use http::StatusCode;
@@ -11,9 +15,15 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
+use tokio::time::{Instant, timeout_at};
 
-/// Reads a whole body of at most `limit` bytes. `what` names it in the error.
+/// Reads a whole body of at most `limit` bytes. `what` names it in the error. Large ones share a
+/// limited room, which each gives back when its bytes are dropped.
 pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes> {
+    read_into(&ROOM, body, limit, what).await
+}
+
+async fn read_into(room: &Room, body: Body, limit: usize, what: &str) -> Result<Bytes> {
     let too_large = || {
         HttpError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -25,15 +35,18 @@ pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes>
         return Err(too_large());
     }
     let mut body = body;
+    let mut held = room.enter();
     let mut first = Bytes::new();
     // Copied together as they come: a million parts of a byte each would hold a buffer each.
     let mut whole: Vec<u8> = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = in_time(held.ends(), body.frame()).await? {
         let frame = frame.map_err(|error| broken(&error))?;
         let Ok(bytes) = frame.into_data() else { continue };
-        if first.len().max(whole.len()) + bytes.len() > limit {
+        let length = first.len().max(whole.len()) + bytes.len();
+        if length > limit {
             return Err(too_large());
         }
+        held.grow(length).await?;
         if first.is_empty() && whole.is_empty() {
             first = bytes;
             continue;
@@ -43,7 +56,19 @@ pub async fn read_limited(body: Body, limit: usize, what: &str) -> Result<Bytes>
         }
         whole.extend_from_slice(&bytes);
     }
-    Ok(if whole.is_empty() { first } else { whole.into() })
+    Ok(held.keep(if whole.is_empty() { first } else { whole.into() }))
+}
+
+/// The next part of a body, if it comes in time.
+async fn in_time<T>(end: Option<Instant>, part: impl Future<Output = T>) -> Result<T> {
+    let Some(end) = end else { return Ok(part.await) };
+    timeout_at(end, part).await.map_err(|_| {
+        HttpError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            ErrorCode::SizeInvalid,
+            "the request's body came too slowly",
+        )
+    })
 }
 
 /// Reads and forgets at most `limit` bytes of a body that nobody needs any more, so that the client
@@ -166,7 +191,6 @@ where
 mod tests {
     use super::*;
     use http_body_util::StreamBody;
-    use tokio::time::Instant;
 
     #[tokio::test]
     async fn bodies_beyond_the_limit_are_refused_whether_announced_or_not() {
@@ -183,6 +207,43 @@ mod tests {
         let streamed = Body::new(StreamBody::new(futures_util::stream::iter(parts)));
         assert_eq!(read_limited(streamed, 6, "x").await.unwrap(), "abcdef");
         assert_eq!(read_limited(Body::empty(), 10, "x").await.unwrap().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_share_a_room_and_small_ones_always_find_some() {
+        let room = Room::of(1024 * 1024);
+        let read = |kibibytes: usize| {
+            let parts = (0..kibibytes)
+                .map(|_| Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[7; 1024]))));
+            let body = Body::new(StreamBody::new(futures_util::stream::iter(parts)));
+            read_into(&room, body, 4 * 1024 * 1024, "a manifest")
+        };
+        let first = read(1000).await.unwrap();
+        assert_eq!(first.len(), 1000 * 1024);
+        let told = read(300).await.expect_err("no room");
+        assert_eq!(told.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(read(64).await.unwrap().len(), 64 * 1024);
+        // A part of it holds all of it.
+        let part = first.slice(..10);
+        drop(first);
+        assert!(read(300).await.is_err());
+        drop(part);
+        assert_eq!(read(1000).await.unwrap().len(), 1000 * 1024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_has_a_minute_for_all_of_it() {
+        let parts = futures_util::stream::unfold(0, |number: u32| async move {
+            // The first megabyte at once, then a little each second.
+            let pause = if number < 1024 { Duration::ZERO } else { Duration::from_secs(1) };
+            tokio::time::sleep(pause).await;
+            Some((Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[7; 1024]))), number + 1))
+        });
+        let begin = Instant::now();
+        let body = Body::new(StreamBody::new(Box::pin(parts)));
+        let error = read_limited(body, 4 * 1024 * 1024, "a manifest").await.expect_err("slow");
+        assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(begin.elapsed().as_secs(), 60);
     }
 
     #[tokio::test]

@@ -1,11 +1,14 @@
 //! What every request passes, whichever face it is for: a request id, a limit on headers, the
 //! access log and a net under panics.
 
-use crate::{Front, HttpError, Peer, RequestRates, rates::limited};
+use crate::{
+    Front, HttpError, Peer, RequestRates,
+    rates::{Refusals, limited},
+};
 use axum::{
     Router,
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
@@ -47,7 +50,8 @@ pub fn around_limited(app: Router, front: Arc<Front>, rates: Arc<RequestRates>) 
 }
 
 fn outermost(app: Router, front: Arc<Front>) -> Router {
-    app.layer(CatchPanicLayer::custom(caught)).layer(from_fn_with_state(front, observe))
+    let seen = (front, Arc::default());
+    app.layer(CatchPanicLayer::custom(caught)).layer(from_fn_with_state(seen, observe))
 }
 
 async fn nowhere(request: Request) -> HttpError {
@@ -59,7 +63,7 @@ async fn nowhere(request: Request) -> HttpError {
 }
 
 async fn observe(
-    axum::extract::State(front): axum::extract::State<Arc<Front>>,
+    State((front, refusals)): State<(Arc<Front>, Arc<Refusals>)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -80,6 +84,11 @@ async fn observe(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    let mut untold = 0;
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        let Some(before) = refusals.tell(client) else { return response };
+        untold = before;
+    }
     // The path only: a query may hold what should not stand in a log.
     tracing::info!(
         parent: &span,
@@ -90,6 +99,7 @@ async fn observe(
         status = response.status().as_u16(),
         milliseconds = begin.elapsed().as_secs_f64() * 1e3,
         agent = agent.as_ref().and_then(|agent| agent.to_str().ok()).unwrap_or_default(),
+        refusals_not_logged = (untold > 0).then_some(untold),
         "access"
     );
     response

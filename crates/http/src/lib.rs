@@ -12,9 +12,11 @@ mod layers;
 mod paging;
 mod patience;
 mod rates;
+mod room;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod turns;
 
 pub use body::{discard, read_limited};
 pub use client_certificate::registered_client_certificates;
@@ -26,3 +28,4 @@ pub use layers::{REQUEST_ID, RequestId, around, around_limited};
 pub use paging::{encode, next_link};
 pub use rates::{BURST_SECONDS, REQUESTS_PER_ACCOUNT, REQUESTS_PER_ADDRESS, RequestRates};
 pub use server::{ListenerLimits, serve};
+pub use turns::Turns;

@@ -1,8 +1,11 @@
 //! Listeners, with the limits that keep slow or hostile clients from holding the server.
 
-use crate::{ClientCertificate, Peer, body::IdleLimited, crowd::Crowd, patience::Patience};
+use crate::{
+    ClientCertificate, Front, Peer, Turns, body::IdleLimited, crowd::Crowd, patience::Patience,
+    turns::Caller,
+};
 use axum::{Router, body::Body};
-use http::Request;
+use http::{Request, request::Parts};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -56,6 +59,8 @@ pub struct ListenerLimits {
     pub streams: u32,
     /// Time that requests under way get to end when the server stops.
     pub drain: Duration,
+    /// Which requests begin first. Listeners of one process share it.
+    pub turns: Turns,
 }
 
 impl Default for ListenerLimits {
@@ -73,6 +78,7 @@ impl Default for ListenerLimits {
             header_bytes: 64 * 1024,
             streams: 128,
             drain: Duration::from_secs(15),
+            turns: Turns::default(),
         }
     }
 }
@@ -107,6 +113,8 @@ pub async fn serve(
     let acceptor = tls.map(TlsAcceptor::from);
     let room = Arc::new(Semaphore::new(limits.connections));
     let crowd = Crowd::new(limits.connections_per_address, limits.trusted_proxies.clone());
+    let trusted_proxies = limits.trusted_proxies.to_vec();
+    let front = Arc::new(Front { external_url: None, trusted_proxies });
     let graceful = GracefulShutdown::new();
     let (cut, _) = watch::channel(false);
     let mut shutdown = std::pin::pin!(shutdown);
@@ -126,7 +134,10 @@ pub async fn serve(
             continue;
         };
         let limits = limits.clone();
-        let connection = Connection { app: app.clone(), peer, limits, watcher: graceful.watcher() };
+        let asker = Asker::of(&peer, &front, &limits.turns);
+        let whole = asker.whole_connection();
+        let watcher = graceful.watcher();
+        let connection = Connection { app: app.clone(), peer, limits, watcher, asker };
         let acceptor = acceptor.clone();
         let mut cut = cut.subscribe();
         tokio::spawn(async move {
@@ -136,6 +147,12 @@ pub async fn serve(
                 match acceptor {
                     Some(acceptor) => connection.serve_tls(acceptor, stream).await,
                     None => connection.serve(stream, false, None).await,
+                }
+            };
+            let served = async {
+                match whole {
+                    Some(caller) => caller.metered(served).await,
+                    None => served.await,
                 }
             };
             tokio::select! {
@@ -175,11 +192,50 @@ async fn accept(
     }
 }
 
+/// Whose requests come over a connection.
+enum Asker {
+    /// The other end's.
+    Peer(Caller),
+    /// Those of whom a trusted proxy names.
+    Proxied(Arc<Front>, Turns),
+}
+
+impl Asker {
+    fn of(peer: &Peer, front: &Arc<Front>, turns: &Turns) -> Self {
+        let address = peer.address.ip().to_canonical();
+        match front.trusts(address) {
+            true => Self::Proxied(front.clone(), turns.clone()),
+            false => Self::Peer(turns.caller(address)),
+        }
+    }
+
+    /// Whom all that a connection costs is counted for.
+    fn whole_connection(&self) -> Option<Caller> {
+        match self {
+            Self::Peer(caller) => Some(caller.clone()),
+            Self::Proxied(..) => None,
+        }
+    }
+
+    /// Whose request this is. Nobody's where a proxy does not say whom it asks for: it would be
+    /// everybody.
+    fn of_request(&self, parts: &Parts) -> Option<Caller> {
+        match self {
+            Self::Peer(caller) => Some(caller.clone()),
+            Self::Proxied(front, turns) => {
+                let address = front.client_address(parts);
+                (!front.trusts(address)).then(|| turns.caller(address))
+            }
+        }
+    }
+}
+
 struct Connection {
     app: Router,
     peer: Peer,
     limits: ListenerLimits,
     watcher: Watcher,
+    asker: Asker,
 }
 
 impl Connection {
@@ -205,7 +261,7 @@ impl Connection {
         http2: bool,
         certificate: Option<ClientCertificate>,
     ) {
-        let Self { app, peer, limits, watcher } = self;
+        let Self { app, peer, limits, watcher, asker } = self;
         let io = TokioIo::new(WriteLimited::new(
             stream,
             Patience::new(limits.write_idle, limits.least_rate),
@@ -219,7 +275,17 @@ impl Connection {
             let asks_first = parts.headers.contains_key(http::header::EXPECT);
             let patience = Patience::new(limits.body_idle, limits.least_rate);
             let body = Body::new(IdleLimited::new(body, !asks_first, patience));
-            app.clone().call(Request::from_parts(parts, body))
+            let caller = asker.of_request(&parts);
+            // What is run by the connection's own task is counted with it.
+            let apart = http2 || matches!(asker, Asker::Proxied(..));
+            let answer = app.clone().call(Request::from_parts(parts, body));
+            async move {
+                match caller {
+                    Some(caller) if apart => caller.begin(caller.metered(answer)).await,
+                    Some(caller) => caller.begin(answer).await,
+                    None => answer.await,
+                }
+            }
         });
         let served = if http2 {
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());

@@ -105,6 +105,17 @@ async fn ask(address: SocketAddr, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
+/// As [`ask`], from another address of this machine.
+async fn ask_from(from: &str, address: SocketAddr, request: &str) -> String {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 const CLOSE: &str = "host: a\r\nconnection: close\r\n\r\n";
 
 #[tokio::test]
@@ -340,4 +351,61 @@ async fn a_request_that_does_not_end_is_cut_off_when_the_server_stops() {
     let mut answer = Vec::new();
     let read = timeout(Duration::from_secs(2), stream.read_to_end(&mut answer)).await.unwrap();
     assert!(read.is_err() || answer.is_empty(), "an answer out of nowhere");
+}
+
+/// Clients on a thread of their own, so that all of them have asked before the server looks.
+fn clients(address: SocketAddr, proxied: bool, number: usize) -> Vec<std::thread::JoinHandle<()>> {
+    let ask = move |from: &'static str| {
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let (from, named) = match proxied {
+                true => ("127.0.0.9", format!("x-forwarded-for: {from}\r\n")),
+                false => (from, String::new()),
+            };
+            let request = format!("GET /busy HTTP/1.1\r\n{named}{CLOSE}");
+            let answer = runtime.unwrap().block_on(ask_from(from, address, &request));
+            assert!(answer.starts_with("HTTP/1.1 200"), "nobody is refused: {answer}");
+        })
+    };
+    let mut asking = vec![ask("127.0.0.3")];
+    asking.extend((0..number).map(|_| ask("127.0.0.2")));
+    std::thread::park_timeout(Duration::from_millis(200));
+    asking.push(ask("127.0.0.3"));
+    asking
+}
+
+/// One thread serves, and a request costs it 30 ms.
+async fn who_was_served(proxied: bool) -> Vec<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let order = served.clone();
+    let busy = move |request: Request| async move {
+        let peer = request.extensions().get::<Peer>().unwrap().address.ip().to_string();
+        let named = request.headers().get("x-forwarded-for");
+        order.lock().unwrap().push(named.map_or(peer, |name| name.to_str().unwrap().to_owned()));
+        std::thread::park_timeout(Duration::from_millis(30));
+        "done"
+    };
+    let app = around(Router::new().route("/busy", get(busy)), Arc::new(Front::default()));
+    let proxies = Arc::from(["127.0.0.9".parse().unwrap()]);
+    let limits = ListenerLimits { trusted_proxies: proxies, ..ListenerLimits::default() };
+    let server = tokio::spawn(serve(listener, None, app, limits, std::future::pending()));
+    let asking = tokio::task::spawn_blocking(move || {
+        clients(address, proxied, 60).into_iter().for_each(|client| client.join().unwrap());
+    });
+    asking.await.unwrap();
+    server.abort();
+    served.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn who_asks_for_much_lets_others_go_first_and_is_answered() {
+    for proxied in [false, true] {
+        let order = who_was_served(proxied).await;
+        assert_eq!(order.len(), 62);
+        let last = order.iter().rposition(|who| who == "127.0.0.3").unwrap();
+        // Sixty at 30 ms each: it came when a few of them had been answered.
+        assert!(last < 30, "proxied: {proxied}: {order:?}");
+    }
 }

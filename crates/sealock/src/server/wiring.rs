@@ -30,6 +30,8 @@ const JOBS_GRACE: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// A lease below which the log warns.
 const SHORT_LEASE: SignedDuration = SignedDuration::from_mins(10);
+/// Connections to the listener of metrics; half of them from one address.
+const MAX_METRICS_CONNECTIONS: usize = 64;
 /// Jobs that run at a time.
 const WORKERS: usize = 4;
 
@@ -89,8 +91,8 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
         limits.clone(),
         signals(stop.clone(), 1),
     );
-    let webhooks = serve_admission(&product, admission, limits, signals(stop.clone(), 1));
-    let numbers = serve_metrics(&product, numbers, signals(stop.clone(), 1));
+    let webhooks = serve_admission(&product, admission, limits.clone(), signals(stop.clone(), 1));
+    let numbers = serve_metrics(&product, numbers, limits, signals(stop.clone(), 1));
     let jobs = async {
         signals(stop.clone(), 1).await;
         upkeep.abort();
@@ -232,11 +234,17 @@ async fn serve_admission(
 async fn serve_metrics(
     product: &Product,
     listener: Option<TcpListener>,
+    limits: ListenerLimits,
     stop: impl Future<Output = ()>,
 ) {
     let Some(listener) = listener else { return };
+    let limits = ListenerLimits {
+        connections: MAX_METRICS_CONNECTIONS,
+        connections_per_address: MAX_METRICS_CONNECTIONS / 2,
+        ..limits
+    };
     let app = sealock_http::around(metrics::router(product.metrics.clone()), product.front.clone());
-    sealock_http::serve(listener, None, app, ListenerLimits::default(), stop).await;
+    sealock_http::serve(listener, None, app, limits, stop).await;
 }
 
 /// Counts SIGTERM and SIGINT.

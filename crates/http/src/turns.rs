@@ -1,0 +1,351 @@
+//! Who waits for whom. An address that has lately used more than its share of the processors lets
+//! everybody else go first: each of its requests waits, before it begins, until nobody else has
+//! anything to do, and only as many of them begin at a time as there are processors. Addresses in
+//! that position take turns. Nobody is refused, and where nobody else asks nobody waits.
+
+use sealock_auth::neighbourhood;
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    task::yield_now,
+};
+
+/// Share of the time of all processors, in percent, up to which an address never waits for others.
+const SHARE_PERCENT: u64 = 25;
+/// Processor time in milliseconds that an address which was quiet may use at once.
+const SHARE_BURST_MILLIS: u64 = 50;
+/// How long at most an address waits for others because of what it used before.
+const LONGEST_MEMORY: Duration = Duration::from_secs(2);
+/// For how long after another address asked somebody is not alone.
+const ALONE_AFTER: Duration = Duration::from_secs(1);
+/// Most addresses whose use is remembered; more are not told apart from quiet ones.
+const MAX_METERS: usize = 50_000;
+
+/// Who may begin. Clones share it: one for all listeners of a process.
+#[derive(Debug, Clone)]
+pub struct Turns(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    started: Instant,
+    processors: u64,
+    /// As many as there are processors.
+    places: Arc<Semaphore>,
+    meters: Mutex<HashMap<IpAddr, Arc<Meter>>>,
+    line: Mutex<Line>,
+    /// Number of the meter of who asked last, and since when it is theirs.
+    latest: AtomicU64,
+    latest_since: AtomicU64,
+    next_number: AtomicU64,
+}
+
+/// What one address uses. Times are nanoseconds since the beginning.
+#[derive(Debug)]
+struct Meter {
+    number: u64,
+    /// When all that was used will be its fair share.
+    even_at: AtomicU64,
+}
+
+/// Requests that wait, by the number of their address's meter.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: HashMap<u64, VecDeque<oneshot::Sender<OwnedSemaphorePermit>>>,
+    /// Whose turn comes next.
+    ring: VecDeque<u64>,
+    /// Whether somebody calls them up.
+    attended: bool,
+}
+
+/// One address, as long as it is connected.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    turns: Turns,
+    meter: Arc<Meter>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self::of_processors(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+impl Turns {
+    fn of_processors(processors: usize) -> Self {
+        Self(Arc::new(Shared {
+            started: Instant::now(),
+            processors: processors as u64,
+            places: Arc::new(Semaphore::new(processors)),
+            meters: Mutex::default(),
+            line: Mutex::default(),
+            latest: AtomicU64::new(0),
+            latest_since: AtomicU64::new(0),
+            next_number: AtomicU64::new(1),
+        }))
+    }
+
+    /// The one who asks from this address.
+    pub(crate) fn caller(&self, address: IpAddr) -> Caller {
+        let now = self.now();
+        let mut meters = lock(&self.0.meters);
+        if meters.len() >= MAX_METERS {
+            // Who is gone and has used no more than the share is as good as new.
+            meters.retain(|_, meter| Arc::strong_count(meter) > 1 || meter.is_ahead(now));
+        }
+        let fresh = || {
+            let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Meter { number, even_at: AtomicU64::new(now) })
+        };
+        let meter = match meters.len() >= MAX_METERS {
+            true => meters.get(&neighbourhood(address)).cloned().unwrap_or_else(fresh),
+            false => meters.entry(neighbourhood(address)).or_insert_with(fresh).clone(),
+        };
+        Caller { turns: self.clone(), meter }
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.0.started.elapsed())
+    }
+
+    /// Somebody asks; whether anybody else did a moment ago.
+    fn is_contended(&self, number: u64, now: u64) -> bool {
+        if self.0.latest.swap(number, Ordering::Relaxed) != number {
+            self.0.latest_since.store(now, Ordering::Relaxed);
+            return true;
+        }
+        now < self.0.latest_since.load(Ordering::Relaxed) + nanos(ALONE_AFTER)
+    }
+
+    fn join(&self, number: u64) -> oneshot::Receiver<OwnedSemaphorePermit> {
+        let (call, called) = oneshot::channel();
+        let mut line = lock(&self.0.line);
+        let waiting = line.waiting.entry(number).or_default();
+        waiting.push_back(call);
+        if waiting.len() == 1 {
+            line.ring.push_back(number);
+        }
+        if !line.attended {
+            line.attended = true;
+            tokio::spawn(self.clone().attend());
+        }
+        called
+    }
+
+    /// Calls up one after the other, each when nobody else is ready to run.
+    async fn attend(self) {
+        loop {
+            let Ok(place) = self.0.places.clone().acquire_owned().await else { return };
+            // Comes back when the tasks that were ready have run and the network was looked at.
+            yield_now().await;
+            let Some(next) = lock(&self.0.line).next() else { return };
+            // Who has gone away meanwhile gives the place back.
+            let _gone = next.send(place);
+        }
+    }
+}
+
+impl Line {
+    /// The next one, in turns by address; none when nobody waits, and nobody attends then.
+    fn next(&mut self) -> Option<oneshot::Sender<OwnedSemaphorePermit>> {
+        while let Some(number) = self.ring.pop_front() {
+            let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            let next = std::iter::from_fn(|| waiting.pop_front()).find(|next| !next.is_closed());
+            if waiting.is_empty() {
+                self.waiting.remove(&number);
+            } else {
+                self.ring.push_back(number);
+            }
+            if next.is_some() {
+                return next;
+            }
+        }
+        self.attended = false;
+        None
+    }
+}
+
+impl Meter {
+    /// Whether more than the share, and what may be used at once, was used.
+    fn is_ahead(&self, now: u64) -> bool {
+        let burst = SHARE_BURST_MILLIS * 1_000_000 * 100 / SHARE_PERCENT;
+        self.even_at.load(Ordering::Relaxed) > now + burst
+    }
+
+    fn charge(&self, used: u64, processors: u64, now: u64) {
+        let worth = used.saturating_mul(100) / (SHARE_PERCENT * processors);
+        let latest = now + nanos(LONGEST_MEMORY);
+        let _changed = self.even_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |even| {
+            Some(even.max(now).saturating_add(worth).min(latest))
+        });
+    }
+}
+
+impl Caller {
+    /// Runs what the address asks for, when it is its turn. The turn ends when the work first waits
+    /// for something: a slow client, or the disk, holds up nobody.
+    pub(crate) async fn begin<F: Future>(&self, work: F) -> F::Output {
+        let mut turn = self.turn().await;
+        let mut work = pin!(work);
+        std::future::poll_fn(|context| {
+            let polled = work.as_mut().poll(context);
+            turn = None;
+            polled
+        })
+        .await
+    }
+
+    /// Counts the processor time that this work takes as the address's.
+    pub(crate) async fn metered<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        std::future::poll_fn(|context| {
+            let began = self.turns.now();
+            let polled = work.as_mut().poll(context);
+            let now = self.turns.now();
+            self.meter.charge(now.saturating_sub(began), self.turns.0.processors, now);
+            polled
+        })
+        .await
+    }
+
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let now = self.turns.now();
+        let contended = self.turns.is_contended(self.meter.number, now);
+        if !contended || !self.meter.is_ahead(now) {
+            return None;
+        }
+        self.turns.join(self.meter.number).await.ok()
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(turns: &Turns, address: &str) -> Caller {
+        turns.caller(address.parse().unwrap())
+    }
+
+    /// As if it had used so much.
+    fn use_up(caller: &Caller, time: Duration) {
+        let turns = &caller.turns;
+        caller.meter.charge(nanos(time), turns.0.processors, turns.now());
+    }
+
+    #[test]
+    fn an_address_is_ahead_while_it_uses_more_than_its_share() {
+        let turns = Turns::of_processors(2);
+        let (one, other) = (caller(&turns, "192.0.2.7"), caller(&turns, "::ffff:192.0.2.7"));
+        assert_eq!(one.meter.number, other.meter.number);
+        assert_ne!(one.meter.number, caller(&turns, "192.0.2.8").meter.number);
+        let second = 1_000_000_000;
+        // Half of one processor of two, for ten seconds.
+        for tenth in 0..100 {
+            one.meter.charge(second / 20, 2, tenth * second / 10);
+            assert!(!one.meter.is_ahead(tenth * second / 10), "{tenth}");
+        }
+        // All of one.
+        let mut now = 10 * second;
+        for _ in 0..10 {
+            now += second / 10;
+            one.meter.charge(second / 10, 2, now);
+        }
+        assert!(one.meter.is_ahead(now));
+        // What is over is over.
+        one.meter.charge(3_600 * second, 2, now);
+        assert!(!one.meter.is_ahead(now + nanos(LONGEST_MEMORY)));
+    }
+
+    #[tokio::test]
+    async fn who_is_ahead_lets_others_go_first() {
+        let turns = Turns::of_processors(1);
+        let (greedy, good) = (caller(&turns, "192.0.2.7"), caller(&turns, "192.0.2.8"));
+        use_up(&greedy, Duration::from_secs(1));
+        good.begin(async {}).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = tokio::task::JoinSet::new();
+        for who in [&greedy, &greedy, &greedy, &good, &good] {
+            let (who, order) = (who.clone(), order.clone());
+            tasks.spawn(async move {
+                let number = who.meter.number;
+                who.begin(async { lock(&order).push(number) }).await;
+            });
+        }
+        tasks.join_all().await;
+        let [bad, well] = [greedy.meter.number, good.meter.number];
+        assert_eq!(*lock(&order), [well, well, bad, bad, bad]);
+        assert!(lock(&turns.0.line).waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_is_alone_waits_for_nobody() {
+        let turns = Turns::of_processors(1);
+        let greedy = caller(&turns, "192.0.2.7");
+        turns.0.latest.store(greedy.meter.number, Ordering::Relaxed);
+        use_up(&greedy, Duration::from_secs(1));
+        let _place = turns.0.places.clone().acquire_owned().await.unwrap();
+        greedy.begin(async {}).await;
+    }
+
+    #[tokio::test]
+    async fn addresses_that_are_ahead_take_turns() {
+        let turns = Turns::of_processors(1);
+        let callers = ["192.0.2.7", "192.0.2.8", "192.0.2.9"].map(|text| caller(&turns, text));
+        callers.iter().for_each(|caller| use_up(caller, Duration::from_secs(1)));
+        let busy = turns.0.places.clone().acquire_owned().await.unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = tokio::task::JoinSet::new();
+        // The first has many requests, one of which is given up.
+        for who in [0, 0, 0, 0, 1, 2] {
+            let (caller, order) = (callers[who].clone(), order.clone());
+            tasks.spawn(async move { caller.begin(async { lock(&order).push(who) }).await });
+            yield_now().await;
+        }
+        let given_up = tokio::time::timeout(Duration::from_millis(1), callers[1].begin(async {}));
+        assert!(given_up.await.is_err());
+        drop(busy);
+        tasks.join_all().await;
+        assert_eq!(*lock(&order), [0, 1, 2, 0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_something_holds_up_nobody() {
+        let turns = Turns::of_processors(1);
+        let (slow, other) = (caller(&turns, "192.0.2.7"), caller(&turns, "192.0.2.8"));
+        for caller in [&slow, &other] {
+            use_up(caller, Duration::from_secs(1));
+        }
+        other.turns.is_contended(other.meter.number, turns.now());
+        let stuck = tokio::spawn(async move { slow.begin(std::future::pending::<()>()).await });
+        yield_now().await;
+        other.begin(async {}).await;
+        stuck.abort();
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let turns = Turns::of_processors(1);
+        let kept = caller(&turns, "192.0.2.7");
+        for number in 0..60_000_u32 {
+            turns.caller(IpAddr::from((number | 0x0a00_0000).to_be_bytes()));
+        }
+        assert!(lock(&turns.0.meters).len() <= MAX_METERS);
+        assert_eq!(caller(&turns, "192.0.2.7").meter.number, kept.meter.number);
+    }
+}
