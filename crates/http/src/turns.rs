@@ -295,7 +295,9 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_alone_waits_for_nobody() {
-        let turns = Turns::of_processors(1);
+        let mut turns = Turns::of_processors(1);
+        // The last one who was somebody else asked long ago.
+        Arc::get_mut(&mut turns.0).unwrap().started -= 2 * ALONE_AFTER;
         let greedy = caller(&turns, "192.0.2.7");
         turns.0.latest.store(greedy.meter.number, Ordering::Relaxed);
         use_up(&greedy, Duration::from_secs(1));
