@@ -11,7 +11,10 @@ use super::{
     statement::{Pace, Statement, aside},
     value::Value,
 };
-use rusqlite::{Connection, MAIN_DB, OpenFlags, hooks::Wal, types::ValueRef, wal::CheckpointMode};
+use rusqlite::{
+    Connection, MAIN_DB, OpenFlags, config::DbConfig, hooks::Wal, types::ValueRef,
+    wal::CheckpointMode,
+};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -119,6 +122,9 @@ fn keep_a_log(connection: &Connection) -> Result<()> {
 
 fn prepare(mut connection: Connection, opening: &Opening) -> Result<Lite> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // One text, one plan. Without it SQLite looks at the values of some parameters, such as that of
+    // a LIMIT, when it plans, and then plans anew each time that they are bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     keep_a_log(&connection)?;
     let changes = opening.writer && opening.access == Access::Write;
     // Whoever writes flushes the log by itself.
