@@ -18,6 +18,7 @@ use sealock_auth::{Access, Caller};
 use sealock_http::{Gatekeeper, HttpError, Result};
 use sealock_oci::{ErrorCode, RepositoryName};
 use sealock_registry::Registry;
+use std::sync::Arc;
 
 /// `/v2/` and the token service.
 pub fn router(registry: Registry, gatekeeper: Gatekeeper) -> Router {
@@ -27,11 +28,11 @@ pub fn router(registry: Registry, gatekeeper: Gatekeeper) -> Router {
         .route("/v2/token", get(token::get).post(token::post))
         .route("/v2/{*rest}", any(v2))
         .route("/service/token", get(token::get).post(token::post))
-        .with_state(Face { registry, gatekeeper })
+        // Axum clones the state several times for each request.
+        .with_state(Arc::new(Face { registry, gatekeeper }))
 }
 
 /// What handlers share.
-#[derive(Clone)]
 pub(crate) struct Face {
     pub(crate) registry: Registry,
     pub(crate) gatekeeper: Gatekeeper,
@@ -48,7 +49,7 @@ pub(crate) struct Asked<'a> {
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
-async fn v2(State(face): State<Face>, request: Request) -> Response {
+async fn v2(State(face): State<Arc<Face>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut response =
         to_target(&face, &parts, body).await.unwrap_or_else(IntoResponse::into_response);

@@ -13,12 +13,13 @@ use sealock_auth::{Caller, IssuedToken, Login, Scope};
 use sealock_http::{Gatekeeper, HttpError, Result, read_limited};
 use sealock_oci::ErrorCode;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Largest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
 
 /// `GET /service/token?service=&scope=&account=`
-pub(crate) async fn get(State(face): State<Face>, request: Request) -> Response {
+pub(crate) async fn get(State(face): State<Arc<Face>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     by_header(&face, &parts)
         .await
@@ -26,7 +27,7 @@ pub(crate) async fn get(State(face): State<Face>, request: Request) -> Response 
 }
 
 /// `POST /service/token` with a form.
-pub(crate) async fn post(State(face): State<Face>, request: Request) -> Response {
+pub(crate) async fn post(State(face): State<Arc<Face>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     by_form(&face, &parts, body)
         .await
