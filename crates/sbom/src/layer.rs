@@ -13,7 +13,7 @@ pub struct LayerContents {
     pub inspector: String,
     /// How the blob is compressed.
     pub compression: Compression,
-    /// SHA-256 of the expanded bytes; none when they could not be read to the end.
+    /// SHA-256 of the expanded bytes; none when they were not read to the end.
     pub diff_id: Option<Digest>,
     /// Bytes of the blob that were read.
     pub compressed_bytes: u64,

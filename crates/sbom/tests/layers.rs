@@ -72,6 +72,20 @@ fn bytes_that_come_one_by_one_give_the_same() {
 }
 
 #[test]
+fn what_is_no_archive_is_not_read_to_its_end() {
+    let bytes: Vec<u8> =
+        (0..8_u32 << 18).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes()).collect();
+    for (blob, limit) in [(&bytes, 1 << 20), (&gzip(&bytes), 2 << 20)] {
+        let mut rest = blob.as_slice();
+        let contents = inspect_layer(&mut rest, &Limits::default());
+        assert_eq!(codes(&contents), [code::NOT_A_TAR]);
+        assert_eq!(contents.diff_id, None);
+        let read = blob.len() - rest.len();
+        assert!(read < limit && limit < blob.len(), "{read} of {}", blob.len());
+    }
+}
+
+#[test]
 fn truncation_keeps_what_was_read_and_says_so() {
     let tar = sample().tar();
     let zipped = gzip(&tar);

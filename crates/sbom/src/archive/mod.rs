@@ -42,15 +42,19 @@ pub(crate) struct Walker<'a, R: Read> {
     stream: &'a mut Stream<R>,
     limits: &'a Limits,
     entries: u64,
+    /// Its first block is no header: no archive, and nobody asks for the digest of what it expands
+    /// to.
+    foreign: bool,
     body: Vec<u8>,
 }
 
 impl<'a, R: Read> Walker<'a, R> {
     pub(crate) fn new(stream: &'a mut Stream<R>, limits: &'a Limits) -> Self {
-        Self { stream, limits, entries: 0, body: Vec::new() }
+        Self { stream, limits, entries: 0, foreign: false, body: Vec::new() }
     }
 
     /// Reads the archive to its end, then the stream to its end, and returns the number of entries.
+    /// What is no archive is not read on: a model of gigabytes costs its first bytes.
     pub(crate) fn run(mut self, collector: &mut Collector<'_>) -> u64 {
         let mut extensions = Extensions::default();
         let ended = loop {
@@ -60,6 +64,9 @@ impl<'a, R: Read> Walker<'a, R> {
                 Err(Stop) => break false,
             }
         };
+        if self.foreign {
+            return self.entries;
+        }
         let data = self.stream.drain();
         if ended && data {
             collector.reasons.add(code::DATA_AFTER_END, || {
@@ -119,6 +126,7 @@ impl<'a, R: Read> Walker<'a, R> {
             let at = self.stream.expanded();
             if parsed.is_none() {
                 let code = if first && !zero { code::NOT_A_TAR } else { code::DAMAGED_ARCHIVE };
+                self.foreign = code == code::NOT_A_TAR;
                 let entries = self.entries;
                 reasons.add(code, || {
                     format!("no archive header after {entries} entries, about byte {at}")
