@@ -122,9 +122,8 @@ impl Registry {
         // A refusal can be replayed from the first time on; what is allowed is recorded at the
         // doors that record everything. At the admit door a dry run may come first, which records
         // nothing, and the answers after it name this document.
-        if (!judged.verdict.is_open() || question.door == Door::Admit)
-            && let Some(bytes) = bytes
-        {
+        let recorded = !judged.verdict.is_open() || question.door == Door::Admit;
+        if recorded && let Some(bytes) = bytes {
             metadata::decisions::put_document(&mut tx, digest, bytes).await?;
         }
         let (door, context) = (question.door, question.context());
@@ -135,7 +134,13 @@ impl Registry {
             until,
         };
         metadata::verdicts::put(&mut tx, row.id, (door, context), &stored).await?;
-        Ok(tx.commit().await?)
+        // What nothing was recorded about is made again when the power goes: the first pull of an
+        // image does not wait for a disk that is busy with what was pushed before.
+        match recorded {
+            true => tx.commit().await?,
+            false => tx.commit_soon().await?,
+        }
+        Ok(())
     }
 
     /// Judges a manifest that is not stored yet (decision D1).
@@ -148,14 +153,15 @@ impl Registry {
     ) -> Result<Judged> {
         let mut tx = self.database().read().await?;
         let policies = self.policies_of(&mut tx, &scope.project, None).await?;
-        drop(tx);
         let asks = policies.iter().any(|policy| asks_for_contents(policy, question.door));
         if let (true, Some(chain)) = (asks, node.chain) {
+            drop(tx);
             let _waiting = self.inspections().pace().door();
             let work = self.contents_of(&chain, layers);
             node.contents_id = within(self.door_wait(), work).await?;
+            // What was found out since is to be seen.
+            tx = self.database().read().await?;
         }
-        let mut tx = self.database().read().await?;
         let repository_id = scope.repository.as_ref().map_or(0, |repository| repository.id);
         let name = scope.name.as_str();
         let mut input =
