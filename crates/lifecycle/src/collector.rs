@@ -12,8 +12,10 @@ use sealock_metadata::{
 use sealock_registry::{Error, Registry, Result, UPLOAD_REST};
 use std::time::{Duration, Instant};
 
-/// How long a replica may take to remove the files that it claimed, until another one may.
-const CLAIM: SignedDuration = SignedDuration::from_mins(5);
+/// How long a replica may take to remove the files that it claimed, until another one may. Short,
+/// for it is what the files of a process that was killed in between wait; who takes longer does the
+/// work twice, and harms nothing.
+const CLAIM: SignedDuration = SignedDuration::from_secs(30);
 /// How long a run that was asked for holds its place after each word of it.
 pub(crate) const RUN_LEASE: SignedDuration = SignedDuration::from_mins(2);
 /// Pause until a failed removal is tried again: this, doubled each time.
