@@ -43,7 +43,7 @@ beside() { # NAME KIND CONNECTIONS [OPTION...]: the same beside an abuser
   shift 3
   say "beside: $name"
   # Ends by itself, after the three loads and their preparation.
-  nice -n 19 taskset -c 1 "$load" abuse "$kind" --server "127.0.0.1:$port" --connections "$connections" \
+  chrt --idle 0 taskset -c 1 "$load" abuse "$kind" --server "127.0.0.1:$port" --connections "$connections" \
     --seconds "$((seconds * 3 + 6))" "$@" >"$work/abuser.json" &
   abuser=$!
   sleep 1
@@ -58,7 +58,7 @@ say "alone"
 good none
 # What is the client's own part: it shares its core as with every abuser, and nobody abuses the server.
 say "a control: a busy program on the client's core"
-nice -n 19 taskset -c 1 bash -c 'while :; do :; done' &
+chrt --idle 0 taskset -c 1 bash -c 'while :; do :; done' &
 abuser=$!
 good "a control: no abuser, a busy program on the client's core"
 kill "$abuser" && wait "$abuser" || true
