@@ -2,8 +2,9 @@
 # What one client's abuse costs the others: scripts/bench/abuse.sh [--seconds N] [--keep FILE]
 #
 # A well-behaved client at a fixed rate (manifests by tag, pulls and pushes of small images), first alone, then beside
-# each abuser, which comes from an address of its own. The server is alone on core 0; the client and the abuser, at the
-# lowest priority, share core 1; a control tells what that alone costs the client. Prints the table: the aim is a p99 of at most twice the one without abuse.
+# each abuser, which comes from an address of its own. The server is alone on core 0; the client and the abuser, which
+# runs only when nobody else wants to, share core 1; a control tells what that alone costs the client. Prints the table:
+# the aim is a p99 of at most twice the one without abuse.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/env.sh

@@ -8,8 +8,8 @@ use crate::{
 use std::io::Read;
 
 /// Reads one layer blob to its end in one pass, or as far as it takes to see that it is no archive,
-/// and never fails: whatever goes wrong is a reason in the result. `reader` gives the blob as stored
-/// (gzip, zstd or plain tar, told by magic bytes).
+/// and never fails: whatever goes wrong is a reason in the result. `reader` gives the blob as
+/// stored (gzip, zstd or plain tar, told by magic bytes).
 ///
 /// Memory is bounded by `limits`, not by what the layer says of itself: about 40 bytes per entry
 /// while it runs, what is kept of package files, and the decompressor's window.
