@@ -80,7 +80,7 @@ pub(crate) fn repo(name: &str) -> RepositoryName {
 /// A request's body, in pieces.
 pub(crate) fn body(bytes: &[u8]) -> Body<'static> {
     let pieces: Vec<_> = bytes.chunks(1500).map(bytes::Bytes::copy_from_slice).collect();
-    Box::pin(stream::iter(pieces.into_iter().map(Ok)))
+    Body::new(stream::iter(pieces.into_iter().map(Ok)))
 }
 
 fn blob(name: &str, bytes: &[u8]) -> Thing {
@@ -162,7 +162,7 @@ impl<'a> Client<'a> {
         let pieces: Vec<_> = bytes.chunks(1500).map(bytes::Bytes::copy_from_slice).collect();
         let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         let body = stream::iter(pieces.into_iter().map(Ok).chain([Err(cut)]));
-        let (repository, body) = (repo(name), Box::pin(body));
+        let (repository, body) = (repo(name), Body::new(body));
         let sent = self.at.registry.append_upload(self.caller, &repository, id, None, body);
         assert_eq!(sent.await.unwrap_err().kind(), Kind::Invalid);
     }

@@ -6,7 +6,7 @@ use crate::{
     routes::{Asked, CONTENT_DIGEST, value},
 };
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     response::{IntoResponse, Response},
 };
 use futures_util::TryStreamExt as _;
@@ -134,5 +134,7 @@ fn content_range(headers: &HeaderMap) -> Result<Option<&str>> {
 }
 
 fn stream(body: Body) -> sealock_registry::Body<'static> {
-    Box::pin(body.into_data_stream().map_err(io::Error::other))
+    let length = body.size_hint().exact();
+    let stream = body.into_data_stream().map_err(io::Error::other);
+    sealock_registry::Body::new(stream).with_length(length)
 }

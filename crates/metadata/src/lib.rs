@@ -33,6 +33,7 @@ pub mod project_keys;
 pub mod projects;
 pub mod promotions;
 pub mod quarantines;
+pub mod quotas;
 pub mod repositories;
 pub mod reviews;
 pub mod robots;

@@ -1,6 +1,6 @@
 //! Projects: the unit of rights, policy and tier.
 
-use crate::{Result, Row, Tx, params};
+use crate::{Result, Row, Tx, params, quotas};
 use jiff::Timestamp;
 use sealock_facts::Tier;
 
@@ -74,13 +74,17 @@ pub async fn create(
     owner_id: Option<i64>,
 ) -> Result<Option<Project>> {
     let now = tx.now();
-    tx.find(
+    let made = tx.find(
         "INSERT INTO projects (name, public, tier, policy_rev, owner_id, created_at, updated_at) \
          VALUES ($1, $2, $3, 1, $4, $5, $5) ON CONFLICT (name) DO NOTHING RETURNING *",
         params![name, public, tier, owner_id, now],
         read,
     )
-    .await
+    .await?;
+    if let Some(project) = &made {
+        quotas::begin(tx, project.id).await?;
+    }
+    Ok(made)
 }
 
 /// A project by number.
@@ -135,5 +139,9 @@ pub async fn lock_policy_rev(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
 pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
     let sql = "DELETE FROM projects WHERE id = $1 \
                AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.project_id = $1)";
-    Ok(tx.execute(sql, params![id]).await? == 1)
+    let gone = tx.execute(sql, params![id]).await? == 1;
+    if gone {
+        quotas::end(tx, id).await?;
+    }
+    Ok(gone)
 }

@@ -12,7 +12,7 @@
 use crate::{
     Result, Row, Tx,
     dying_files::{self, DyingFile, Reason},
-    params,
+    params, quotas,
 };
 use jiff::Timestamp;
 use sealock_oci::Digest;
@@ -98,6 +98,7 @@ pub async fn links(tx: &mut Tx, due: Due, limit: u32) -> Result<Reviewed> {
                AND EXISTS (SELECT 1 FROM manifest_blobs b WHERE b.digest = repository_blobs.digest \
                AND b.repository_id = repository_blobs.repository_id)";
     reviewed.kept_named = tx.execute(sql, params![&digests, &pairs]).await?;
+    quotas::arrived(tx, &digests).await?;
     let sql = "SELECT repository_id, digest, review_reason FROM repository_blobs \
                WHERE digest = ANY($1) AND repository_id || '/' || digest = ANY($2) \
                AND review_at IS NOT NULL";

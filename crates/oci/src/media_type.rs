@@ -21,6 +21,12 @@ pub const COSIGN_SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesignin
 /// DSSE envelope.
 pub const DSSE_ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 
+/// Whether a layer of this media type need not be held by the registry that has its manifest
+/// (image-spec, "Non-distributable Layers").
+pub fn is_foreign_layer(media_type: &str) -> bool {
+    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+}
+
 /// The type without its parameters, in lower case, as the specification asks of readers.
 pub fn essence(media_type: &str) -> String {
     media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()

@@ -44,6 +44,7 @@ mod promotion_plan;
 mod pull;
 mod push;
 mod quarantine;
+mod quotas;
 mod refusals;
 mod registry;
 mod ride;
@@ -92,8 +93,12 @@ pub use project_keys::{MAX_PROJECT_KEYS, ProjectKey};
 pub use projects::{NewProject, Project, RepositorySummary};
 pub use promote::{Promotion, PromotionTarget, RecordedPromotion};
 pub use pull::{BlobInfo, PulledManifest};
-pub use push::{MAX_INDEX_DEPTH, MAX_TAGS, ManifestPush, PushedManifest, is_foreign_layer};
+pub use push::{MAX_INDEX_DEPTH, MAX_TAGS, ManifestPush, PushedManifest};
 pub use quarantine::{DeletedFrom, Eradication, Seen};
+pub use quotas::{
+    MAX_QUOTA_PAGE, MIN_UNNAMED_BYTES, QUOTA_WARNING_PERCENT, Quota, QuotaOrder, QuotaQuery,
+    UNLIMITED,
+};
 pub use registry::{Config, DOOR_WAIT, Registry};
 pub use robots::{MAX_ROBOT_DAYS, NewRobot, Robot};
 pub use sealock_metadata::audit::Event as AuditEvent;

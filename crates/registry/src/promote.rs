@@ -284,7 +284,8 @@ impl Registry {
         )
         .await?;
         audit(&mut tx, caller, step, decision, &vsa, &left_behind).await?;
-        tx.commit().await?;
+        let place = (&step.target, step.target_name.as_str());
+        self.commit_within_quota(tx, caller, place).await?;
         for key in spare {
             self.blobs().remove(&key).await?;
         }

@@ -260,6 +260,7 @@ impl Registry {
         }
         let mut tx = self.database().write().await?;
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        self.require_room_for(&mut tx, scope.project.id, digest).await?;
         let repository = scope.ensure_repository(&mut tx).await?;
         let linked = metadata::blobs::link(&mut tx, repository.id, &[*digest]).await?;
         tx.commit().await?;

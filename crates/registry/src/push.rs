@@ -19,7 +19,7 @@ use sealock_metadata::{
 };
 use sealock_oci::{
     Descriptor, Digest, ErrorCode, Manifest, ManifestKind, Reference, ReferrersTag, RepositoryName,
-    Tag,
+    Tag, media_type::is_foreign_layer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -238,7 +238,8 @@ impl Registry {
         }
         self.follow_up(&mut tx, repository.id, &stored.0, incoming).await?;
         self.audit_push(&mut tx, caller, &scope, incoming, &moved, stored.1).await?;
-        tx.commit().await?;
+        let place = (&scope.project, scope.name.as_str());
+        self.commit_within_quota(tx, caller, place).await?;
         Ok(incoming.tags.clone())
     }
 
@@ -406,14 +407,9 @@ async fn require_condition(
     Ok(current.is_none() && matches!(push.reference, Reference::Tag(_)))
 }
 
-/// Layers that a registry need not hold (image-spec, "Non-distributable Layers").
+/// Layers that a registry need not hold.
 fn is_foreign(layer: &Descriptor) -> bool {
     is_foreign_layer(&layer.media_type)
-}
-
-/// Whether a layer of this media type need not be held by the registry that has its manifest.
-pub fn is_foreign_layer(media_type: &str) -> bool {
-    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
 }
 
 /// Links nothing, checks all: every blob must be in the repository, by upload or mount.

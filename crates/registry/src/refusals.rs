@@ -24,6 +24,8 @@ pub(crate) struct Refusals {
     decisions: Cache<String, i64>,
     /// By address: how often a log-in was refused.
     logins: Cache<IpAddr, Arc<std::sync::atomic::AtomicI64>>,
+    /// By project: how often something did not fit into it.
+    quotas: Cache<i64, Arc<std::sync::atomic::AtomicI64>>,
 }
 
 impl Refusals {
@@ -34,7 +36,7 @@ impl Refusals {
         {
             Cache::builder().max_capacity(REMEMBERED).time_to_live(WINDOW).build()
         }
-        Self { decisions: cache(), logins: cache() }
+        Self { decisions: cache(), logins: cache(), quotas: cache() }
     }
 
     /// Remembers the record of a refusal.
@@ -62,6 +64,17 @@ impl Registry {
         }
         tx.commit().await?;
         Ok(Some(id))
+    }
+
+    /// Records that something did not fit into a project.
+    pub(crate) async fn record_quota_refusal(&self, project_id: i64, event: Event) -> Result<()> {
+        let count = self.refusals().quotas.get_with(project_id, Arc::default);
+        let count = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        match is_told(count) {
+            true if count > 1 => self.record_now(&event.detail("refused", count)).await,
+            true => self.record_now(&event).await,
+            false => Ok(()),
+        }
     }
 
     /// Records that somebody failed to log in.

@@ -7,6 +7,7 @@ use crate::{
     jobs::JOB_KINDS,
     policies::PolicyCache,
     product_keys::ProductKeys,
+    quotas::Unnamed,
     refusals::Refusals,
     standing::Standing,
 };
@@ -64,6 +65,7 @@ struct Inner {
     policies: PolicyCache,
     refusals: Refusals,
     standing: Standing,
+    unnamed: Unnamed,
     pulls: SharedPullLog,
     admissions: AdmissionLog,
     jobs: Jobs,
@@ -87,6 +89,7 @@ impl Registry {
                 database: config.database,
                 blobs: config.blobs,
                 snapshots: Arc::new(config.snapshots),
+                unnamed: Unnamed::new(),
                 keys,
                 external_url: config.external_url.trim_end_matches('/').to_owned(),
                 inspect_while_receiving: config.inspect_while_receiving,
@@ -154,6 +157,10 @@ impl Registry {
 
     pub(crate) fn standing(&self) -> &Standing {
         &self.inner.standing
+    }
+
+    pub(crate) fn unnamed(&self) -> &Unnamed {
+        &self.inner.unnamed
     }
 
     pub(crate) fn pulls(&self) -> &PullLog {

@@ -6,13 +6,14 @@
 use crate::{
     Error, Registry, Result,
     access::Need,
+    quotas::Room,
     ride::{Ride, may_be_layer},
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sealock_auth::Caller;
 use sealock_blobs::{BlobError, BlobKey, StoredBlob, UploadHold, UploadState, UploadWriter};
-use sealock_metadata::{self as metadata, blobs::Inserted};
+use sealock_metadata::{self as metadata, blobs::Inserted, quotas::Standing};
 use sealock_oci::{Algorithm, Digest, ErrorCode, RepositoryName};
 use std::{io, pin::Pin};
 use uuid::Uuid;
@@ -25,7 +26,31 @@ pub const MAX_BLOB_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 pub const MAX_OPEN_UPLOADS: i64 = 1_000;
 
 /// A request's body as it arrives.
-pub type Body<'a> = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + 'a>>;
+pub struct Body<'a> {
+    stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + 'a>>,
+    length: Option<u64>,
+}
+
+impl<'a> Body<'a> {
+    /// A body whose length is told by its end only.
+    pub fn new(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'a) -> Self {
+        Self { stream: Box::pin(stream), length: None }
+    }
+
+    /// A body that says beforehand how many bytes it has (`Content-Length`): what has no room is
+    /// refused before it is sent.
+    #[must_use]
+    pub fn with_length(mut self, length: Option<u64>) -> Self {
+        self.length = length;
+        self
+    }
+}
+
+impl std::fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("length", &self.length).finish_non_exhaustive()
+    }
+}
 
 /// Where an upload stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +81,16 @@ pub struct PushedBlob {
 
 /// An upload that a request has taken hold of.
 struct Open {
-    repository_id: i64,
+    place: Place,
     state: UploadState,
+}
+
+/// Where an upload goes.
+struct Place {
+    project_id: i64,
+    repository_id: i64,
+    /// What the project holds and may hold, if it has a limit.
+    limit: Option<Standing>,
 }
 
 impl Registry {
@@ -73,6 +106,9 @@ impl Registry {
         let state = writer.suspend().await?;
         let mut tx = self.database().write().await?;
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        if let Some(limit) = metadata::quotas::standing(&mut tx, scope.project.id).await? {
+            self.upload_room(&mut tx, scope.project.id, limit, None).await?;
+        }
         let repository = scope.ensure_repository(&mut tx).await?;
         let state = serde_json::to_string(&state).map_err(Error::internal)?;
         let who = caller.principal.to_string();
@@ -100,9 +136,10 @@ impl Registry {
         digest: &Digest,
         body: Body<'_>,
     ) -> Result<PushedBlob> {
-        let repository_id = self.pushed_repository(caller, name).await?;
+        let place = self.pushed_repository(caller, name).await?;
+        let room = self.room_in(&place, Some(digest)).await?;
         let mut writer = self.blobs().begin(digest.algorithm())?;
-        let (_, broken) = self.receive(&mut writer, body).await?;
+        let (_, broken) = self.receive(&mut writer, body, room).await?;
         if let Some(error) = broken {
             writer.abort().await?;
             return Err(Error::invalid(
@@ -111,15 +148,24 @@ impl Registry {
             )
             .with_log(error));
         }
-        self.publish(writer, digest, repository_id, None).await
+        self.publish(writer, digest, place.repository_id, None).await
     }
 
-    /// The number of the repository that is pushed to, made if need be.
-    async fn pushed_repository(&self, caller: &Caller, name: &RepositoryName) -> Result<i64> {
+    /// How much an upload may bring into a project; `None` for all that a blob may have.
+    async fn room_in(&self, place: &Place, digest: Option<&Digest>) -> Result<Option<Room>> {
+        let Some(standing) = place.limit else { return Ok(None) };
+        let mut tx = self.database().read().await?;
+        self.upload_room(&mut tx, place.project_id, standing, digest).await
+    }
+
+    /// The repository that is pushed to, made if need be.
+    async fn pushed_repository(&self, caller: &Caller, name: &RepositoryName) -> Result<Place> {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
+        let project_id = scope.project.id;
+        let limit = metadata::quotas::standing(&mut tx, project_id).await?;
         if let Some(repository) = scope.repository {
-            return Ok(repository.id);
+            return Ok(Place { project_id, repository_id: repository.id, limit });
         }
         drop(tx);
         let mut tx = self.database().write().await?;
@@ -127,7 +173,7 @@ impl Registry {
         let repository = scope.ensure_repository(&mut tx).await?;
         // Durable with the first blob that is linked in it.
         tx.commit_soon().await?;
-        Ok(repository.id)
+        Ok(Place { project_id: scope.project.id, repository_id: repository.id, limit })
     }
 
     /// Where an upload stands.
@@ -153,10 +199,11 @@ impl Registry {
         let (hold, open) = self.take_upload(caller, name, id).await?;
         check_start(&open.state, range)?;
         let before = open.state.offset;
+        let room = self.room_in(&open.place, None).await?;
         let mut writer = self.blobs().resume_held(&hold, open.state).await?;
-        let received = match self.receive(&mut writer, body).await {
+        let received = match self.receive(&mut writer, body, room).await {
             Ok(received) => received,
-            Err(error) => return Err(self.lost(open.repository_id, id, error).await),
+            Err(error) => return Err(self.lost(open.place.repository_id, id, error).await),
         };
         if let Err(wrong) = check_length(range, received.0, received.1.is_some()) {
             // Before the answer: whoever reads it may send the right bytes at once.
@@ -165,12 +212,12 @@ impl Registry {
         }
         let state = match writer.suspend().await {
             Ok(state) => state,
-            Err(error) => return Err(self.lost(open.repository_id, id, error.into()).await),
+            Err(error) => return Err(self.lost(open.place.repository_id, id, error.into()).await),
         };
         let offset = state.offset;
         let mut tx = self.database().write().await?;
         let text = serde_json::to_string(&state).map_err(Error::internal)?;
-        let (repository, key) = (open.repository_id, id.to_string());
+        let (repository, key) = (open.place.repository_id, id.to_string());
         let moved =
             metadata::uploads::advance(&mut tx, repository, &key, before, offset, &text).await?;
         tx.commit().await?;
@@ -200,23 +247,24 @@ impl Registry {
         check_start(&open.state, range)?;
         // An upload without a byte has hashed nothing yet: the digest may still choose. One with
         // bytes goes on as it was begun, and the store hashes what it holds once more.
+        let room = self.room_in(&open.place, Some(digest)).await?;
         let chooses = open.state.offset == 0 && open.state.algorithm != digest.algorithm();
         let mut writer = match chooses {
             true => self.blobs().begin_held(&hold, digest.algorithm()),
             false => self.blobs().resume_held(&hold, open.state).await?,
         };
-        let received = match self.receive(&mut writer, body).await {
+        let received = match self.receive(&mut writer, body, room).await {
             Ok(received) => received,
-            Err(error) => return Err(self.lost(open.repository_id, id, error).await),
+            Err(error) => return Err(self.lost(open.place.repository_id, id, error).await),
         };
         let checked = check_length(range, received.0, received.1.is_some());
         if let Err(wrong) = checked.and(received.1.map_or(Ok(()), |error| Err(cut(&error)))) {
             writer.leave().await?;
             return Err(wrong);
         }
-        match self.publish(writer, digest, open.repository_id, Some(id)).await {
+        match self.publish(writer, digest, open.place.repository_id, Some(id)).await {
             Ok(pushed) => Ok(pushed),
-            Err(error) => Err(self.lost(open.repository_id, id, error).await),
+            Err(error) => Err(self.lost(open.place.repository_id, id, error).await),
         }
     }
 
@@ -228,7 +276,7 @@ impl Registry {
         id: Uuid,
     ) -> Result<()> {
         let open = self.find_upload(caller, name, id).await?;
-        self.forget_upload(open.repository_id, id).await?;
+        self.forget_upload(open.place.repository_id, id).await?;
         match self.blobs().discard(open.state).await {
             // Who writes to it finds that it is gone, and removes the file.
             Err(BlobError::UploadBusy(_)) => Ok(()),
@@ -260,7 +308,9 @@ impl Registry {
             .await?
             .ok_or_else(|| unknown(id))?;
         let state = serde_json::from_str(&row.state).map_err(Error::internal)?;
-        Ok(Open { repository_id: repository.id, state })
+        let project_id = scope.project.id;
+        let limit = metadata::quotas::standing(&mut tx, project_id).await?;
+        Ok(Open { place: Place { project_id, repository_id: repository.id, limit }, state })
     }
 
     /// Passes a body to the disk and to an inspector that rides along. How many bytes came, and why
@@ -269,12 +319,16 @@ impl Registry {
         &self,
         writer: &mut UploadWriter,
         mut body: Body<'_>,
+        room: Option<Room>,
     ) -> Result<(u64, Option<io::Error>)> {
         let start = writer.received();
+        if let (Some(room), Some(length)) = (room, body.length) {
+            room.require(start.saturating_add(length))?;
+        }
         let pace = self.inspections().pace();
         let mut ride = self.inspections().take(writer.id(), start);
         let mut broken = None;
-        while let Some(bytes) = body.next().await {
+        while let Some(bytes) = body.stream.next().await {
             let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -288,6 +342,9 @@ impl Registry {
                     ErrorCode::SizeInvalid,
                     format!("a blob has at most {MAX_BLOB_BYTES} bytes"),
                 ));
+            }
+            if let Some(room) = room {
+                room.require(writer.received() + bytes.len() as u64)?;
             }
             let begins = ride.is_none() && writer.received() == 0;
             if begins && self.inspects_while_receiving() && may_be_layer(&bytes) {

@@ -47,6 +47,30 @@ macro_rules! kinds {
     };
 }
 
+impl Kind {
+    /// Whether it leaves the counts of what projects hold wrong with itself: what it is about is
+    /// counted, and stands otherwise than it was counted.
+    pub const fn upsets_counts(self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseDamaged
+                | Self::ForeignKey
+                | Self::BlobRowSize
+                | Self::BlobRowMissing
+                | Self::BlobRowInvalid
+                | Self::BlobGeneration
+                | Self::BlobDying
+                | Self::FileMisplaced
+                | Self::ManifestColumns
+                | Self::ManifestReferences
+                | Self::LinkDangling
+                | Self::ManifestBlobUnlinked
+                | Self::ManifestBlobMissing
+                | Self::DescriptorSize
+        )
+    }
+}
+
 kinds! {
     DatabaseDamaged Damage "database-damaged":
         "the database engine itself finds damage";
@@ -156,6 +180,9 @@ kinds! {
     TagDangling Damage "tag-dangling":
         "a tag names a manifest that does not exist";
         "removes it"; "push the image again",
+    QuotaCount Damage "quota-count":
+        "what a project holds is counted wrongly for its quota";
+        "counts it anew"; "",
     LayerFacts Damage "layer-facts":
         "what was found in a layer cannot be read";
         "forgets it; the layer is inspected again when it is needed"; "",

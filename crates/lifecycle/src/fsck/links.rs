@@ -2,7 +2,7 @@
 
 use super::{Check, Example, Kind, Outcome, PAGE, Step};
 use sealock_metadata::fsck::{references, tags};
-use sealock_registry::is_foreign_layer;
+use sealock_oci::media_type::is_foreign_layer;
 
 /// Where the list of what manifests name begins.
 fn start() -> (i64, String, i64) {

@@ -21,6 +21,7 @@ mod kind;
 mod links;
 mod manifests;
 mod permissions;
+mod quotas;
 mod records;
 mod report;
 mod uploads;
@@ -177,6 +178,7 @@ impl Check<'_> {
             "manifests" => manifests,
             "links" => links,
             "tags" => tags,
+            "quotas" => quotas,
             "what layers hold" => layer_facts,
             "what images hold" => image_facts,
             "evidence" => evidence,

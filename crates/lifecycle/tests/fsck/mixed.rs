@@ -4,6 +4,7 @@ use crate::{
     store::{Counts, Store},
     zoo::{add, cases, expect},
 };
+use sealock_lifecycle::fsck::Kind;
 use std::collections::BTreeSet;
 
 /// Mixes in an ordinary run.
@@ -48,6 +49,12 @@ async fn mixes_are_counted_exactly() {
             add(&mut found, case.found);
             add(&mut rest, case.rest);
             names.push(case.name);
+        }
+        // Counts that follow other damage are put right with it, and not told apart.
+        let upsets =
+            |word: &str| Kind::ALL.iter().any(|kind| kind.word() == word && kind.upsets_counts());
+        if found.keys().any(|word| upsets(word)) {
+            found.retain(|word, _| *word != Kind::QuotaCount.word());
         }
         println!("SEALOCK_FSCK_SEED={seed}: {names:?}");
         expect(&store, &format!("SEALOCK_FSCK_SEED={seed} {names:?}"), &found, &rest).await;

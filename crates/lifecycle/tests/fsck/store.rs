@@ -367,7 +367,7 @@ fn repo(name: &str) -> RepositoryName {
 
 fn body(bytes: &[u8]) -> Body<'static> {
     let part = Ok(bytes::Bytes::copy_from_slice(bytes));
-    Box::pin(futures_util::stream::iter([part]))
+    Body::new(futures_util::stream::iter([part]))
 }
 
 pub(crate) fn descriptor(media_type: &str, bytes: &[u8]) -> Value {

@@ -16,6 +16,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
@@ -247,6 +248,7 @@ impl Database {
             changes: self.changes.clone(),
             note: None,
             touched: Touched::default(),
+            charges: BTreeMap::new(),
             #[cfg(feature = "testing")]
             statements: self.statements.clone(),
         }

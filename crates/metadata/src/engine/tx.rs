@@ -12,9 +12,10 @@ use super::{
     tables::Touched,
     value::Value,
 };
+use crate::quotas::Charge;
 use jiff::Timestamp;
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Transaction, postgres::PgArguments};
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use tokio::task::coop::consume_budget;
 
 /// Most rows in one multi-row INSERT; a longer list is sent in parts.
@@ -37,6 +38,8 @@ pub struct Tx {
     #[cfg(feature = "testing")]
     pub(super) statements: Arc<std::sync::atomic::AtomicU64>,
     pub(super) lease: Lease,
+    /// What it adds to projects, by number: asked before the commit.
+    pub(super) charges: BTreeMap<i64, Charge>,
 }
 
 #[derive(Debug)]
@@ -84,6 +87,10 @@ impl Tx {
     /// How long what nothing refers to is kept for those who count on it.
     pub fn lease(&self) -> Lease {
         self.lease
+    }
+
+    pub(crate) fn charges(&mut self) -> &mut BTreeMap<i64, Charge> {
+        &mut self.charges
     }
 
     /// When what loses its last user now is reviewed, by the clock that all replicas agree on.

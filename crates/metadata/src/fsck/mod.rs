@@ -8,6 +8,7 @@ pub mod blobs;
 pub mod contents;
 pub mod integrity;
 pub mod manifests;
+pub mod quotas;
 pub mod records;
 pub mod references;
 pub mod tags;

@@ -100,6 +100,8 @@ async fn remove(tx: &mut Tx, repository_id: i64, roots: Vec<Manifest>) -> Result
     super::bump_by_digest(tx, repository_id, &left).await?;
     crate::blobs::queue_links(tx, repository_id, &ids).await?;
     crate::contents::queue_of_manifests(tx, &ids).await?;
+    let project_id = manifests.first().map_or(0, |root| root.project_id);
+    crate::quotas::discharge(tx, project_id, &ids, &digests).await?;
     let sql = "DELETE FROM manifests WHERE repository_id = $1 AND id = ANY($2)";
     tx.execute(sql, params![repository_id, &ids]).await?;
     // Names of accessories on manifests that stay.

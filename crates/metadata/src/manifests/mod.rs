@@ -16,7 +16,7 @@ pub use facts::{
 pub use nesting::nesting;
 pub use referrers::{Referrer, has_subject_of, listed, referrers};
 
-use crate::{Result, Row, Tx, blobs, engine::words, params};
+use crate::{Result, Row, Tx, blobs, engine::words, params, quotas};
 use jiff::Timestamp;
 use sealock_oci::{Digest, Tag};
 use std::collections::BTreeMap;
@@ -272,6 +272,10 @@ pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, boo
         insert_parts(tx, id, new).await?;
     }
     let row = find(tx, new.repository_id, new.digest).await?.ok_or(crate::Error::Retry)?;
+    if inserted.is_some() {
+        let itself = Some((new.digest, row.size));
+        quotas::charge(tx, (row.project_id, row.repository_id), itself, new.blobs).await?;
+    }
     if inserted.is_none() && heal(tx, &row, new).await? {
         let row = find(tx, new.repository_id, new.digest).await?.ok_or(crate::Error::Retry)?;
         return Ok((row, false));
@@ -306,9 +310,12 @@ async fn heal(tx: &mut Tx, row: &Manifest, new: &NewManifest<'_>) -> Result<bool
 /// Writes what a manifest names anew. What it names no more comes up for review.
 pub(crate) async fn replace_parts(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<()> {
     blobs::queue_links(tx, new.repository_id, &[id]).await?;
+    let row = get(tx, id).await?.ok_or(crate::Error::Retry)?;
+    quotas::discharge(tx, row.project_id, &[id], &[]).await?;
     tx.execute("DELETE FROM manifest_blobs WHERE manifest_id = $1", params![id]).await?;
     tx.execute("DELETE FROM manifest_children WHERE parent_id = $1", params![id]).await?;
-    insert_parts(tx, id, new).await
+    insert_parts(tx, id, new).await?;
+    quotas::charge(tx, (row.project_id, row.repository_id), None, new.blobs).await
 }
 
 /// Annotations as the row keeps them; none when they are long, or lists of rows would hold

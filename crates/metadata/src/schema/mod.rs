@@ -4,13 +4,14 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 6] = [
+pub(crate) const MIGRATIONS: [&str; 7] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
     include_str!("0005.sql"),
     include_str!("0006.sql"),
+    include_str!("0008.sql"),
 ];
 
 /// The schema that this program knows.

@@ -8,7 +8,7 @@ use sealock_facts::{Action, Tier};
 use sealock_metadata::{self as metadata, Clock as _};
 use sealock_oci::{Algorithm, Digest, ErrorCode, Reference};
 use sealock_registry::{
-    AuditQuery, DecisionQuery, Expected, Kind, MAX_OPEN_UPLOADS, ManifestPush, PageRequest,
+    AuditQuery, Body, DecisionQuery, Expected, Kind, MAX_OPEN_UPLOADS, ManifestPush, PageRequest,
     PolicyTarget, Precondition,
 };
 use serde_json::json;
@@ -114,7 +114,7 @@ async fn an_upload_that_is_cancelled_while_it_is_written_leaves_no_file() {
     });
     let (registry, writer, at) = (world.registry.clone(), dev.clone(), name.clone());
     let writing = tokio::spawn(async move {
-        registry.append_upload(&writer, &at, begun.id, None, Box::pin(stream)).await
+        registry.append_upload(&writer, &at, begun.id, None, Body::new(stream)).await
     });
     send.send(Ok(Bytes::from(vec![2; 700_000]))).await.unwrap();
     send.send(Ok(Bytes::from(vec![2; 700_000]))).await.unwrap();

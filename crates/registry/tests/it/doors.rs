@@ -4,7 +4,7 @@ use crate::world::{Image, World, anonymous, repo};
 use sealock_auth::Right;
 use sealock_facts::{QuarantineTarget, Tier};
 use sealock_oci::{Digest, ErrorCode, Reference};
-use sealock_registry::{Kind, PageRequest, PolicyTarget};
+use sealock_registry::{Body, Kind, PageRequest, PolicyTarget};
 
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
 
@@ -107,7 +107,7 @@ async fn a_ban_of_a_blob_follows_its_bytes() {
     let (short, long) = (Digest::sha256(&content), Digest::sha512(&content));
     let push = async |digest: Digest, bytes: Vec<u8>| {
         let body = futures_util::stream::iter([Ok(bytes.into())]);
-        world.registry.push_blob(&dev, &name, &digest, Box::pin(body)).await.unwrap();
+        world.registry.push_blob(&dev, &name, &digest, Body::new(body)).await.unwrap();
     };
     let config = Digest::sha256(b"{}");
     push(config, b"{}".to_vec()).await;

@@ -14,6 +14,7 @@ mod new_data;
 mod opening;
 mod promotions;
 mod pushes;
+mod quotas;
 mod races;
 mod standing;
 mod story;

@@ -233,7 +233,7 @@ pub(crate) fn repo(name: &str) -> RepositoryName {
 pub(crate) fn body(parts: &[&[u8]]) -> Body<'static> {
     let parts: Vec<std::io::Result<bytes::Bytes>> =
         parts.iter().map(|part| Ok(bytes::Bytes::copy_from_slice(part))).collect();
-    Box::pin(futures_util::stream::iter(parts))
+    Body::new(futures_util::stream::iter(parts))
 }
 
 pub(crate) fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
