@@ -1,6 +1,6 @@
 //! Projects: the unit of rights, policy and tier.
 
-use crate::{Result, Row, Tx, params, quotas};
+use crate::{Result, Row, Tx, cve_allowlists, params, quotas};
 use jiff::Timestamp;
 use sealock_facts::Tier;
 
@@ -142,6 +142,7 @@ pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
     let gone = tx.execute(sql, params![id]).await? == 1;
     if gone {
         quotas::end(tx, id).await?;
+        cve_allowlists::end(tx, id).await?;
     }
     Ok(gone)
 }

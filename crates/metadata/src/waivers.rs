@@ -161,10 +161,13 @@ pub async fn list(
     tx.list(sql, params![before, all, &ids, state.map(word), limit], read).await
 }
 
-/// The granted waivers of a project that have not ended: what the gate looks at.
+/// The granted waivers of a project that have not ended, and what its CVE allowlists excuse: what
+/// the gate looks at.
 pub async fn in_force(tx: &mut Tx, project_id: i64) -> Result<Vec<Waiver>> {
     let now = tx.now();
     let sql = "SELECT * FROM waivers WHERE project_id = $1 AND state = 'granted' \
                AND expires_at > $2 ORDER BY id";
-    tx.list(sql, params![project_id, now], |row| Ok(read(row)?.waiver)).await
+    let mut waivers = tx.list(sql, params![project_id, now], |row| Ok(read(row)?.waiver)).await?;
+    waivers.extend(crate::cve_allowlists::in_force(tx, project_id).await?);
+    Ok(waivers)
 }

@@ -19,6 +19,7 @@ both_engines!(
     each_blob_counts_once_in_a_project,
     a_layer_from_elsewhere_counts_once_it_is_here,
     the_limit_holds_under_concurrency,
+    exact_among_pushes_and_deletions,
     limits_are_set_listed_and_inherited,
     a_wrong_count_is_found_and_counted_anew,
     a_push_runs_few_statements_more,
@@ -190,6 +191,60 @@ async fn the_limit_holds_under_concurrency(test: &mut TestDatabase) {
     let mut tx = test.db.read().await.unwrap();
     assert_eq!(used(&mut tx, team.id).await, 1 + 4 * entered);
     drop(tx);
+    exact(&test.db).await;
+}
+
+/// Pushes and deletions of images with common layers, in several repositories of one project.
+async fn exact_among_pushes_and_deletions(test: &mut TestDatabase) {
+    let mut tx = test.db.write().await.unwrap();
+    let team = project(&mut tx, "team", Tier::Sandbox).await;
+    let mut places = Vec::new();
+    for n in 0..4 {
+        places.push(repository(&mut tx, &team, &format!("r{n}")).await);
+    }
+    tx.commit().await.unwrap();
+    let writers = places.into_iter().enumerate().map(|(n, place)| {
+        let db = test.db.clone();
+        tokio::spawn(async move {
+            let mut again = 0;
+            for round in 0..40 {
+                // The same few names everywhere, out of step.
+                let name = format!("m{}", (round + n) % 3);
+                let layers = [["a", "b"], ["b", "c"], ["a", "c"]][(round + n) % 3];
+                let deletes = (round / 3) % 2 == 1;
+                loop {
+                    let done = async {
+                        let mut tx = db.write().await?;
+                        let known = digest(&name);
+                        if deletes {
+                            manifests::delete(&mut tx, place.id, &known, false).await?;
+                        } else if manifests::find(&mut tx, place.id, &known).await?.is_none() {
+                            push(
+                                &mut tx,
+                                &place,
+                                &name,
+                                Parts { layers: &layers, ..Parts::default() },
+                            )
+                            .await;
+                        }
+                        tx.commit().await
+                    };
+                    match done.await {
+                        Ok(()) => break,
+                        Err(error) => assert!(error.is_retryable(), "{error}"),
+                    }
+                    again += 1;
+                }
+            }
+            again
+        })
+    });
+    let tasks: Vec<_> = writers.collect();
+    let mut again = 0;
+    for task in tasks {
+        again += task.await.unwrap();
+    }
+    println!("{again} began again");
     exact(&test.db).await;
 }
 

@@ -24,6 +24,8 @@ pub enum ErrorCode {
     /// Harbor's code for a refusal by policy; always HTTP 412.
     #[serde(rename = "PROJECTPOLICYVIOLATION")]
     ProjectPolicyViolation,
+    /// Harbor's code for what a rule of the project forbids; always HTTP 412.
+    Precondition,
     /// A failure of the server itself; details stand in its log only.
     Unknown,
 }

@@ -14,6 +14,7 @@ mod error;
 mod evaluate;
 mod evidence;
 mod findings;
+mod flags;
 mod fuzz;
 mod input;
 mod locate;
@@ -36,6 +37,7 @@ pub use evaluate::{
     BUILT_IN, MAX_IMAGES, MAX_INDEX_DEPTH, RULE_NOT_HELD, RULE_NOT_QUARANTINED, evaluate,
     immutable_tags, is_quarantined,
 };
+pub use flags::{FlagConflict, Flags, RULE_CONTENT_TRUST, RULE_VULNERABILITIES};
 pub use fuzz::{fuzz_gate_input, fuzz_policy};
 pub use input::{
     AppliedPolicy, ArtifactFacts, ChildFacts, ContentsFact, Covering, FORMAT_VERSION, GateInput,

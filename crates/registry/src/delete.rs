@@ -4,6 +4,7 @@ use crate::{
     Error, Kind, Precondition, Registry, Result,
     access::{Need, Scope},
     audit::Event,
+    immutability::require_removable,
     pull::{blob_unknown, manifest_unknown},
     push::immutable_tag,
 };
@@ -100,6 +101,7 @@ async fn delete_tag(
     if row.immutable {
         return Err(immutable_tag(tag, &row.digest));
     }
+    require_removable(tx, scope, repository_id, std::slice::from_ref(tag)).await?;
     if !metadata::tags::delete(tx, repository_id, tag).await? {
         return Err(unknown());
     }
@@ -128,6 +130,8 @@ async fn delete_digest(
             format!("the immutable tag {tag} names {digest}; only eradication removes it"),
         ));
     }
+    let own: Vec<Tag> = deleted.own_tags.iter().filter_map(|tag| tag.parse().ok()).collect();
+    require_removable(tx, scope, repository_id, &own).await?;
     record(tx, caller, scope, digest, &deleted).await?;
     Ok(deleted)
 }
@@ -135,6 +139,12 @@ async fn delete_digest(
 /// Deletes some of very many accessories; false when the rest can go with the manifest.
 async fn delete_part(tx: &mut Tx, caller: &Caller, scope: &Scope, digest: &Digest) -> Result<bool> {
     let id = scope.repository()?.id;
+    // What keeps the manifest keeps its accessories.
+    if let Some(row) = metadata::manifests::find(tx, id, digest).await? {
+        let tags = metadata::tags::of_manifests(tx, id, &[row.id]).await?;
+        let tags: Vec<Tag> = tags.iter().filter_map(|tag| tag.name.parse().ok()).collect();
+        require_removable(tx, scope, id, &tags).await?;
+    }
     let part = metadata::manifests::delete_part(tx, id, digest, MAX_DELETED_AT_ONCE).await?;
     let Some(deleted) = part else { return Ok(false) };
     record(tx, caller, scope, digest, &deleted).await?;

@@ -1,6 +1,6 @@
-use sealock_facts::{Action, Verdict};
+use sealock_facts::{Action, Outcome, Verdict};
 use sealock_oci::{Digest, DigestError, ErrorCode, ManifestError, NameError};
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// What went wrong, in the words that a face needs to choose a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,7 +138,7 @@ impl Error {
         let mut error = Self::new(
             Kind::Policy,
             ErrorCode::ProjectPolicyViolation,
-            refusal_message(&refusal.verdict),
+            format!("{}{}", harbor_words(&refusal.verdict), refusal_message(&refusal.verdict)),
         );
         error.0.refusal = Some(refusal);
         error
@@ -201,6 +201,34 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What Harbor says where one of its flags refuses, for the clients that match it.
+fn harbor_words(verdict: &Verdict) -> String {
+    let refusing = |rule: &str| {
+        let objections = verdict.objections().into_iter();
+        objections
+            .filter(|reason| reason.action > Action::Warn && reason.rule == rule)
+            .collect::<Vec<_>>()
+    };
+    let mut words = String::new();
+    if !refusing(sealock_policy::RULE_CONTENT_TRUST).is_empty() {
+        words.push_str("The image is not signed by cosign. ");
+    }
+    let findings = refusing(sealock_policy::RULE_VULNERABILITIES);
+    if !findings.is_empty() {
+        let failed = findings.iter().filter(|reason| reason.outcome == Outcome::Fail);
+        let named: BTreeSet<&String> = failed.flat_map(|reason| &reason.evidence).collect();
+        let with = match named.len() {
+            0 => "without vulnerability scanning".to_owned(),
+            count => format!("with {count} vulnerabilities"),
+        };
+        words.push_str(&format!(
+            "current image {with} cannot be pulled due to configured policy in 'Prevent images \
+             with vulnerability severity'. "
+        ));
+    }
+    words
+}
+
 /// One sentence per objection that refuses, with what would change it; apart from these, and
 /// shorter, what only warns: a caller need not clear it.
 fn refusal_message(verdict: &Verdict) -> String {
@@ -261,7 +289,7 @@ impl From<ManifestError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealock_facts::{Outcome, Reason};
+    use sealock_facts::Reason;
 
     #[test]
     fn a_refusal_says_why_and_what_to_do() {

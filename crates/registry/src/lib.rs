@@ -11,6 +11,7 @@ mod access;
 mod admission;
 mod admission_log;
 mod advisories;
+mod allowlists;
 mod artifacts;
 mod asking;
 mod audit;
@@ -19,12 +20,15 @@ mod clusters;
 mod contents;
 mod decisions;
 mod delete;
+pub mod doublestar;
 mod error;
 mod evidence;
 mod examiners;
 mod facts;
 mod flights;
 mod gate;
+mod harbor_flags;
+mod immutability;
 mod impact;
 mod incoming;
 mod inspect;
@@ -63,6 +67,9 @@ mod webhooks;
 
 pub use admission::{Admission, AdmissionAsk, Pinned};
 pub use advisories::{AdvisoryImport, AdvisoryStatus};
+pub use allowlists::{
+    AllowlistChange, CveAllowlist, MAX_ALLOWLIST_ITEMS, MAX_CVE_BYTES, MAX_LIST_DAYS,
+};
 pub use artifacts::{
     Artifact, ArtifactFinding, ArtifactSummary, ContentsSummary, DoorVerdict, FindingQuery,
 };
@@ -76,6 +83,8 @@ pub use decisions::{Decision, DecisionQuery, Replay, replay_document};
 pub use error::{Error, Kind, Refusal, Result};
 pub use evidence::{EvidenceDocument, ScanSummary, Signer, SourcedProvenance};
 pub use examiners::Examiner;
+pub use harbor_flags::{HarborFlagChange, HarborFlags};
+pub use immutability::{ImmutableRule, MAX_IMMUTABLE_RULES, MAX_SELECTORS, Selector};
 pub use impact::{AffectedImage, ImpactQuery};
 pub use incoming::ManifestRows;
 pub use inspect::Fact;

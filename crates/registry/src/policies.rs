@@ -202,30 +202,42 @@ impl Registry {
     ) -> Result<Option<PolicyText>> {
         let mut tx = self.database().write().await?;
         let found = self.policy_key(&mut tx, caller, target, true).await?;
+        let stored = self.store_policy(&mut tx, caller, &found, text).await?;
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    /// Writes a document where the caller may, if it says something else than the one that stands.
+    pub(crate) async fn store_policy(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        found: &Found,
+        text: Option<&str>,
+    ) -> Result<Option<PolicyText>> {
         let (scope, key, name) = found.words();
-        let before = metadata::policies::current(&mut tx, scope, &key).await?;
+        let before = metadata::policies::current(tx, scope, &key).await?;
         if before.as_ref().and_then(|row| row.document.as_deref()) == text {
             // Written again as it stands: "enforce after N days" goes on counting.
             return Ok(before.map(|row| text_of(row, name)));
         }
         let who = caller.principal.to_string();
-        let row = metadata::policies::put(&mut tx, scope, &key, text, &who).await?;
+        let row = metadata::policies::put(tx, scope, &key, text, &who).await?;
         let mut event = Event::new(caller, "policy")
             .detail("scope", scope.as_str())
             .detail("name", name.clone())
             .detail("revision", row.version)
             .detail("removed", text.is_none());
-        match &found {
+        match found {
             Found::Project(project) => {
-                metadata::projects::bump_policy_rev(&mut tx, project.id).await?;
+                metadata::projects::bump_policy_rev(tx, project.id).await?;
                 event = event.project(project);
             }
             Found::Floor | Found::Tier(_) | Found::Cluster { .. } => {
-                metadata::settings::bump_system_rev(&mut tx).await?;
+                metadata::settings::bump_system_rev(tx).await?;
             }
         }
-        event.record(&mut tx).await?;
-        tx.commit().await?;
+        event.record(tx).await?;
         Ok(row.document.is_some().then(|| text_of(row, name)))
     }
 
@@ -302,7 +314,8 @@ impl Registry {
     }
 }
 
-enum Found {
+/// A scope in which a document stands.
+pub(crate) enum Found {
     Floor,
     Tier(Tier),
     Project(Project),

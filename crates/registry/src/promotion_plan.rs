@@ -1,8 +1,8 @@
 //! What a promotion takes along, and how it is linked into the target.
 
 use crate::{
-    Error, Registry, Result, incoming::legacy_subject, promote::Move, push::immutable_tag,
-    verify::legacy_tags,
+    Error, Registry, Result, immutability::require_movable, incoming::legacy_subject,
+    promote::Move, push::immutable_tag, verify::legacy_tags,
 };
 use sealock_auth::Caller;
 use sealock_facts::EvidenceState;
@@ -131,8 +131,13 @@ impl Registry {
             let documents = policies.iter().map(|policy| &policy.document);
             let immutable = sealock_policy::immutable_tags(step.target.tier, documents);
             let set = metadata::tags::set(tx, repository.id, tag, root, immutable, &who).await?;
-            if let TagSet::Immutable { digest } = set {
-                return Err(immutable_tag(tag, &digest));
+            match set {
+                TagSet::Immutable { digest } => return Err(immutable_tag(tag, &digest)),
+                TagSet::Moved { from } if from != step.row.digest => {
+                    let place = (&step.target, &step.target_name);
+                    require_movable(tx, place, std::slice::from_ref(tag)).await?;
+                }
+                TagSet::Moved { .. } | TagSet::Created => {}
             }
         }
         metadata::evidence::put(tx, repository.id, &plan.evidence).await?;

@@ -6,6 +6,7 @@ use crate::{
     audit::Event,
     contents::Layers,
     gate::{Node, Question},
+    immutability::require_movable,
     incoming::{Incoming, legacy_subject, row_kind},
     jobs,
 };
@@ -232,7 +233,13 @@ impl Registry {
             match set {
                 TagSet::Created => moved.push((tag, None)),
                 TagSet::Moved { from } if from == incoming.digest => {}
-                TagSet::Moved { from } => moved.push((tag, Some(from))),
+                TagSet::Moved { from } => {
+                    if !accessory {
+                        let place = (&scope.project, &scope.name);
+                        require_movable(&mut tx, place, std::slice::from_ref(tag)).await?;
+                    }
+                    moved.push((tag, Some(from)));
+                }
                 TagSet::Immutable { digest } => return Err(immutable_tag(tag, &digest)),
             }
         }

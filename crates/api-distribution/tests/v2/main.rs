@@ -11,6 +11,7 @@ mod lists;
 mod manifests;
 mod matrix;
 mod referrers_tag;
+mod refusals;
 mod roles;
 mod sha512;
 mod uploads;

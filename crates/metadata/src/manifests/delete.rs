@@ -13,6 +13,8 @@ pub struct Deleted {
     pub manifests: Vec<Manifest>,
     /// Names of the tags that went with them.
     pub tags: Vec<String>,
+    /// Those of them that named what was asked to go.
+    pub own_tags: Vec<String>,
     /// An immutable tag protects one of the manifests: then nothing was removed.
     pub immutable: Option<String>,
 }
@@ -81,6 +83,7 @@ pub async fn delete_part(
 
 /// Removes these manifests with all that lives by them.
 async fn remove(tx: &mut Tx, repository_id: i64, roots: Vec<Manifest>) -> Result<Deleted> {
+    let named: Vec<Digest> = roots.iter().map(|root| root.digest).collect();
     let (manifests, names) = with_accessories(tx, repository_id, roots).await?;
     let ids: Vec<i64> = manifests.iter().map(|m| m.id).collect();
     let tags = crate::tags::of_manifests(tx, repository_id, &ids).await?;
@@ -109,8 +112,10 @@ async fn remove(tx: &mut Tx, repository_id: i64, roots: Vec<Manifest>) -> Result
                RETURNING name";
     let loose: Vec<String> =
         tx.list(sql, params![repository_id, &names], |row| row.get("name")).await?;
+    let own = tags.iter().filter(|tag| named.contains(&tag.digest));
+    let own_tags = own.map(|tag| tag.name.clone()).collect();
     let tags = tags.into_iter().map(|tag| tag.name).chain(loose).collect();
-    Ok(Deleted { manifests, tags, immutable: None })
+    Ok(Deleted { manifests, tags, own_tags, immutable: None })
 }
 
 async fn lock(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option<Manifest>> {

@@ -1,6 +1,9 @@
 //! Storage quotas at the doors (decision D15).
 
-use crate::world::{Image, World, body, caller, descriptor, repo};
+use crate::{
+    story::Story,
+    world::{Image, World, body, caller, descriptor, repo},
+};
 use sealock_auth::{Caller, Principal};
 use sealock_facts::Tier;
 use sealock_metadata as metadata;
@@ -269,6 +272,42 @@ async fn a_thousand_uploads_write_no_row_of_the_quota() {
                AS n";
     let rows: i64 = tx.find(sql, vec![], |row| row.get("n")).await.unwrap().unwrap();
     assert_eq!(rows, 0);
+}
+
+/// What is promoted counts in its target, and what is eradicated counts no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promotions_count_and_eradication_frees() {
+    promotion(Story::new(World::new().await).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promotions_count_and_eradication_frees_on_postgresql() {
+    if let Some(world) = World::on_postgres().await {
+        promotion(Story::new(world).await).await;
+    }
+}
+
+async fn promotion(story: Story) {
+    let (world, dev) = (&story.world, &story.dev);
+    story.sign_image().await;
+    let image = size(world, &story.image).await;
+    // Room for the image, and none for its signature and the summary.
+    limit(world, "release", image).await;
+    assert_exceeded(&story.promote().await.unwrap_err());
+    assert_eq!(used(world, dev, "release").await, 0);
+    limit(world, "release", UNLIMITED).await;
+    story.promote().await.unwrap();
+    let promoted = used(world, dev, "release").await;
+    assert!(promoted > image, "{promoted}");
+    exact(world).await;
+    // Again: nothing is new.
+    limit(world, "release", promoted).await;
+    assert!(story.promote().await.unwrap().already);
+    let officer = &story.officer;
+    world.registry.eradicate(officer, &story.image.digest, "compromised").await.unwrap();
+    assert_eq!(used(world, dev, "release").await, 0);
+    assert_eq!(used(world, dev, "team").await, 0);
+    exact(world).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,354 @@
+//! Rules of projects by which tags do not move, in Harbor's form.
+//!
+//! A tag that a rule covers is not moved to another digest, not removed, and its artifact is not
+//! deleted. Putting the same digest under the tag again changes nothing and is let in. Rules never
+//! cover accessories (decision D8). What a tier or a policy document makes immutable stays so apart
+//! from them (decision D7).
+
+use crate::{
+    Error, Kind, Registry, Result,
+    access::{Need, Scope},
+    audit::Event,
+    doublestar::Pattern,
+    incoming::legacy_subject,
+};
+use sealock_auth::{Caller, Principal, Right};
+use sealock_metadata::{
+    self as metadata, Tx,
+    immutable_rules::{self as rows, Made, RuleRow},
+    projects::Project,
+};
+use sealock_oci::{ErrorCode, ReferrersTag, RepositoryName, Tag};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most rules of one project, as in Harbor.
+pub const MAX_IMMUTABLE_RULES: i64 = 15;
+
+/// Most selectors of one kind in a rule; the first one counts.
+pub const MAX_SELECTORS: usize = 16;
+
+/// Which tags of which repositories never move. The fields are Harbor's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImmutableRule {
+    /// Number; the server's.
+    #[serde(default)]
+    pub id: i64,
+    /// Place in the list that people see; it decides nothing.
+    #[serde(default)]
+    pub priority: i64,
+    /// It holds nothing for now.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Always `immutable`.
+    #[serde(default)]
+    pub action: String,
+    /// Always `immutable_template`.
+    #[serde(default)]
+    pub template: String,
+    /// Which tags; the first one counts.
+    #[serde(default)]
+    pub tag_selectors: Vec<Selector>,
+    /// Which repositories, under the key `repository`; the first one counts.
+    #[serde(default)]
+    pub scope_selectors: BTreeMap<String, Vec<Selector>>,
+}
+
+/// A pattern and what it says of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selector {
+    /// Always `doublestar`.
+    pub kind: String,
+    /// `matches` or `excludes` of tags, `repoMatches` or `repoExcludes` of repositories.
+    pub decoration: String,
+    /// The pattern; see [`crate::doublestar`]. Of a repository's name it is about what follows the
+    /// project.
+    pub pattern: String,
+}
+
+/// The part of a rule that says what it covers.
+#[derive(Serialize, Deserialize)]
+struct Selectors {
+    tag_selectors: Vec<Selector>,
+    scope_selectors: BTreeMap<String, Vec<Selector>>,
+}
+
+const ACTION: &str = "immutable";
+const TEMPLATE: &str = "immutable_template";
+const KIND: &str = "doublestar";
+const REPOSITORY: &str = "repository";
+
+impl ImmutableRule {
+    fn read(row: &RuleRow) -> Result<Self> {
+        let selectors: Selectors = serde_json::from_str(&row.selectors).map_err(Error::internal)?;
+        Ok(Self {
+            id: row.id,
+            priority: row.priority,
+            disabled: row.disabled,
+            action: ACTION.to_owned(),
+            template: TEMPLATE.to_owned(),
+            tag_selectors: selectors.tag_selectors,
+            scope_selectors: selectors.scope_selectors,
+        })
+    }
+
+    /// The selectors as they are kept, once they are known to mean something.
+    fn checked(&self) -> Result<String> {
+        let bad = |text: String| Err(Error::invalid(ErrorCode::Unsupported, text));
+        for (field, found, only) in
+            [("action", &self.action, ACTION), ("template", &self.template, TEMPLATE)]
+        {
+            if !found.is_empty() && found != only {
+                return bad(format!("the {field} of such a rule is {only}, not {found:?}"));
+            }
+        }
+        if let Some(other) = self.scope_selectors.keys().find(|key| *key != REPOSITORY) {
+            return bad(format!("scope_selectors have the key {REPOSITORY} only, not {other:?}"));
+        }
+        let repositories = self.scope_selectors.get(REPOSITORY).map_or(&[][..], Vec::as_slice);
+        for (what, selectors, words) in [
+            ("tag_selectors", self.tag_selectors.as_slice(), ["matches", "excludes"]),
+            ("scope_selectors", repositories, ["repoMatches", "repoExcludes"]),
+        ] {
+            if selectors.is_empty() || selectors.len() > MAX_SELECTORS {
+                return bad(format!(
+                    "{what} hold 1 to {MAX_SELECTORS} selectors, of which the first one counts"
+                ));
+            }
+            for selector in selectors {
+                if selector.kind != KIND {
+                    return bad(format!("{what}: the kind is {KIND}, not {:?}", selector.kind));
+                }
+                if !words.contains(&selector.decoration.as_str()) {
+                    let [one, other] = words;
+                    let found = &selector.decoration;
+                    return bad(format!(
+                        "{what}: the decoration is {one} or {other}, not {found:?}"
+                    ));
+                }
+                if let Err(error) = Pattern::parse(&selector.pattern) {
+                    return bad(format!("{what}: {:?}: {error}", selector.pattern));
+                }
+            }
+        }
+        let selectors = Selectors {
+            tag_selectors: self.tag_selectors.clone(),
+            scope_selectors: self.scope_selectors.clone(),
+        };
+        serde_json::to_string(&selectors).map_err(Error::internal)
+    }
+
+    /// Whether it covers a tag of a repository, named without its project.
+    pub fn covers(&self, repository: &str, tag: &str) -> bool {
+        let of = |selector: Option<&Selector>, name: &str| {
+            selector.is_some_and(|selector| {
+                let matches =
+                    Pattern::parse(&selector.pattern).is_ok_and(|pattern| pattern.matches(name));
+                match selector.decoration.as_str() {
+                    "matches" | "repoMatches" => matches,
+                    _ => !matches,
+                }
+            })
+        };
+        let first = self.scope_selectors.get(REPOSITORY).and_then(|list| list.first());
+        !self.disabled && of(first, repository) && of(self.tag_selectors.first(), tag)
+    }
+}
+
+impl Registry {
+    /// The rules of a project. For its maintainers and administrators, as are the following.
+    pub async fn immutable_rules(
+        &self,
+        caller: &Caller,
+        project: &str,
+    ) -> Result<Vec<ImmutableRule>> {
+        let mut tx = self.database().read().await?;
+        let project = self.keeper_of(&mut tx, caller, project).await?;
+        rows::list(&mut tx, project.id).await?.iter().map(ImmutableRule::read).collect()
+    }
+
+    /// One rule of a project.
+    pub async fn immutable_rule(
+        &self,
+        caller: &Caller,
+        project: &str,
+        id: i64,
+    ) -> Result<ImmutableRule> {
+        let mut tx = self.database().read().await?;
+        let project = self.keeper_of(&mut tx, caller, project).await?;
+        let row = rows::get(&mut tx, project.id, id).await?;
+        ImmutableRule::read(&row.ok_or_else(|| unknown(id))?)
+    }
+
+    /// Makes a rule; its number.
+    pub async fn create_immutable_rule(
+        &self,
+        caller: &Caller,
+        project: &str,
+        rule: &ImmutableRule,
+    ) -> Result<i64> {
+        let selectors = rule.checked()?;
+        let mut tx = self.database().write().await?;
+        let project = self.keeper_of(&mut tx, caller, project).await?;
+        let (priority, most) = (rule.priority, MAX_IMMUTABLE_RULES);
+        let made =
+            rows::create(&mut tx, project.id, priority, rule.disabled, &selectors, most).await?;
+        let id = match made {
+            Made::Rule(id) => id,
+            Made::Twin => return Err(twin()),
+            Made::Full => {
+                return Err(Error::invalid(
+                    ErrorCode::Unsupported,
+                    format!(
+                        "a project has at most {most} rules; alternatives fit into one: {{a,b}}"
+                    ),
+                ));
+            }
+        };
+        let told = (id, rule.disabled, selectors.as_str());
+        record(&mut tx, caller, "create-immutable-rule", &project, told).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Changes a rule of a project. Its number stays: one of another project does not exist here.
+    pub async fn update_immutable_rule(
+        &self,
+        caller: &Caller,
+        project: &str,
+        id: i64,
+        rule: &ImmutableRule,
+    ) -> Result<()> {
+        let selectors = rule.checked()?;
+        if rule.id != 0 && rule.id != id {
+            return Err(Error::invalid(
+                ErrorCode::Unsupported,
+                format!("the rule {id} is changed, and the body is about {}", rule.id),
+            ));
+        }
+        let mut tx = self.database().write().await?;
+        let project = self.keeper_of(&mut tx, caller, project).await?;
+        let (priority, disabled) = (rule.priority, rule.disabled);
+        let done = rows::update(&mut tx, project.id, id, priority, disabled, &selectors).await;
+        match done {
+            Ok(true) => {}
+            Ok(false) => return Err(unknown(id)),
+            Err(metadata::Error::Conflict { .. }) => return Err(twin()),
+            Err(error) => return Err(error.into()),
+        }
+        let told = (id, disabled, selectors.as_str());
+        record(&mut tx, caller, "update-immutable-rule", &project, told).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Removes a rule of a project.
+    pub async fn delete_immutable_rule(
+        &self,
+        caller: &Caller,
+        project: &str,
+        id: i64,
+    ) -> Result<()> {
+        let mut tx = self.database().write().await?;
+        let project = self.keeper_of(&mut tx, caller, project).await?;
+        let row = rows::delete(&mut tx, project.id, id).await?.ok_or_else(|| unknown(id))?;
+        let told = (id, row.disabled, row.selectors.as_str());
+        record(&mut tx, caller, "delete-immutable-rule", &project, told).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// A project whose rules the caller keeps: a maintainer or an administrator of it. A robot that
+    /// may delete is none, unless it may manage the project.
+    async fn keeper_of(&self, tx: &mut Tx, caller: &Caller, name: &str) -> Result<Project> {
+        let right = match &caller.principal {
+            Principal::Robot { .. } => Right::ManageProject,
+            _ => Right::Delete,
+        };
+        Ok(self.project_scope(tx, caller, name, Need::Has(right)).await?.0)
+    }
+}
+
+/// Fails when a rule of the project covers one of these tags, which are to be moved: what comes
+/// under them is no accessory, whatever the tag's name says.
+pub(crate) async fn require_movable(
+    tx: &mut Tx,
+    (project, name): (&Project, &RepositoryName),
+    tags: &[Tag],
+) -> Result<()> {
+    match covered(tx, (project, name), tags).await?.into_iter().next() {
+        Some(tag) => Err(immutable(name, &tag)),
+        None => Ok(()),
+    }
+}
+
+/// Fails when a rule of the project covers one of these tags, which are to be removed. The names
+/// under which clients keep accessories of what is here are not covered.
+pub(crate) async fn require_removable(
+    tx: &mut Tx,
+    scope: &Scope,
+    repository_id: i64,
+    tags: &[Tag],
+) -> Result<()> {
+    for tag in covered(tx, (&scope.project, &scope.name), tags).await? {
+        if !is_accessory_of_something(tx, repository_id, &tag).await? {
+            return Err(immutable(&scope.name, &tag));
+        }
+    }
+    Ok(())
+}
+
+/// Those of these tags that a rule covers.
+async fn covered(
+    tx: &mut Tx,
+    (project, name): (&Project, &RepositoryName),
+    tags: &[Tag],
+) -> Result<Vec<Tag>> {
+    if tags.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rules = rows::list(tx, project.id).await?;
+    let within = name.within_project().unwrap_or_default();
+    let rules = rules.iter().map(ImmutableRule::read).collect::<Result<Vec<_>>>()?;
+    let covers = |tag: &&Tag| rules.iter().any(|rule| rule.covers(within, tag.as_str()));
+    Ok(tags.iter().filter(covers).cloned().collect())
+}
+
+/// In the words that Harbor's clients match.
+fn immutable(name: &RepositoryName, tag: &Tag) -> Error {
+    let within = name.within_project().unwrap_or_default();
+    Error::new(
+        Kind::Precondition,
+        ErrorCode::Precondition,
+        format!("Failed to process request due to '{within}:{tag}' configured as immutable."),
+    )
+}
+
+/// Whether clients keep accessories of an artifact that is here under this tag. Without the
+/// artifact such a name is a tag like any other.
+async fn is_accessory_of_something(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<bool> {
+    if let Some(subject) = legacy_subject(tag) {
+        return Ok(metadata::manifests::find(tx, repository_id, &subject).await?.is_some());
+    }
+    match ReferrersTag::parse(tag) {
+        Some(tag) => Ok(metadata::manifests::has_subject_of(tx, repository_id, &tag).await?),
+        None => Ok(false),
+    }
+}
+
+async fn record(
+    tx: &mut Tx,
+    caller: &Caller,
+    action: &'static str,
+    project: &Project,
+    (id, disabled, selectors): (i64, bool, &str),
+) -> Result<()> {
+    let event = Event::new(caller, action).project(project).detail("rule", id);
+    event.detail("disabled", disabled).detail("selectors", selectors).record(tx).await
+}
+
+fn unknown(id: i64) -> Error {
+    Error::not_found(ErrorCode::NameUnknown, format!("there is no rule {id} in this project"))
+}
+
+fn twin() -> Error {
+    Error::conflict("the project has a rule with the same selectors")
+}
