@@ -159,7 +159,7 @@ async fn the_limit_holds_under_concurrency(test: &mut TestDatabase) {
     let pushes = places.into_iter().enumerate().map(|(n, place)| {
         let db = test.db.clone();
         tokio::spawn(async move {
-            for _ in 0..50 {
+            loop {
                 let pushed = async {
                     let mut tx = db.write().await?;
                     // Five bytes each: a layer of its own, one that all share, a manifest.
@@ -178,7 +178,6 @@ async fn the_limit_holds_under_concurrency(test: &mut TestDatabase) {
                     Err(error) => assert!(error.is_retryable(), "{error}"),
                 }
             }
-            panic!("never got through")
         })
     });
     let tasks: Vec<_> = pushes.collect();
@@ -244,7 +243,7 @@ async fn exact_among_pushes_and_deletions(test: &mut TestDatabase) {
     for task in tasks {
         again += task.await.unwrap();
     }
-    println!("{again} began again");
+    assert!(again < 1_000, "{again} began again");
     exact(&test.db).await;
 }
 

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn foreign_rules_stay_and_are_seen() {
         let text = "apiVersion: sealock/v1\nkind: Policy\nname: own\nrules:\n\
-                    - {name: mine, signed: {by: [ci], atLeast: 2}}\n\
+                    - {name: mine, signed: {by: [ci, rel], atLeast: 2}}\n\
                     - {name: later, doors: {pull: {mode: enforce, afterDays: 9}}, \
                     findings: {severity: low}}\n\
                     - {name: at-the-way-in, doors: {pull: off}, findings: {severity: low}}\n\

@@ -10,10 +10,10 @@
 //! | `**` at the end, alone or after a slash | all that is left |
 //! | `\c` | the character `c` itself |
 //!
-//! Harbor evaluates rules with version 1 of the Go module of that name; what it says of the cases in
-//! `doublestar.tsv` is said here, too. Where it loses a match because it never goes back to an earlier
-//! choice, the rule above counts. A pattern is matched in one pass over sets of places, so the time
-//! is bounded by its length times the name's: no pattern makes it explode.
+//! Harbor evaluates rules with version 1 of the Go module of that name; what it says of the cases
+//! in `doublestar.tsv` is said here, too. Where it loses a match because it never goes back to an
+//! earlier choice, the rule above counts. A pattern is matched in one pass over sets of places, so
+//! the time is bounded by its length times the name's: no pattern makes it explode.
 
 /// Longest pattern, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 1_024;

@@ -177,7 +177,7 @@ impl Registry {
             self.record_quota_refusal(place.0.id, event.detail("why", error.message())).await?;
             return Err(error);
         }
-        if warns(used - added, hard) < warns(used, hard) {
+        if warns(used, hard) && !warns(used - added, hard) {
             let (used, hard) = (words(used), words(hard));
             let why = format!(
                 "quota usage reach {QUOTA_WARNING_PERCENT}%: resource storage used {used} of {hard}"

@@ -139,7 +139,15 @@ impl Registry {
         let place = self.pushed_repository(caller, name).await?;
         let room = self.room_in(&place, Some(digest)).await?;
         let mut writer = self.blobs().begin(digest.algorithm())?;
-        let (_, broken) = self.receive(&mut writer, body, room).await?;
+        let (_, broken) = match self.receive(&mut writer, body, room).await {
+            Ok(received) => received,
+            Err(error) => {
+                if let Err(second) = writer.abort().await {
+                    tracing::warn!(error = %second, "the bytes of a refused upload stay");
+                }
+                return Err(error);
+            }
+        };
         if let Some(error) = broken {
             writer.abort().await?;
             return Err(Error::invalid(
@@ -203,7 +211,7 @@ impl Registry {
         let mut writer = self.blobs().resume_held(&hold, open.state).await?;
         let received = match self.receive(&mut writer, body, room).await {
             Ok(received) => received,
-            Err(error) => return Err(self.lost(open.place.repository_id, id, error).await),
+            Err(error) => return Err(self.refused(writer, &open.place, id, error).await),
         };
         if let Err(wrong) = check_length(range, received.0, received.1.is_some()) {
             // Before the answer: whoever reads it may send the right bytes at once.
@@ -255,7 +263,7 @@ impl Registry {
         };
         let received = match self.receive(&mut writer, body, room).await {
             Ok(received) => received,
-            Err(error) => return Err(self.lost(open.place.repository_id, id, error).await),
+            Err(error) => return Err(self.refused(writer, &open.place, id, error).await),
         };
         let checked = check_length(range, received.0, received.1.is_some());
         if let Err(wrong) = checked.and(received.1.map_or(Ok(()), |error| Err(cut(&error)))) {
@@ -406,6 +414,17 @@ impl Registry {
             Inserted::Won { replaced } => replaced,
             Inserted::Lost(_) => Some(key.generation),
         })
+    }
+
+    /// Lets go of an upload whose bytes were not taken, before the answer: whoever reads it may go
+    /// on at once. Passes the error through.
+    async fn refused(&self, writer: UploadWriter, place: &Place, id: Uuid, error: Error) -> Error {
+        if !error.upload_is_lost()
+            && let Err(second) = writer.leave().await
+        {
+            tracing::warn!(upload = %id, error = %second, "an upload was not let go of");
+        }
+        self.lost(place.repository_id, id, error).await
     }
 
     /// Forgets an upload that cannot go on; passes the error through.

@@ -164,15 +164,20 @@ async fn prevention(story: Story) {
     pull(world, &guest, "team/app").await.unwrap();
 }
 
-/// What nobody has looked at is not pulled, also in a sandbox.
+/// What no advisory could name is not pulled, also in a sandbox.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_advisories_prevention_lets_nothing_through() {
-    let story = Story::without_advisories(World::new().await).await;
+async fn prevention_lets_nothing_through_that_nobody_could_judge() {
+    let story = Story::new(World::new().await).await;
     let (world, dev) = (&story.world, &story.dev);
+    let files = [("etc/os-release", "ID=unheardof\nVERSION_ID=\"1\"\n"), crate::story::DPKG];
+    world.image(dev, "team/odd", "v1", &files).await.unwrap();
+    world.settle().await;
     let guest = guest(world, "team").await;
+    pull(world, &guest, "team/odd").await.unwrap();
     world.registry.set_harbor_flags(dev, "team", &prevent(Severity::High)).await.unwrap();
-    let refused = pull(world, &guest, "team/app").await.unwrap_err();
+    let refused = pull(world, &guest, "team/odd").await.unwrap_err();
     assert_refused(&refused, "current image without vulnerability scanning");
+    pull(world, &guest, "team/app").await.unwrap();
 }
 
 /// Above sandbox no list counts by the word of one person.

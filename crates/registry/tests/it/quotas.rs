@@ -264,9 +264,7 @@ async fn a_thousand_uploads_write_no_row_of_the_quota() {
         let (world, dev) = (&world, &dev);
         async move { world.blob(dev, "team/app", &n.to_be_bytes()).await.unwrap() }
     });
-    let started = std::time::Instant::now();
     futures_util::future::join_all(uploads).await;
-    println!("1,000 uploads in {:?}", started.elapsed());
     let mut tx = world.db().read().await.unwrap();
     let sql = "SELECT (SELECT count(*) FROM project_blobs) + (SELECT count(*) FROM project_usage) \
                AS n";
