@@ -114,3 +114,93 @@ fn in_words_of(engine: Engine, statement: &str) -> String {
     }
     out
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::{
+        blobs, fsck, manifests,
+        manifests::{BlobRole, Kind, ManifestBlob, NewManifest, State},
+        projects, quotas, repositories,
+        testing::TestDatabase,
+    };
+    use sealock_facts::Tier;
+    use sealock_oci::Digest;
+    use std::collections::BTreeMap;
+
+    crate::both_engines!(quotas_count_what_was_there_before_them);
+
+    /// What migration 8 makes of a database that knew no quotas is what is counted since.
+    async fn quotas_count_what_was_there_before_them(test: &mut TestDatabase) {
+        let mut tx = test.db.write().await.unwrap();
+        let mut ids = Vec::new();
+        for name in ["one", "two"] {
+            let project = projects::create(&mut tx, name, false, Tier::Sandbox, None);
+            let project = project.await.unwrap().unwrap();
+            ids.push(project.id);
+            for place in ["a", "b"] {
+                let place = format!("{name}/{place}").parse().unwrap();
+                let place = repositories::ensure(&mut tx, project.id, &place).await.unwrap();
+                store(&mut tx, place.id, "common").await;
+                store(&mut tx, place.id, &place.name).await;
+            }
+        }
+        let mut used = Vec::new();
+        for id in &ids {
+            used.push(quotas::used(&mut tx, *id).await.unwrap());
+        }
+        assert!(used.iter().all(|bytes| *bytes > 100), "{used:?}");
+        for table in ["project_blobs", "project_usage", "project_quotas"] {
+            tx.run_built(format!("DROP TABLE {table}")).await.unwrap();
+        }
+        for statement in statements(include_str!("0008.sql"), test.db.engine()) {
+            tx.run_built(statement).await.unwrap();
+        }
+        for (id, used) in ids.iter().zip(used) {
+            assert_eq!(fsck::quotas::miscount(&mut tx, *id).await.unwrap(), None);
+            assert_eq!(quotas::used(&mut tx, *id).await.unwrap(), used);
+        }
+        tx.commit().await.unwrap();
+    }
+
+    /// A manifest with a layer of its own, named twice, one that all have, and a foreign one.
+    async fn store(tx: &mut crate::Tx, repository_id: i64, name: &str) {
+        let own = format!("layer of {name}");
+        let layer = |position, text: &str, size, media_type: &str| ManifestBlob {
+            manifest_id: 0,
+            role: BlobRole::Layer,
+            position,
+            digest: Digest::sha256(text.as_bytes()),
+            media_type: media_type.to_owned(),
+            size,
+            diff_id: None,
+        };
+        let blobs = [
+            layer(0, &own, 40, "layer"),
+            layer(1, &own, 40, "layer"),
+            layer(2, "common layer", 70, "layer"),
+            layer(3, "elsewhere", 9_000, "application/vnd.oci.image.layer.nondistributable.v1.tar"),
+        ];
+        for blob in &blobs[1..3] {
+            blobs::insert(tx, &blob.digest, blob.size, 1).await.unwrap();
+            blobs::link(tx, repository_id, &[blob.digest]).await.unwrap();
+        }
+        let new = NewManifest {
+            repository_id,
+            digest: &Digest::sha256(name.as_bytes()),
+            media_type: "m",
+            artifact_type: None,
+            kind: Kind::Image,
+            payload: name.as_bytes(),
+            config: None,
+            subject: None,
+            annotations: &BTreeMap::new(),
+            chain: None,
+            state: State::Active,
+            pushed_by: "ann",
+            blobs: &blobs,
+            children: &[],
+        };
+        manifests::insert(tx, &new).await.unwrap();
+    }
+}
