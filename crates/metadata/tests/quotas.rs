@@ -19,6 +19,7 @@ both_engines!(
     each_blob_counts_once_in_a_project,
     a_layer_from_elsewhere_counts_once_it_is_here,
     the_limit_holds_under_concurrency,
+    of_two_that_fit_one_by_one_the_second_stays_out,
     exact_among_pushes_and_deletions,
     limits_are_set_listed_and_inherited,
     a_wrong_count_is_found_and_counted_anew,
@@ -191,6 +192,31 @@ async fn the_limit_holds_under_concurrency(test: &mut TestDatabase) {
     assert_eq!(used(&mut tx, team.id).await, 1 + 4 * entered);
     drop(tx);
     exact(&test.db).await;
+}
+
+/// The second waits for the first to end before it sees whether it fits.
+async fn of_two_that_fit_one_by_one_the_second_stays_out(test: &mut TestDatabase) {
+    let mut tx = test.db.write().await.unwrap();
+    let team = project(&mut tx, "team", Tier::Sandbox).await;
+    let (here, there) =
+        (repository(&mut tx, &team, "a").await, repository(&mut tx, &team, "b").await);
+    quotas::set(&mut tx, team.id, 10).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut first = test.db.write().await.unwrap();
+    push(&mut first, &here, "first", Parts { layers: &["a"], ..Parts::default() }).await;
+    let settled = quotas::settle(&mut first, team.id).await.unwrap().unwrap();
+    assert_eq!((settled.added, settled.used, settled.hard), (6, 6, 10));
+    let db = test.db.clone();
+    let second = tokio::spawn(async move {
+        let mut tx = db.write().await.unwrap();
+        push(&mut tx, &there, "later", Parts { layers: &["b"], ..Parts::default() }).await;
+        quotas::settle(&mut tx, there.project_id).await.unwrap().unwrap()
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!second.is_finished(), "it did not wait");
+    first.commit().await.unwrap();
+    let settled = second.await.unwrap();
+    assert_eq!((settled.added, settled.used, settled.hard), (6, 12, 10));
 }
 
 /// Pushes and deletions of images with common layers, in several repositories of one project.
