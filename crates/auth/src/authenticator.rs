@@ -272,6 +272,7 @@ impl Authenticator {
         let new = users::NewUser {
             name: FIRST_ADMIN,
             real_name: "First administrator",
+            comment: "",
             sysadmin: true,
             security_officer: true,
             ..users::NewUser::default()

@@ -6,6 +6,7 @@ mod attempts;
 mod authenticator;
 mod error;
 mod fuzz;
+mod matrix;
 mod name;
 mod password;
 mod principal;
@@ -23,8 +24,12 @@ pub use authenticator::{Authenticator, FIRST_ADMIN, Login, NewRobot, RobotSettin
 pub use error::AuthError;
 #[doc(hidden)]
 pub use fuzz::fuzz_credentials;
+pub use matrix::{Act, MATRIX, PROJECT_CATALOGUE, Resource, SYSTEM_CATALOGUE, Standing};
 pub use name::{ROBOT_PREFIX, check_robot_name, check_user_name, robot_login};
-pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, check_new_password};
+pub use password::{
+    MAX_MIXED_CHARS, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, check_mixed_password,
+    check_new_password,
+};
 pub use principal::{Caller, Principal};
 pub use random::{Randomness, SystemRandomness};
 pub use rates::{Allowance, MAX_RATED_KEYS, Rates};

@@ -178,6 +178,30 @@ const TRIED_FIRST: [&str; 10] = [
     "changeme",
 ];
 
+/// Longest password that Harbor's API sets, in characters.
+pub const MAX_MIXED_CHARS: usize = 128;
+
+/// Whether this may be the password of the user `name` by Harbor's rules: 8 to 128 characters, with
+/// an upper-case letter, a lower-case letter and a digit, and not the user's own name in whatever
+/// case. [`check_new_password`] holds as well.
+pub fn check_mixed_password(name: &str, password: &SecretString) -> Result<(), AuthError> {
+    check_new_password(password)?;
+    let text = password.expose();
+    let mixed = text.chars().any(char::is_uppercase)
+        && text.chars().any(char::is_lowercase)
+        && text.chars().any(|c| c.is_ascii_digit());
+    if !mixed || text.chars().count() > MAX_MIXED_CHARS {
+        return Err(AuthError::Password(
+            "the password must have 8 to 128 characters with at least 1 uppercase letter, 1 \
+             lowercase letter and 1 number",
+        ));
+    }
+    if text.eq_ignore_ascii_case(name) {
+        return Err(AuthError::Password("the password must not be the user's own name"));
+    }
+    Ok(())
+}
+
 /// Whether this may be set as a password.
 pub fn check_new_password(password: &SecretString) -> Result<(), AuthError> {
     let text = password.expose();

@@ -147,6 +147,20 @@ impl BlobStore {
         .await
     }
 
+    /// How many bytes its disk holds in all, and how many may still be written to it.
+    pub fn space(&self) -> std::io::Result<(u64, u64)> {
+        let disk = rustix::fs::statvfs(&self.inner.root)?;
+        Ok((
+            disk.f_blocks.saturating_mul(disk.f_frsize),
+            disk.f_bavail.saturating_mul(disk.f_frsize),
+        ))
+    }
+
+    /// Whether the folder is there: a disk that was taken away has none.
+    pub fn is_reachable(&self) -> bool {
+        self.inner.root.is_dir()
+    }
+
     /// Opens a blob for sequential reading on a thread that may block.
     pub fn open_sync(&self, key: &BlobKey) -> Result<SyncReader> {
         self.inner.open(*key).map(SyncReader::new)

@@ -1,6 +1,10 @@
 //! Projects: the unit of rights, policy and tier.
 
-use crate::{Result, Row, Tx, cve_allowlists, params, quotas};
+use crate::{
+    Result, Row, Tx, cve_allowlists,
+    listing::{self, Field, Holds, Listed, Source, Wanted},
+    params, quotas,
+};
 use jiff::Timestamp;
 use sealock_facts::Tier;
 
@@ -145,4 +149,96 @@ pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
         cve_allowlists::end(tx, id).await?;
     }
     Ok(gone)
+}
+
+/// What a list of projects may be asked for.
+pub const FIELDS: &[Field] = &[
+    Field::new("project_id", "p.id", Holds::Int),
+    Field::new("name", "p.name", Holds::Text),
+    Field::new("public", "p.public", Holds::Bool),
+    Field::new("owner", OWNER, Holds::Text),
+    Field::new("owner_name", OWNER, Holds::Text),
+    Field::new("owner_id", "p.owner_id", Holds::Int),
+    Field::new("creation_time", "p.created_at", Holds::Time),
+    Field::new("update_time", "p.updated_at", Holds::Time),
+];
+
+/// The name of a project's owner; nothing where they are gone.
+const OWNER: &str = "coalesce(CASE WHEN u.deleted_at IS NULL THEN u.name END, '')";
+
+/// A project with what lists show beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// The project.
+    pub project: Project,
+    /// Its owner's name; nothing where they are gone.
+    pub owner_name: String,
+    /// Its repositories.
+    pub repositories: u64,
+}
+
+fn read_described(row: &Row) -> Result<Described> {
+    Ok(Described {
+        project: read(row)?,
+        owner_name: row.get("owner_name")?,
+        repositories: row.get("repositories")?,
+    })
+}
+
+/// Projects among those that the caller may see, by conditions and in an order.
+pub async fn page(tx: &mut Tx, visible: &Visible, wanted: &Wanted) -> Result<Listed<Described>> {
+    let (all, ids) = visible.params();
+    let source = Source {
+        select: "SELECT p.*, \
+                 coalesce(CASE WHEN u.deleted_at IS NULL THEN u.name END, '') AS owner_name, \
+                 (SELECT count(*) FROM repositories r WHERE r.project_id = p.id) AS repositories \
+                 FROM projects p LEFT JOIN users u ON u.id = p.owner_id \
+                 WHERE ($1 = 1 OR p.id = ANY($2))",
+        count: "SELECT count(*) AS total FROM projects p LEFT JOIN users u ON u.id = p.owner_id \
+                WHERE ($1 = 1 OR p.id = ANY($2))",
+        values: params![all, &ids],
+        fields: FIELDS,
+        order: "p.name",
+    };
+    listing::page(tx, source, wanted, read_described).await
+}
+
+/// Sets who may read a project, without a change of its policy.
+pub async fn set_public(tx: &mut Tx, id: i64, public: bool) -> Result<bool> {
+    let now = tx.now();
+    let sql = "UPDATE projects SET public = $2, updated_at = $3 WHERE id = $1";
+    Ok(tx.execute(sql, params![id, public, now]).await? == 1)
+}
+
+/// How many projects and repositories there are among those that the caller may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Projects that anybody may read.
+    pub public_projects: u64,
+    /// Projects that members may read.
+    pub private_projects: u64,
+    /// Repositories that anybody may read.
+    pub public_repositories: u64,
+    /// Repositories that members may read.
+    pub private_repositories: u64,
+}
+
+/// Counts what the caller may see: one statement.
+pub async fn count(tx: &mut Tx, visible: &Visible) -> Result<Counts> {
+    let (all, ids) = visible.params();
+    let sql = "SELECT p.public AS public, count(*) AS projects, CAST(sum(\
+               (SELECT count(*) FROM repositories r WHERE r.project_id = p.id)) AS BIGINT) AS repositories \
+               FROM projects p WHERE ($1 = 1 OR p.id = ANY($2)) GROUP BY p.public";
+    let read = |row: &Row| -> Result<(bool, u64, u64)> {
+        Ok((row.get("public")?, row.get("projects")?, row.get("repositories")?))
+    };
+    let mut counts = Counts::default();
+    for (public, projects, repositories) in tx.list(sql, params![all, &ids], read).await? {
+        if public {
+            (counts.public_projects, counts.public_repositories) = (projects, repositories);
+        } else {
+            (counts.private_projects, counts.private_repositories) = (projects, repositories);
+        }
+    }
+    Ok(counts)
 }

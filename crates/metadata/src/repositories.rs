@@ -3,6 +3,7 @@
 use crate::{
     Result, Row, Tx, blobs,
     dying_files::{self, DyingFile, Reason},
+    listing::{self, Field, Holds, Listed, Source, Wanted},
     params,
     projects::Visible,
 };
@@ -161,6 +162,95 @@ pub async fn holders(
                WHERE m.digest = $1 AND ($2 = 1 OR p.id = ANY($3)) ORDER BY m.id LIMIT $4";
     let rows = tx.query(sql, params![digest, all, &ids, limit]).await?;
     rows.iter().map(|row| Ok((row.get("name")?, row.get("tier")?))).collect()
+}
+
+/// What a list of repositories may be asked for.
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "r.id", Holds::Int),
+    Field::new("name", "r.name", Holds::Text),
+    Field::new("project_id", "r.project_id", Holds::Int),
+    Field::new("description", "r.description", Holds::Text),
+    Field::new("creation_time", "r.created_at", Holds::Time),
+    Field::new("update_time", "coalesce(r.updated_at, r.created_at)", Holds::Time),
+];
+
+/// A repository with what lists show beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// The repository.
+    pub repository: Repository,
+    /// Text for people; may be empty.
+    pub description: String,
+    /// Its manifests that are nobody's accessory.
+    pub artifacts: u64,
+    /// When its description was changed last, or it was made.
+    pub updated_at: Timestamp,
+    /// Its project's name.
+    pub project: String,
+    /// Whether anybody may read its project.
+    pub public: bool,
+}
+
+fn read_described(row: &Row) -> Result<Described> {
+    Ok(Described {
+        repository: read(row)?,
+        description: row.get("description")?,
+        artifacts: row.get("artifacts")?,
+        updated_at: row.opt("updated_at")?.map_or_else(|| row.get("created_at"), Ok)?,
+        project: row.get("project")?,
+        public: row.get("public")?,
+    })
+}
+
+/// Begins a statement about described repositories.
+macro_rules! described {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.*, p.name AS project, p.public AS public, (SELECT count(*) FROM manifests m \
+             WHERE m.repository_id = r.id AND m.subject_digest IS NULL) AS artifacts \
+             FROM repositories r JOIN projects p ON p.id = r.project_id ",
+            $rest
+        )
+    };
+}
+
+/// Repositories of the projects that the caller may see, by conditions and in an order.
+pub async fn page(tx: &mut Tx, visible: &Visible, wanted: &Wanted) -> Result<Listed<Described>> {
+    let (all, ids) = visible.params();
+    let source = Source {
+        select: described!("WHERE ($1 = 1 OR r.project_id = ANY($2))"),
+        count: "SELECT count(*) AS total FROM repositories r JOIN projects p \
+                ON p.id = r.project_id WHERE ($1 = 1 OR r.project_id = ANY($2))",
+        values: params![all, &ids],
+        fields: FIELDS,
+        order: "r.name",
+    };
+    listing::page(tx, source, wanted, read_described).await
+}
+
+/// A described repository by name, within its project.
+pub async fn describe(
+    tx: &mut Tx,
+    project_id: i64,
+    name: &RepositoryName,
+) -> Result<Option<Described>> {
+    let sql = described!("WHERE r.project_id = $1 AND r.name = $2");
+    tx.find(sql, params![project_id, name], read_described).await
+}
+
+/// Sets the text for people.
+pub async fn set_description(tx: &mut Tx, project_id: i64, id: i64, text: &str) -> Result<bool> {
+    let now = tx.now();
+    let sql = "UPDATE repositories SET description = $3, updated_at = $4 \
+               WHERE project_id = $1 AND id = $2";
+    Ok(tx.execute(sql, params![project_id, id, text, now]).await? == 1)
+}
+
+/// Digests in a repository that hold on to others: indexes first, so that nothing is removed under
+/// one that still lists it. At most `limit`.
+pub async fn digests(tx: &mut Tx, repository_id: i64, limit: u32) -> Result<Vec<Digest>> {
+    let sql = "SELECT digest FROM manifests WHERE repository_id = $1 ORDER BY id DESC LIMIT $2";
+    tx.list(sql, params![repository_id, limit], |row| row.get("digest")).await
 }
 
 #[cfg(test)]

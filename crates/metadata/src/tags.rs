@@ -168,6 +168,13 @@ pub async fn delete(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<bool> 
     Ok(tx.execute(sql, params![repository_id, tag]).await? == 1)
 }
 
+/// The name of a tag of a repository that is immutable, if there is one.
+pub async fn immutable(tx: &mut Tx, repository_id: i64) -> Result<Option<String>> {
+    let sql = "SELECT name FROM tags WHERE repository_id = $1 AND immutable = 1 \
+               ORDER BY name LIMIT 1";
+    tx.find(sql, params![repository_id], |row| row.get("name")).await
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{Database, DatabaseConfig, SystemClock, params};

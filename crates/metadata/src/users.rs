@@ -1,7 +1,26 @@
 //! Local users.
 
-use crate::{Result, Row, Tx, params};
+use crate::{
+    Result, Row, Tx,
+    listing::{self, Field, Holds, Listed, Source, Wanted},
+    params,
+};
 use jiff::Timestamp;
+
+/// What a list of users may be asked for. Never what a login needs.
+pub const FIELDS: &[Field] = &[
+    Field::new("user_id", "id", Holds::Int),
+    Field::new("username", "name", Holds::Text),
+    Field::new("email", "coalesce(email, '')", Holds::Text),
+    Field::new("realname", "real_name", Holds::Text),
+    Field::new("comment", "comment", Holds::Text),
+    Field::new("sysadmin_flag", "sysadmin", Holds::Bool),
+    Field::new("creation_time", "created_at", Holds::Time),
+    Field::new("update_time", "updated_at", Holds::Time),
+];
+
+/// What the search for people may be asked for.
+pub const SEARCH_FIELDS: &[Field] = &[Field::new("username", "name", Holds::Text)];
 
 /// A user. The password hash is read apart, by [`credentials`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +33,8 @@ pub struct User {
     pub email: Option<String>,
     /// Name for people; may be empty.
     pub real_name: String,
+    /// What administrators note about them; may be empty.
+    pub comment: String,
     /// Administers everything.
     pub sysadmin: bool,
     /// Grants waivers, edits the floor, quarantines.
@@ -35,6 +56,8 @@ pub struct NewUser<'a> {
     pub email: Option<&'a str>,
     /// Name for people.
     pub real_name: &'a str,
+    /// What administrators note about them.
+    pub comment: &'a str,
     /// Hash in PHC form; none for a user who cannot log in by password.
     pub password_hash: Option<&'a str>,
     /// Administers everything.
@@ -64,6 +87,7 @@ fn read(row: &Row) -> Result<User> {
         name: row.get("name")?,
         email: row.opt("email")?,
         real_name: row.get("real_name")?,
+        comment: row.get("comment")?,
         sysadmin: row.get("sysadmin")?,
         security_officer: row.get("security_officer")?,
         disabled: row.get("disabled")?,
@@ -77,7 +101,7 @@ pub async fn create(tx: &mut Tx, new: &NewUser<'_>) -> Result<Option<User>> {
     let now = tx.now();
     tx.find(
         "INSERT INTO users (name, email, real_name, password_hash, sysadmin, security_officer, \
-         disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) \
+         disabled, comment, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 0, $8, $7, $7) \
          ON CONFLICT (name) DO NOTHING RETURNING *",
         params![
             new.name,
@@ -86,7 +110,8 @@ pub async fn create(tx: &mut Tx, new: &NewUser<'_>) -> Result<Option<User>> {
             new.password_hash,
             new.sysadmin,
             new.security_officer,
-            now
+            now,
+            new.comment
         ],
         read,
     )
@@ -163,4 +188,30 @@ pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
                disabled = 1, sysadmin = 0, security_officer = 0, deleted_at = $2, \
                updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";
     Ok(tx.execute(sql, params![id, now]).await? == 1)
+}
+
+/// Users, by conditions and in an order.
+pub async fn page(tx: &mut Tx, fields: &[Field], wanted: &Wanted) -> Result<Listed<User>> {
+    let source = Source {
+        select: "SELECT * FROM users WHERE deleted_at IS NULL",
+        count: "SELECT count(*) AS total FROM users WHERE deleted_at IS NULL",
+        values: Vec::new(),
+        fields,
+        order: "name",
+    };
+    listing::page(tx, source, wanted, read).await
+}
+
+/// Changes what people say about themselves.
+pub async fn set_profile(
+    tx: &mut Tx,
+    id: i64,
+    email: Option<&str>,
+    real_name: &str,
+    comment: &str,
+) -> Result<bool> {
+    let now = tx.now();
+    let sql = "UPDATE users SET email = $2, real_name = $3, comment = $4, updated_at = $5 \
+               WHERE id = $1 AND deleted_at IS NULL";
+    Ok(tx.execute(sql, params![id, email, real_name, comment, now]).await? == 1)
 }

@@ -113,7 +113,7 @@ async fn delete_tag(
         .await
 }
 
-async fn delete_digest(
+pub(crate) async fn delete_digest(
     tx: &mut Tx,
     caller: &Caller,
     scope: &Scope,

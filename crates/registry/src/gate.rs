@@ -189,7 +189,7 @@ impl Registry {
     }
 
     /// The present moment, by the clock seam.
-    pub(crate) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.database().clock().now()
     }
 }

@@ -27,6 +27,7 @@ mod examiners;
 mod facts;
 mod flights;
 mod gate;
+pub mod harbor;
 mod harbor_flags;
 mod immutability;
 mod impact;
@@ -111,6 +112,7 @@ pub use quotas::{
 pub use registry::{Config, DOOR_WAIT, Registry};
 pub use robots::{MAX_ROBOT_DAYS, NewRobot, Robot};
 pub use sealock_metadata::audit::Event as AuditEvent;
+pub use sealock_metadata::listing::{Listed, MAX_ROWS, MAX_TERMS, Term, Wanted};
 pub use upkeep::UPLOAD_REST;
 pub use uploads::{Body, ChunkRange, MAX_BLOB_BYTES, MAX_OPEN_UPLOADS, PushedBlob, UploadStatus};
 pub use users::{NewUser, User, UserChange};

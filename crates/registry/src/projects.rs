@@ -1,6 +1,8 @@
 //! Projects, repositories and who belongs to them.
 
-use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Event};
+use crate::{
+    Error, Page, PageRequest, Registry, Result, access::Need, audit::Event, harbor::Settings,
+};
 use sealock_auth::{Caller, Principal, Right};
 use sealock_facts::Tier;
 use sealock_metadata::{self as metadata, projects::Project as ProjectRow};
@@ -54,6 +56,16 @@ impl Registry {
     /// Makes a project. Any user may make one up to the tier `integration` and administers it;
     /// tiers from `release` on are for system administrators.
     pub async fn create_project(&self, caller: &Caller, new: &NewProject) -> Result<Project> {
+        self.create_project_with(caller, new, &Settings::new()).await
+    }
+
+    /// The same, with Harbor's metadata.
+    pub(crate) async fn create_project_with(
+        &self,
+        caller: &Caller,
+        new: &NewProject,
+        settings: &Settings,
+    ) -> Result<Project> {
         let owner = match &caller.principal {
             Principal::User { id, sysadmin, .. } => {
                 if new.tier >= Tier::Release && !sysadmin {
@@ -78,6 +90,9 @@ impl Registry {
             })?;
         metadata::members::put(&mut tx, row.id, owner, sealock_auth::Role::ProjectAdmin.id())
             .await?;
+        for (name, value) in settings {
+            metadata::project_settings::put(&mut tx, row.id, name, value).await?;
+        }
         let event = Event::new(caller, "create-project");
         with_settings(event, &row).record(&mut tx).await?;
         tx.commit().await?;

@@ -90,6 +90,7 @@ impl Registry {
                 name: &new.name,
                 email: new.email.as_deref(),
                 real_name: &new.real_name,
+                comment: "",
                 password_hash: Some(&hash),
                 sysadmin: new.admin,
                 security_officer: new.security_officer,
@@ -210,7 +211,7 @@ fn unknown(name: &str) -> Error {
     Error::not_found(ErrorCode::NameUnknown, format!("there is no user {name:?}"))
 }
 
-fn refused(error: AuthError) -> Error {
+pub(crate) fn refused(error: AuthError) -> Error {
     match error {
         AuthError::Name(message) | AuthError::Password(message) => bad(message.to_owned()),
         AuthError::Busy => Error::new(Kind::Busy, ErrorCode::TooManyRequests, error.to_string()),

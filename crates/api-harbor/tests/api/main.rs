@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use sealock_api_harbor::router;
+use sealock_api_harbor::{Face, router};
 use sealock_auth::Right;
 use sealock_http::testing::{PASSWORD, Stand};
 use serde_json::{Value, json};
@@ -16,7 +16,11 @@ struct Api {
 impl Api {
     async fn new() -> Self {
         let stand = Stand::new().await;
-        let face = router(stand.registry.clone(), stand.gatekeeper());
+        let face = router(Face {
+            registry: stand.registry.clone(),
+            gatekeeper: stand.gatekeeper(),
+            accounts: stand.authenticator.clone(),
+        });
         let url = stand.serve(face).await;
         Self { stand, url, http: reqwest::Client::builder().build().unwrap() }
     }

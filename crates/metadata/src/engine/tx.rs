@@ -204,6 +204,25 @@ impl Tx {
         Ok(answers)
     }
 
+    /// Runs a query that is put together from the program's own pieces, in one of a few shapes.
+    /// `pieces` are statements that name every table that it reads; values are parameters.
+    pub(crate) async fn query_shaped(
+        &mut self,
+        pieces: &[&'static str],
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        for piece in pieces {
+            let touched = Statement::of(piece).touched;
+            self.touch(touched);
+        }
+        let text = match self.engine() {
+            Engine::Sqlite => super::dialect::sqlite(&sql),
+            Engine::Postgres => sql,
+        };
+        self.built(text, values, true, &Pace::new(true)).await
+    }
+
     /// Runs a query whose text is made anew each time; `keep` if one of its kind comes again.
     async fn built(
         &mut self,

@@ -210,9 +210,14 @@ fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Route
         egress,
         admission_ca: admission_ca.map(Arc::from),
     };
-    let app = sealock_api_distribution::router(registry.clone(), gatekeeper.clone())
+    let harbor = sealock_api_harbor::Face {
+        registry: registry.clone(),
+        gatekeeper: gatekeeper.clone(),
+        accounts: product.accounts.clone(),
+    };
+    let app = sealock_api_distribution::router(registry, gatekeeper)
         .merge(sealock_api_sealock::router(own))
-        .merge(sealock_api_harbor::router(registry, gatekeeper))
+        .merge(sealock_api_harbor::router(harbor))
         .merge(health::router(product.database.clone()));
     sealock_http::around_limited(app, product.front.clone(), rates)
 }

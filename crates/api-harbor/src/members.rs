@@ -1,0 +1,131 @@
+//! The tag member.
+
+use crate::{
+    face::{Face, Known, Naming, Path, Sent, bad, created},
+    paging::{Listing, place},
+};
+use axum::{Json, extract::State, response::Response};
+use http::StatusCode;
+use sealock_http::Result;
+use sealock_registry::harbor::{Entity, MemberOf};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Harbor's `ProjectMember`.
+#[derive(Deserialize)]
+pub(crate) struct MemberRequest {
+    #[serde(default)]
+    role_id: i64,
+    member_user: Option<UserEntity>,
+    member_group: Option<GroupEntity>,
+}
+
+#[derive(Deserialize)]
+struct UserEntity {
+    #[serde(default)]
+    user_id: i64,
+    #[serde(default)]
+    username: String,
+}
+
+#[derive(Deserialize)]
+struct GroupEntity {
+    #[serde(default)]
+    id: i64,
+}
+
+/// Harbor's `RoleRequest`.
+#[derive(Deserialize)]
+pub(crate) struct RoleRequest {
+    #[serde(default)]
+    role_id: i64,
+}
+
+impl MemberRequest {
+    fn who(&self) -> Result<MemberOf> {
+        match (&self.member_user, &self.member_group) {
+            (Some(_), Some(_)) => Err(bad("a member is a user or a group, not both")),
+            (Some(user), None) if user.user_id > 0 => Ok(MemberOf::User(user.user_id)),
+            (Some(user), None) if !user.username.is_empty() => {
+                Ok(MemberOf::Named(user.username.clone()))
+            }
+            (None, Some(group)) if group.id > 0 => Ok(MemberOf::Group(group.id)),
+            _ => Err(bad("name a user by member_user.username or member_user.user_id")),
+        }
+    }
+}
+
+fn shown(member: Entity) -> Value {
+    json!({
+        "id": member.id,
+        "project_id": member.project_id,
+        "entity_id": member.entity_id,
+        "entity_name": member.name,
+        "entity_type": if member.group { "g" } else { "u" },
+        "role_id": member.role.id(),
+        "role_name": member.role.name(),
+    })
+}
+
+/// `GET /projects/{project_name_or_id}/members`
+pub(crate) async fn list(
+    State(face): State<Face>,
+    Known(caller): Known,
+    naming: Naming,
+    Path(project): Path<String>,
+    mut listing: Listing,
+) -> Result<Response> {
+    listing.require_part("entity_name", "entityname");
+    let project = naming.project(&project);
+    let listed = face.registry.harbor_members(&caller, &project, &listing.wanted).await?;
+    Ok(listing.answer(listed, shown))
+}
+
+/// `POST /projects/{project_name_or_id}/members`
+pub(crate) async fn add(
+    State(face): State<Face>,
+    Known(caller): Known,
+    naming: Naming,
+    Path(project): Path<String>,
+    Sent(request): Sent<MemberRequest>,
+) -> Result<Response> {
+    let (project, who) = (naming.project(&project), request.who()?);
+    let role = request.role_id;
+    let (project, id) = face.registry.add_harbor_member(&caller, &project, &who, role).await?;
+    created(&place(&format!("/projects/{project}/members"), id))
+}
+
+/// `GET /projects/{project_name_or_id}/members/{mid}`
+pub(crate) async fn get(
+    State(face): State<Face>,
+    Known(caller): Known,
+    naming: Naming,
+    Path((project, id)): Path<(String, i64)>,
+) -> Result<Json<Value>> {
+    let member = face.registry.harbor_member(&caller, &naming.project(&project), id).await?;
+    Ok(Json(shown(member)))
+}
+
+/// `PUT /projects/{project_name_or_id}/members/{mid}`
+pub(crate) async fn update(
+    State(face): State<Face>,
+    Known(caller): Known,
+    naming: Naming,
+    Path((project, id)): Path<(String, i64)>,
+    Sent(request): Sent<RoleRequest>,
+) -> Result<StatusCode> {
+    let project = naming.project(&project);
+    face.registry.set_harbor_member(&caller, &project, id, request.role_id).await?;
+    Ok(StatusCode::OK)
+}
+
+/// `DELETE /projects/{project_name_or_id}/members/{mid}`
+pub(crate) async fn remove(
+    State(face): State<Face>,
+    Known(caller): Known,
+    naming: Naming,
+    Path((project, id)): Path<(String, i64)>,
+) -> Result<StatusCode> {
+    face.registry.remove_harbor_member(&caller, &naming.project(&project), id).await?;
+    Ok(StatusCode::OK)
+}

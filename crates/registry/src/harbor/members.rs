@@ -1,0 +1,179 @@
+//! Members as Harbor's API has them: people and groups, by the number of the membership.
+
+use super::{ProjectName, bad, missing};
+use crate::{Error, Registry, Result, audit::Event};
+use sealock_auth::{Act, Caller, Resource, Role};
+use sealock_metadata::{
+    self as metadata,
+    listing::{Listed, Wanted},
+    members::Entity as Row,
+};
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Number of the membership.
+    pub id: i64,
+    /// The project.
+    pub project_id: i64,
+    /// Number of the user or of the group.
+    pub entity_id: i64,
+    /// Name of the user or of the group.
+    pub name: String,
+    /// Whether it is a group.
+    pub group: bool,
+    /// Role.
+    pub role: Role,
+}
+
+/// Who is to be a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberOf {
+    /// A user by number.
+    User(i64),
+    /// A user by login name.
+    Named(String),
+    /// A group by number.
+    Group(i64),
+}
+
+impl Registry {
+    /// Members of a project.
+    pub async fn harbor_members(
+        &self,
+        caller: &Caller,
+        project: &ProjectName,
+        wanted: &Wanted,
+    ) -> Result<Listed<Entity>> {
+        let mut tx = self.database().read().await?;
+        let (project, _) =
+            self.harbor_project(&mut tx, caller, project, Resource::Member, Act::List).await?;
+        let listed = metadata::members::page(&mut tx, project.id, wanted).await?;
+        let items = listed.items.into_iter().map(entity).collect::<Result<_>>()?;
+        Ok(Listed { items, total: listed.total })
+    }
+
+    /// One member of a project.
+    pub async fn harbor_member(
+        &self,
+        caller: &Caller,
+        project: &ProjectName,
+        id: i64,
+    ) -> Result<Entity> {
+        let mut tx = self.database().read().await?;
+        let (project, _) =
+            self.harbor_project(&mut tx, caller, project, Resource::Member, Act::Read).await?;
+        let row = metadata::members::get(&mut tx, project.id, id).await?;
+        entity(row.ok_or_else(|| missing("member", id))?)
+    }
+
+    /// Adds a member, who must not be one already. The numbers of the project and of the
+    /// membership.
+    pub async fn add_harbor_member(
+        &self,
+        caller: &Caller,
+        project: &ProjectName,
+        who: &MemberOf,
+        role: i64,
+    ) -> Result<(i64, i64)> {
+        let mut tx = self.database().write().await?;
+        let (project, _) =
+            self.harbor_project(&mut tx, caller, project, Resource::Member, Act::Create).await?;
+        let role = known_role(role)?;
+        let (name, made) = match who {
+            MemberOf::Group(id) => return Err(missing("group", id)),
+            MemberOf::User(_) | MemberOf::Named(_) => {
+                let found = match who {
+                    MemberOf::User(id) => metadata::users::get(&mut tx, *id).await?,
+                    MemberOf::Named(name) => metadata::users::find(&mut tx, name).await?,
+                    MemberOf::Group(_) => None,
+                };
+                let user = found.ok_or_else(|| missing("user", who))?;
+                let made = metadata::members::add(&mut tx, project.id, user.id, role.id()).await?;
+                (user.name, made)
+            }
+        };
+        let id = made
+            .ok_or_else(|| Error::conflict(format!("{name} is a member of the project already")))?;
+        Event::new(caller, "put-member")
+            .project(&project)
+            .detail("user", name)
+            .detail("role", role.name())
+            .record(&mut tx)
+            .await?;
+        tx.commit().await?;
+        Ok((project.id, id))
+    }
+
+    /// Changes a member's role.
+    pub async fn set_harbor_member(
+        &self,
+        caller: &Caller,
+        project: &ProjectName,
+        id: i64,
+        role: i64,
+    ) -> Result<()> {
+        let mut tx = self.database().write().await?;
+        let (project, _) =
+            self.harbor_project(&mut tx, caller, project, Resource::Member, Act::Update).await?;
+        let role = known_role(role)?;
+        let row = metadata::members::get(&mut tx, project.id, id).await?;
+        let row = row.ok_or_else(|| missing("member", id))?;
+        if !metadata::members::set_role(&mut tx, project.id, id, role.id()).await? {
+            return Err(missing("member", id));
+        }
+        Event::new(caller, "put-member")
+            .project(&project)
+            .detail("user", row.name)
+            .detail("role", role.name())
+            .record(&mut tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Takes a member out.
+    pub async fn remove_harbor_member(
+        &self,
+        caller: &Caller,
+        project: &ProjectName,
+        id: i64,
+    ) -> Result<()> {
+        let mut tx = self.database().write().await?;
+        let (project, _) =
+            self.harbor_project(&mut tx, caller, project, Resource::Member, Act::Delete).await?;
+        let row = metadata::members::get(&mut tx, project.id, id).await?;
+        let row = row.ok_or_else(|| missing("member", id))?;
+        if !metadata::members::end(&mut tx, project.id, id).await? {
+            return Err(missing("member", id));
+        }
+        let event = Event::new(caller, "remove-member").project(&project);
+        event.detail("user", row.name).record(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+fn known_role(id: i64) -> Result<Role> {
+    Role::from_id(id).ok_or_else(|| {
+        let roles = Role::ALL.map(|role| format!("{} ({})", role.id(), role.name()));
+        bad(format!("role_id is one of {}", roles.join(", ")))
+    })
+}
+
+fn entity(row: Row) -> Result<Entity> {
+    let Row { id, project_id, user_id, group_id, name, role } = row;
+    let role = Role::from_id(role)
+        .ok_or_else(|| Error::internal(format!("membership {id} has the unknown role {role}")))?;
+    let entity_id = user_id
+        .or(group_id)
+        .ok_or_else(|| Error::internal(format!("membership {id} is nobody's")))?;
+    Ok(Entity { id, project_id, entity_id, name, group: group_id.is_some(), role })
+}
+
+impl std::fmt::Display for MemberOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) | Self::Group(id) => write!(f, "{id}"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What Harbor's API asks, in its terms: projects by number or name, Harbor's roles, lists with
+//! conditions. Rights come from the one table, [`sealock_auth::MATRIX`].
+
+mod counts;
+mod labels;
+mod members;
+mod people;
+mod projects;
+mod repositories;
+mod settings;
+
+pub use counts::{Found, Health, Statistics, Volume};
+pub use labels::{Label, LabelScope, LabelWords};
+pub use members::{Entity, MemberOf};
+pub use people::{NewPerson, Person, Profile};
+pub use projects::{ProjectChange, ProjectDetail, ProjectSummary, ProjectToMake};
+pub use repositories::RepositoryDetail;
+pub use settings::Settings;
+
+use crate::{Error, Registry, Result};
+use sealock_auth::{Act, Caller, Resource, Standing};
+use sealock_metadata::{self as metadata, Tx, projects::Project as ProjectRow};
+use sealock_oci::ErrorCode;
+use std::fmt;
+
+/// A project as a client names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectName {
+    /// By its number.
+    Number(i64),
+    /// By its name.
+    Name(String),
+}
+
+impl fmt::Display for ProjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Registry {
+    /// A project in which the caller may do this. Only administrators of the system, who may see
+    /// all, learn that there is none: for others it is the answer to what they may not do, and for
+    /// nobody in particular it is that they should log in.
+    pub(crate) async fn harbor_project(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        name: &ProjectName,
+        resource: Resource,
+        act: Act,
+    ) -> Result<(ProjectRow, Standing)> {
+        let found = match name {
+            ProjectName::Number(id) => metadata::projects::get(tx, *id).await?,
+            ProjectName::Name(name) => metadata::projects::find(tx, name).await?,
+        };
+        if let Some(project) = found {
+            let standing = Standing::of(tx, &caller.principal, &project).await?;
+            if standing.may(resource, act) {
+                return Ok((project, standing));
+            }
+        } else if caller.principal.is_sysadmin() {
+            return Err(Error::not_found(
+                ErrorCode::NameUnknown,
+                format!("there is no project {name}"),
+            ));
+        }
+        if caller.principal.is_anonymous() {
+            return Err(Error::unauthenticated());
+        }
+        Err(Error::forbidden(format!(
+            "{} may not {act} the {resource} of project {name}, or there is no such project; ask \
+             one of its administrators",
+            caller.principal
+        )))
+    }
+}
+
+/// Something in a project that the caller may look into, which is not there.
+fn missing(what: &str, id: impl fmt::Display) -> Error {
+    Error::not_found(ErrorCode::NameUnknown, format!("there is no {what} {id}"))
+}
+
+/// Something that a request says wrongly.
+fn bad(message: impl Into<String>) -> Error {
+    Error::invalid(ErrorCode::Unsupported, message)
+}
+
+/// Fails unless somebody is logged in.
+fn require_login(caller: &Caller) -> Result<()> {
+    match caller.principal.is_anonymous() {
+        true => Err(Error::unauthenticated()),
+        false => Ok(()),
+    }
+}
