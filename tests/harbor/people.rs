@@ -1,0 +1,146 @@
+//! Users: made by administrators, changed by themselves, found by name.
+
+use crate::{PASSWORD, on_both, person, project};
+use sealock_tests::{harbor::Harbor, server::Server};
+use serde_json::json;
+
+#[test]
+fn a_user_is_made_found_changed_and_removed() {
+    on_both(|server| {
+        let admin = Harbor::admin(server);
+        let body = json!({
+            "username": "ann", "password": PASSWORD, "realname": "Ann", "email": "ann@example.org",
+            "comment": "of the shop",
+        });
+        let id = admin.post("/users", &body).made();
+        assert_eq!(admin.post("/users", &body).status, 409);
+        let ann = Harbor::of(server, "ann", PASSWORD);
+        let current = ann.get("/users/current");
+        assert_eq!(current.is(200)["user_id"], id);
+        assert_eq!(current.body["comment"], "of the shop");
+        assert_eq!(current.body["sysadmin_flag"], false);
+        let profile = json!({"realname": "Ann B.", "email": "b@example.org", "comment": ""});
+        ann.put(&format!("/users/{id}"), &profile).is(200);
+        assert_eq!(admin.get(&format!("/users/{id}")).is(200)["realname"], "Ann B.");
+        let wrong = json!({"email": "nowhere"});
+        assert_eq!(ann.put(&format!("/users/{id}"), &wrong).status, 400);
+
+        let listed = admin.get("/users?q=username=ann,email=~EXAMPLE");
+        assert_eq!((listed.total(), listed.column("user_id")), (1, vec![json!(id)]));
+        assert_eq!(ann.get("/users").status, 403);
+        assert_eq!(Harbor::anonymous(server).get("/users").status, 401);
+
+        let shop = project(&ann, "shop", false);
+        admin.delete(&format!("/users/{id}")).is(200);
+        assert_eq!(ann.get("/users/current").status, 401);
+        assert_eq!(admin.get(&format!("/users/{id}")).status, 404);
+        assert_eq!(admin.delete(&format!("/users/{id}")).status, 404);
+        let left = admin.get(&format!("/projects/{shop}"));
+        assert_eq!(left.is(200)["owner_name"], "", "who is gone is not named");
+        assert_eq!(admin.delete("/users/1").status, 403, "the first one stays");
+    });
+}
+
+#[test]
+fn a_password_keeps_the_rules() {
+    let server = Server::start();
+    let admin = Harbor::admin(&server);
+    let long = format!("Aa1{}", "x".repeat(126));
+    for bad in ["Short1x", "alllower1", "ALLUPPER1", "NoDigitsHere", long.as_str(), "Annabel12"] {
+        let body = json!({"username": "annabel12", "password": bad});
+        let answer = admin.post("/users", &body);
+        assert_eq!((answer.status.as_u16(), answer.code()), (400, "BAD_REQUEST"), "{bad}");
+    }
+    let ann = person(&server, "ann");
+    person(&server, "eve");
+    let id = ann.get("/users/current").is(200)["user_id"].clone();
+    let path = format!("/users/{id}/password");
+    let change = |who: &Harbor, old: &str, new: &str| {
+        who.put(&path, &json!({"old_password": old, "new_password": new})).status.as_u16()
+    };
+    let eve = Harbor::of(&server, "eve", PASSWORD);
+    assert_eq!(change(&eve, PASSWORD, "Another-9-password"), 403, "of somebody else");
+    assert_eq!(change(&ann, "Wrong-1-password", "Another-9-password"), 403, "the old one");
+    assert_eq!(change(&ann, PASSWORD, PASSWORD), 400, "the same again");
+    assert_eq!(change(&ann, PASSWORD, "weak"), 400);
+    assert_eq!(change(&ann, PASSWORD, "Another-9-password"), 200);
+    assert_eq!(ann.get("/users/current").status, 401, "the old one is dead at once");
+    let ann = Harbor::of(&server, "ann", "Another-9-password");
+    ann.get("/users/current").is(200);
+    assert_eq!(change(&admin, "", "Given-by-admin-1"), 200, "administrators need not know it");
+    Harbor::of(&server, "ann", "Given-by-admin-1").get("/users/current").is(200);
+}
+
+#[test]
+fn only_administrators_make_administrators() {
+    let server = Server::start();
+    let (admin, ann) = (Harbor::admin(&server), person(&server, "ann"));
+    let id = ann.get("/users/current").is(200)["user_id"].clone();
+    let path = format!("/users/{id}/sysadmin");
+    assert_eq!(ann.put(&path, &json!({"sysadmin_flag": true})).status, 403);
+    assert_eq!(ann.get("/users").status, 403);
+    admin.put(&path, &json!({"sysadmin_flag": true})).is(200);
+    ann.get("/users").is(200);
+    assert_eq!(ann.put(&path, &json!({"sysadmin_flag": false})).status, 403, "one's own");
+    admin.put(&path, &json!({"sysadmin_flag": false})).is(200);
+    assert_eq!(ann.get("/users").status, 403);
+    assert_eq!(admin.put("/users/99999/sysadmin", &json!({"sysadmin_flag": true})).status, 404);
+    assert_eq!(ann.put(&format!("/users/{id}/cli_secret"), &json!({"secret": "x"})).status, 412);
+}
+
+#[test]
+fn people_are_found_by_name_and_shown_by_name_and_number_only() {
+    on_both(|server| {
+        let ann = person(server, "ann");
+        person(server, "anna");
+        let found = ann.get("/users/search?username=NN");
+        let names = found.column("username");
+        assert_eq!(names, ["ann", "anna"]);
+        assert!(found.body[0].as_object().unwrap().keys().eq(["user_id", "username"]));
+        assert_eq!(ann.get("/users/search").status, 400);
+        assert_eq!(ann.get("/users/search?username=zz").total(), 0);
+        // Conditions on what is not shown are not heard.
+        let asked = ann.get("/users/search?username=nn&q=realname=ann");
+        assert_eq!(asked.total(), 2);
+    });
+}
+
+#[test]
+fn what_i_may_do_is_told() {
+    let server = Server::start();
+    let (ann, eve) = (person(&server, "ann"), person(&server, "eve"));
+    let shop = project(&ann, "shop", false);
+    let told = |who: &Harbor, relative: bool| {
+        let path = format!("/users/current/permissions?scope=/project/{shop}&relative={relative}");
+        who.get(&path).is(200).as_array().unwrap().clone()
+    };
+    assert!(told(&ann, true).contains(&json!({"resource": "member", "action": "create"})));
+    let whole = format!("/project/{shop}");
+    assert!(told(&ann, false).contains(&json!({"resource": whole, "action": "delete"})));
+    assert!(told(&eve, true).is_empty());
+    let catalogue = ann.get("/permissions");
+    assert_eq!(catalogue.is(200)["system"], json!([]));
+    let pull = json!({"resource": "repository", "action": "pull"});
+    assert!(catalogue.body["project"].as_array().unwrap().contains(&pull));
+    assert_eq!(eve.get("/permissions").status, 403);
+    let all = Harbor::admin(&server).get("/permissions");
+    let user = json!({"resource": "user", "action": "list"});
+    assert!(all.is(200)["system"].as_array().unwrap().contains(&user));
+}
+
+#[test]
+fn the_system_says_more_to_those_it_knows() {
+    let server = Server::start();
+    let (nobody, ann) = (Harbor::anonymous(&server), person(&server, "ann"));
+    let stranger = nobody.get("/systeminfo");
+    assert_eq!(stranger.is(200)["auth_mode"], "db_auth");
+    assert!(stranger.body.get("harbor_version").is_none());
+    let version = ann.get("/systeminfo").is(200)["harbor_version"].clone();
+    assert!(version.as_str().unwrap().starts_with("v2.15."), "{version}");
+    assert_eq!(nobody.get("/health").is(200)["status"], "healthy");
+    assert_eq!(ann.get("/systeminfo/volumes").status, 403);
+    let storage = Harbor::admin(&server).get("/systeminfo/volumes");
+    let storage = &storage.is(200)["storage"][0];
+    assert!(storage["free"].as_u64() <= storage["total"].as_u64());
+    assert!(storage["total"].as_u64() > Some(0));
+}

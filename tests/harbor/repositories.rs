@@ -1,0 +1,48 @@
+//! Repositories, which come by pushes and go by deletion.
+
+use crate::{on_both, person, project, push};
+use sealock_tests::{clients::Desk, harbor::Harbor};
+use serde_json::json;
+
+#[test]
+fn what_was_pushed_is_listed_described_and_removed() {
+    on_both(|server| {
+        let (ann, nobody) = (person(server, "ann"), Harbor::anonymous(server));
+        project(&ann, "shop", false);
+        push(server, "shop/team/app:1");
+        push(server, "shop/tool:1");
+        push(server, "library/base:1");
+        let listed = ann.get("/projects/shop/repositories");
+        assert_eq!(listed.column("name"), ["shop/team/app", "shop/tool"]);
+        assert_eq!(listed.column("artifact_count"), [1, 1]);
+        let found = ann.get("/projects/shop/repositories?q=name=~tool");
+        assert_eq!((found.total(), found.column("name")), (1, vec![json!("shop/tool")]));
+        let newest = ann.get("/projects/shop/repositories?sort=-name&page_size=1");
+        assert_eq!((newest.total(), newest.column("name")), (2, vec![json!("shop/tool")]));
+        assert_eq!(nobody.get("/repositories").column("name"), ["library/base"]);
+        assert_eq!(ann.get("/repositories").total(), 3);
+        assert_eq!(nobody.get("/projects/shop/repositories").status, 401);
+        let one = "/projects/shop/repositories/team%252Fapp";
+        ann.put(one, &json!({"description": "<script>alert(1)</script> of **mine**"})).is(200);
+        for same in [one, "/projects/shop/repositories/team%2Fapp"] {
+            let described = ann.get(same);
+            assert_eq!(described.is(200)["name"], "shop/team/app");
+            assert_eq!(described.body["description"], "<script>alert(1)</script> of **mine**");
+        }
+        let search = ann.get("/search?q=app");
+        assert_eq!(search.is(200)["repository"][0]["repository_name"], "shop/team/app");
+        assert_eq!(nobody.get("/search?q=app").is(200)["repository"], json!([]));
+        let counts = ann.get("/statistics");
+        assert_eq!(counts.is(200)["private_repo_count"], 2);
+        assert_eq!(counts.body["public_repo_count"], 1);
+        assert!(counts.body.get("total_repo_count").is_none());
+        assert_eq!(Harbor::admin(server).get("/statistics").is(200)["total_repo_count"], 3);
+
+        ann.delete(one).is(200);
+        assert_eq!(ann.get(one).status, 404);
+        assert_eq!(ann.delete(one).status, 404);
+        let desk = Desk::admin(server);
+        desk.crane(&["manifest", &desk.name("shop/team/app:1")]).refused("NAME_UNKNOWN");
+        desk.crane(&["manifest", &desk.name("shop/tool:1")]).ok();
+    });
+}
