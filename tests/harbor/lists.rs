@@ -4,13 +4,14 @@ use crate::{on_both, person, project};
 use sealock_tests::{harbor::Harbor, server::Server};
 
 /// Lists that are here, for an administrator.
-const LISTS: [&str; 6] = [
+const LISTS: [&str; 7] = [
     "/projects",
     "/users",
     "/repositories",
     "/projects/library/members",
     "/projects/library/repositories",
     "/labels?scope=g",
+    "/usergroups",
 ];
 
 #[test]
@@ -140,7 +141,7 @@ fn nothing_is_injected_and_nothing_hidden_can_be_asked_for() {
             }
             for value in ["'", "''%20OR%20'1'='1", "x';DROP%20TABLE%20users;--", "%00", "\u{202e}"]
             {
-                for field in ["name", "username", "entity_name", "owner", "entityname"] {
+                for field in ["name", "username", "owner", "entityname", "group_name"] {
                     admin.get(&format!("{list}{join}{field}={value}")).is(200);
                     admin.get(&format!("{list}{join}q={field}={value}")).is(200);
                 }

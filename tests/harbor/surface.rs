@@ -44,7 +44,6 @@ const OWED: &[(&str, usize)] = &[
     ("quota", 3),
     ("robot", 6),
     ("systeminfo", 1),
-    ("usergroup", 6),
 ];
 
 /// The tag that counts: the scanner's operations stand under `project` in the contract.

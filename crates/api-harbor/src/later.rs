@@ -233,14 +233,6 @@ const LATER: &[(&str, &[(&str, &[MethodFilter])])] = &[
     ("SystemCVEAllowlist", &[("/system/CVEAllowlist", &[GET, PUT])]),
     ("systeminfo", &[("/systeminfo/getcert", &[GET])]),
     (
-        "usergroup",
-        &[
-            ("/usergroups", &[GET, POST]),
-            ("/usergroups/search", &[GET]),
-            ("/usergroups/{group_id}", &[GET, PUT, DELETE]),
-        ],
-    ),
-    (
         "webhook",
         &[
             ("/projects/{project_name_or_id}/webhook/policies", &[GET, POST]),

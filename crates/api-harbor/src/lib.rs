@@ -8,6 +8,7 @@
 
 mod counts;
 mod face;
+mod groups;
 mod labels;
 mod later;
 mod members;

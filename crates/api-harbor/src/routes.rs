@@ -3,7 +3,7 @@
 use crate::{
     counts,
     face::{BASE, Face, harbors_words},
-    labels, later, members, metadata, projects, repositories, system, users,
+    groups, labels, later, members, metadata, projects, repositories, system, users,
 };
 use axum::{
     Router,
@@ -77,6 +77,12 @@ fn of_people() -> Router<Face> {
         .route("/users/{user_id}/sysadmin", put(users::set_admin))
         .route("/users/{user_id}/password", put(users::set_password))
         .route("/users/{user_id}/cli_secret", put(users::set_cli_secret))
+        .route("/usergroups", get(groups::list).post(groups::create))
+        .route("/usergroups/search", get(groups::search))
+        .route(
+            "/usergroups/{group_id}",
+            get(groups::get).put(groups::update).delete(groups::delete),
+        )
 }
 
 async fn nowhere(uri: Uri) -> HttpError {

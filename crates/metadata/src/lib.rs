@@ -47,6 +47,7 @@ pub mod tags;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod uploads;
+pub mod user_groups;
 pub mod users;
 pub mod verdicts;
 pub mod waivers;

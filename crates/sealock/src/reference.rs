@@ -287,6 +287,30 @@ fn the_page_of_errors_knows_every_code() {
 }
 
 #[test]
+fn the_page_of_permissions_is_the_matrix() {
+    use sealock_auth::{Act, MATRIX, PROJECT_CATALOGUE, SYSTEM_CATALOGUE};
+    let mut made = String::from(
+        "| what | may be | admin | maintainer | developer | guest | limited guest | everybody |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    let words = |acts: &[Act]| acts.iter().map(|act| act.as_str()).collect::<Vec<_>>().join(", ");
+    for (resource, acts, letters) in MATRIX {
+        let marks = "AMDGLP".chars().map(|one| if letters.contains(one) { "yes" } else { "" });
+        let marks = marks.collect::<Vec<_>>().join(" | ");
+        made.push_str(&format!("| {resource} | {} | {marks} |\n", words(acts)));
+    }
+    keep("permissions.md", "matrix", &made);
+    let mut made = String::from("| where | what | may be |\n| --- | --- | --- |\n");
+    for (resource, acts) in SYSTEM_CATALOGUE {
+        made.push_str(&format!("| system | {resource} | {} |\n", words(acts)));
+    }
+    for (resource, acts) in PROJECT_CATALOGUE {
+        made.push_str(&format!("| project | {resource} | {} |\n", words(acts)));
+    }
+    keep("permissions.md", "catalogue", &made);
+}
+
+#[test]
 fn the_page_of_audit_events_knows_every_action() {
     let texts = sources(&["registry", "lifecycle"]);
     let beginnings = [

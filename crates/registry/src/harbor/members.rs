@@ -80,8 +80,14 @@ impl Registry {
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Member, Act::Create).await?;
         let role = known_role(role)?;
-        let (name, made) = match who {
-            MemberOf::Group(id) => return Err(missing("group", id)),
+        let (kind, name, made) = match who {
+            MemberOf::Group(id) => {
+                let group = metadata::user_groups::get(&mut tx, *id).await?;
+                let group = group.ok_or_else(|| missing("group", id))?;
+                let made =
+                    metadata::members::add_group(&mut tx, project.id, group.id, role.id()).await?;
+                ("group", group.name, made)
+            }
             MemberOf::User(_) | MemberOf::Named(_) => {
                 let found = match who {
                     MemberOf::User(id) => metadata::users::get(&mut tx, *id).await?,
@@ -90,14 +96,14 @@ impl Registry {
                 };
                 let user = found.ok_or_else(|| missing("user", who))?;
                 let made = metadata::members::add(&mut tx, project.id, user.id, role.id()).await?;
-                (user.name, made)
+                ("user", user.name, made)
             }
         };
         let id = made
             .ok_or_else(|| Error::conflict(format!("{name} is a member of the project already")))?;
         Event::new(caller, "put-member")
             .project(&project)
-            .detail("user", name)
+            .detail(kind, name)
             .detail("role", role.name())
             .record(&mut tx)
             .await?;

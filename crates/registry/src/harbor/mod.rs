@@ -2,6 +2,7 @@
 //! conditions. Rights come from the one table, [`sealock_auth::MATRIX`].
 
 mod counts;
+mod groups;
 mod labels;
 mod members;
 mod people;
@@ -10,6 +11,7 @@ mod repositories;
 mod settings;
 
 pub use counts::{Found, Health, Statistics, Volume};
+pub use groups::Group;
 pub use labels::{Label, LabelScope, LabelWords};
 pub use members::{Entity, MemberOf};
 pub use people::{NewPerson, Person, Profile};
