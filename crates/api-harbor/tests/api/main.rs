@@ -1,6 +1,8 @@
 //! Harbor's API through a real socket.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod cost;
+
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use sealock_api_harbor::{Face, router};
 use sealock_auth::Right;
@@ -15,7 +17,10 @@ struct Api {
 
 impl Api {
     async fn new() -> Self {
-        let stand = Stand::new().await;
+        Self::on(Stand::new().await).await
+    }
+
+    async fn on(stand: Stand) -> Self {
         let face = router(Face {
             registry: stand.registry.clone(),
             gatekeeper: stand.gatekeeper(),
