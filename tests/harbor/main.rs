@@ -6,6 +6,7 @@ mod advisories;
 mod groups;
 mod labels;
 mod lists;
+mod log;
 mod matrix;
 mod members;
 mod people;

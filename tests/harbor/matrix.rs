@@ -28,6 +28,8 @@ fn cases() -> Vec<(&'static str, Method, &'static str, Option<Value>)> {
         ("A", M::POST, "/projects/{id}/members", member()),
         ("A", M::PUT, "/projects/{id}/members/{mid}", Some(json!({"role_id": 9}))),
         ("A", M::DELETE, "/projects/{id}/members/99999999", None),
+        ("A", M::GET, "/projects/{name}/logs", None),
+        ("A", M::GET, "/projects/{name}/auditlog-exts", None),
         ("AMDGLP", M::GET, "/projects/{name}/repositories", None),
         ("AMDGL", M::GET, "/projects/{name}/repositories/app", None),
         ("AMD", M::PUT, "/projects/{name}/repositories/app", Some(json!({"description": "x"}))),

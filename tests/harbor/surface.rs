@@ -36,11 +36,10 @@ const LATER: [&str; 18] = [
 const OWED: &[(&str, usize)] = &[
     ("SystemCVEAllowlist", 2),
     ("artifact", 12),
-    ("auditlog", 3),
     ("configure", 3),
     ("icon", 1),
     ("immutable", 4),
-    ("project", 3),
+    ("project", 1),
     ("quota", 3),
     ("robot", 6),
     ("systeminfo", 1),

@@ -11,6 +11,7 @@ mod face;
 mod groups;
 mod labels;
 mod later;
+mod log;
 mod members;
 mod metadata;
 mod paging;

@@ -3,7 +3,7 @@
 use crate::{
     counts,
     face::{BASE, Face, harbors_words},
-    groups, labels, later, members, metadata, projects, repositories, system, users,
+    groups, labels, later, log, members, metadata, projects, repositories, system, users,
 };
 use axum::{
     Router,
@@ -29,6 +29,9 @@ pub fn router(face: Face) -> Router {
         .route("/repositories", get(repositories::list_all))
         .route("/labels", get(labels::list).post(labels::create))
         .route("/labels/{label_id}", get(labels::get).put(labels::update).delete(labels::delete))
+        .route("/audit-logs", get(log::list))
+        .route("/auditlog-exts", get(log::list_all))
+        .route("/auditlog-exts/events", get(log::event_types))
         .merge(later::router())
         .method_not_allowed_fallback(wrong_method)
         .fallback(nowhere)
@@ -60,6 +63,8 @@ fn of_projects() -> Router<Face> {
             "/projects/{project_name_or_id}/members/{mid}",
             get(members::get).put(members::update).delete(members::remove),
         )
+        .route("/projects/{project_name}/logs", get(log::of_project))
+        .route("/projects/{project_name}/auditlog-exts", get(log::all_of_project))
         .route("/projects/{project_name}/repositories", get(repositories::list))
         .route(
             "/projects/{project_name}/repositories/{repository_name}",

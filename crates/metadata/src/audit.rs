@@ -1,6 +1,11 @@
 //! Audit events: what was done, by whom, from where.
 
-use crate::{Result, Row, Tx, params, projects::Visible};
+use crate::{
+    Result, Row, Tx,
+    listing::{self, Field, Holds, Listed, Source, Wanted},
+    params,
+    projects::Visible,
+};
 use jiff::{SignedDuration, Timestamp};
 use sealock_oci::Digest;
 
@@ -220,4 +225,39 @@ async fn first_after(tx: &mut Tx, moment: Timestamp) -> Result<Option<i64>> {
     let sql =
         "SELECT id FROM audit_events WHERE happened_at >= $1 ORDER BY happened_at, id LIMIT 1";
     tx.query_one(sql, params![moment]).await?.map(|row| row.get("id")).transpose()
+}
+
+/// What pages of events may be asked for.
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "id", Holds::Int),
+    Field::new("username", "actor", Holds::Text),
+    Field::new("resource", RESOURCE, Holds::Text),
+    Field::new("action", "action", Holds::Text),
+    Field::new("op_time", "happened_at", Holds::Time),
+];
+
+/// What an event is about: a tag, a digest, a repository or a project.
+const RESOURCE: &str =
+    "coalesce(repository || coalesce(':' || tag, '@' || digest, ''), project, '')";
+
+/// Events in pages by number, newest first where no other order is asked for; the first `most` of
+/// them. With `done` only what was not refused.
+pub async fn page(
+    tx: &mut Tx,
+    visible: &Visible,
+    done: bool,
+    wanted: &Wanted,
+    most: u32,
+) -> Result<Listed<Event>> {
+    let (all, ids) = visible.params();
+    let source = Source {
+        select: "SELECT * FROM audit_events WHERE ($1 = 1 OR project_id = ANY($2)) \
+                 AND ($3 = 0 OR result = 'allowed')",
+        count: "SELECT 1 AS one FROM audit_events WHERE ($1 = 1 OR project_id = ANY($2)) \
+                AND ($3 = 0 OR result = 'allowed')",
+        values: params![all, &ids, done],
+        fields: FIELDS,
+        order: "id DESC",
+    };
+    listing::page_up_to(tx, source, wanted, Some(most), read).await
 }

@@ -100,6 +100,18 @@ pub(crate) async fn page<T>(
     wanted: &Wanted,
     read: impl Fn(&Row) -> Result<T>,
 ) -> Result<Listed<T>> {
+    page_up_to(tx, source, wanted, None, read).await
+}
+
+/// The same of a list that may be endless: rows after the first `most` are neither counted nor
+/// shown. Its `count` is then `SELECT 1 AS one`, from the same.
+pub(crate) async fn page_up_to<T>(
+    tx: &mut Tx,
+    source: Source<'_>,
+    wanted: &Wanted,
+    most: Option<u32>,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<Listed<T>> {
     let Source { select, count, mut values, fields, order } = source;
     let field = |name: &str| fields.iter().find(|field| field.name == name);
     let mut conditions = String::new();
@@ -108,8 +120,17 @@ pub(crate) async fn page<T>(
             condition(&mut conditions, &mut values, field, term);
         }
     }
-    let rows = tx.query_shaped(&[count], format!("{count}{conditions}"), values.clone()).await?;
+    let counting = match most {
+        None => format!("{count}{conditions}"),
+        Some(most) => {
+            format!("SELECT count(*) AS total FROM ({count}{conditions} LIMIT {most}) AS counted")
+        }
+    };
+    let rows = tx.query_shaped(&[count], counting, values.clone()).await?;
     let total: u64 = rows.first().map_or(Ok(0), |row| row.get("total"))?;
+    if wanted.offset >= total {
+        return Ok(Listed { items: Vec::new(), total });
+    }
     let mut sql = format!("{select}{conditions} ORDER BY ");
     for (name, descending) in wanted.order.iter().take(MAX_TERMS) {
         if let Some(field) = field(name) {

@@ -184,8 +184,8 @@ pub async fn count_by_role(tx: &mut Tx, project_id: i64) -> Result<BTreeMap<i64,
     Ok(tx.list(sql, params![project_id], read).await?.into_iter().collect())
 }
 
-/// Whether a user has this role in any project.
-pub async fn has_role_anywhere(tx: &mut Tx, user_id: i64, role: i64) -> Result<bool> {
-    let sql = "SELECT id FROM members WHERE user_id = $1 AND role = $2 LIMIT 1";
-    Ok(tx.query_one(sql, params![user_id, role]).await?.is_some())
+/// The projects in which a user has this role.
+pub async fn projects_with_role(tx: &mut Tx, user_id: i64, role: i64) -> Result<Vec<i64>> {
+    let sql = "SELECT project_id FROM members WHERE user_id = $1 AND role = $2";
+    tx.list(sql, params![user_id, role], |row| row.get("project_id")).await
 }

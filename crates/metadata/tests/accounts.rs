@@ -8,13 +8,15 @@ use sealock_metadata::{
     audit, both_engines,
     clusters::{self, ClusterSettings, NamespacePolicy},
     examiners::{self, Examiner},
+    labels,
+    listing::{Term, Wanted},
     members, policies,
     policies::PolicyScope,
-    product_keys, project_keys,
+    product_keys, project_keys, project_settings,
     projects::{self, Visible},
     robots, settings,
     testing::TestDatabase,
-    users,
+    user_groups, users,
 };
 use std::collections::BTreeMap;
 use support::*;
@@ -27,6 +29,9 @@ both_engines!(
     clusters_are_known_by_their_tokens,
     policies_keep_every_version,
     audit_tells_who_pulled_a_digest,
+    lists_are_read_by_conditions_and_order,
+    members_are_people_or_groups,
+    labels_stand_in_their_project,
 );
 
 async fn members_belong_to_one_project(t: &mut TestDatabase) {
@@ -292,4 +297,92 @@ async fn audit_tells_who_pulled_a_digest(t: &mut TestDatabase) {
     assert!(audit::list(&mut tx, &filter, None, 9).await.unwrap().is_empty());
     assert!(audit::list(&mut tx, &audit::Filter::default(), None, 9).await.unwrap().is_empty());
     assert!(settings::delete(&mut tx, "none").await.is_ok_and(|deleted| !deleted));
+}
+
+async fn lists_are_read_by_conditions_and_order(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    for (name, public) in [("a", true), ("b%", false), ("ab", true), ("B", false)] {
+        projects::create(&mut tx, name, public, Tier::Sandbox, None).await.unwrap().unwrap();
+    }
+    let term = |name: &str, term: Term| (name.to_owned(), term);
+    let is = |text: &str| Term::Is(text.to_owned());
+    let cases = [
+        (vec![], "B a ab b%"),
+        (vec![term("name", Term::Like("B".into()))], "B ab b%"),
+        (vec![term("name", Term::Like("%".into()))], "b%"),
+        (vec![term("public", is("true")), term("name", Term::Like("b".into()))], "ab"),
+        (vec![term("public", is("perhaps"))], ""),
+        (vec![term("name", Term::AnyOf(vec!["a".into(), "B".into(), "z".into()]))], "B a"),
+        (vec![term("name", Term::Between(Some("a".into()), Some("ab".into())))], "a ab"),
+        (vec![term("name", Term::AllOf(vec!["a".into(), "ab".into()]))], ""),
+        (vec![term("creation_time", Term::Between(Some("2026-01-01".into()), None))], ""),
+        (
+            vec![term("creation_time", Term::Between(None, Some("2026-01-03T00:00:00".into())))],
+            "B a ab b%",
+        ),
+        (vec![term("policy_rev", is("7")), term("nothing", is("'"))], "B a ab b%"),
+    ];
+    for (terms, names) in cases {
+        let wanted = Wanted { terms: terms.clone(), limit: 10, ..Wanted::default() };
+        let listed = projects::page(&mut tx, &Visible::All, &wanted).await.unwrap();
+        let found: Vec<_> = listed.items.iter().map(|row| row.project.name.as_str()).collect();
+        assert_eq!(found.join(" "), names, "{terms:?}");
+        assert_eq!(listed.total, found.len() as u64);
+    }
+    let order = vec![("public".to_owned(), true), ("name".to_owned(), true)];
+    let wanted = Wanted { order, offset: 1, limit: 2, ..Wanted::default() };
+    let listed = projects::page(&mut tx, &Visible::All, &wanted).await.unwrap();
+    let found: Vec<_> = listed.items.iter().map(|row| row.project.name.as_str()).collect();
+    assert_eq!((found, listed.total), (vec!["a", "b%"], 4));
+    let none = projects::page(&mut tx, &Visible::Only(vec![]), &wanted).await.unwrap();
+    assert_eq!(none.total, 0);
+}
+
+async fn members_are_people_or_groups(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let a = project(&mut tx, "a", Tier::Sandbox).await;
+    let b = project(&mut tx, "b", Tier::Sandbox).await;
+    let new = users::NewUser { name: "ann", ..Default::default() };
+    let ann = users::create(&mut tx, &new).await.unwrap().unwrap();
+    let group = user_groups::create(&mut tx, "team", 3, "").await.unwrap().unwrap();
+    assert!(user_groups::create(&mut tx, "team", 3, "").await.unwrap().is_none());
+    let one = members::add(&mut tx, a.id, ann.id, 2).await.unwrap().unwrap();
+    let two = members::add_group(&mut tx, a.id, group, 3).await.unwrap().unwrap();
+    assert!(members::add(&mut tx, a.id, ann.id, 1).await.unwrap().is_none());
+    assert!(members::add_group(&mut tx, a.id, group, 1).await.unwrap().is_none());
+    let wanted = Wanted { limit: 9, ..Wanted::default() };
+    let listed = members::page(&mut tx, a.id, &wanted).await.unwrap();
+    let names: Vec<_> = listed.items.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!((names, listed.total), (vec!["ann", "team"], 2));
+    assert_eq!(members::list(&mut tx, a.id, 0, 9).await.unwrap().len(), 1, "people only");
+    assert!(members::get(&mut tx, b.id, one).await.unwrap().is_none(), "of another project");
+    assert!(!members::set_role(&mut tx, b.id, one, 1).await.unwrap());
+    assert!(!members::end(&mut tx, b.id, one).await.unwrap());
+    assert!(members::set_role(&mut tx, a.id, one, 4).await.unwrap());
+    assert_eq!(members::roles(&mut tx, a.id, ann.id).await.unwrap(), [4]);
+    assert_eq!(members::projects_with_role(&mut tx, ann.id, 4).await.unwrap(), [a.id]);
+    assert!(user_groups::delete(&mut tx, group).await.unwrap());
+    assert!(members::get(&mut tx, a.id, two).await.unwrap().is_none());
+    let counts = members::count_by_role(&mut tx, a.id).await.unwrap();
+    assert_eq!(counts, BTreeMap::from([(4, 1)]));
+}
+
+async fn labels_stand_in_their_project(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let a = project(&mut tx, "a", Tier::Sandbox).await;
+    let words = |name| labels::Words { name, description: "", color: "" };
+    let one = labels::create(&mut tx, Some(a.id), words("x")).await.unwrap().unwrap();
+    let all = labels::create(&mut tx, None, words("x")).await.unwrap().unwrap();
+    assert!(labels::create(&mut tx, Some(a.id), words("x")).await.unwrap().is_none());
+    assert!(labels::create(&mut tx, None, words("x")).await.unwrap().is_none());
+    let two = labels::create(&mut tx, Some(a.id), words("y")).await.unwrap().unwrap();
+    assert!(!labels::update(&mut tx, Some(a.id), two.id, words("x")).await.unwrap());
+    assert!(labels::update(&mut tx, Some(a.id), two.id, words("z")).await.unwrap());
+    assert!(!labels::update(&mut tx, None, one.id, words("w")).await.unwrap());
+    assert!(!labels::delete(&mut tx, Some(a.id), all.id).await.unwrap());
+    assert!(labels::delete(&mut tx, None, all.id).await.unwrap());
+    project_settings::put(&mut tx, a.id, "severity", "low").await.unwrap();
+    assert!(projects::delete(&mut tx, a.id).await.unwrap());
+    assert!(labels::get(&mut tx, one.id).await.unwrap().is_none());
+    assert!(project_settings::of(&mut tx, &[a.id]).await.unwrap().is_empty());
 }

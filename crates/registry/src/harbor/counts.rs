@@ -107,6 +107,6 @@ impl Registry {
         let Principal::User { id, .. } = &caller.principal else { return Ok(false) };
         let mut tx = self.database().read().await?;
         let admin = sealock_auth::Role::ProjectAdmin.id();
-        Ok(metadata::members::has_role_anywhere(&mut tx, *id, admin).await?)
+        Ok(!metadata::members::projects_with_role(&mut tx, *id, admin).await?.is_empty())
     }
 }

@@ -4,6 +4,7 @@
 mod counts;
 mod groups;
 mod labels;
+mod log;
 mod members;
 mod people;
 mod projects;
@@ -13,6 +14,7 @@ mod settings;
 pub use counts::{Found, Health, Statistics, Volume};
 pub use groups::Group;
 pub use labels::{Label, LabelScope, LabelWords};
+pub use log::{Logged, MAX_LOGGED};
 pub use members::{Entity, MemberOf};
 pub use people::{NewPerson, Person, Profile};
 pub use projects::{ProjectChange, ProjectDetail, ProjectSummary, ProjectToMake};
