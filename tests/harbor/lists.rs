@@ -102,8 +102,8 @@ fn a_list_shows_what_its_reader_may_see() {
     assert_eq!(ann.get("/projects?public=perhaps").status, 422);
 }
 
-/// CVE-2019-19026, CVE-2019-19029, CVE-2024-22261, CVE-2025-30086 and fix #23418: whatever stands in
-/// `q` and `sort`, a list is neither broken nor made to tell what it does not show.
+/// CVE-2019-19026, CVE-2019-19029, CVE-2024-22261, CVE-2025-30086 and fix #23418: whatever stands
+/// in `q` and `sort`, a list is neither broken nor made to tell what it does not show.
 #[test]
 fn nothing_is_injected_and_nothing_hidden_can_be_asked_for() {
     on_both(|server| {

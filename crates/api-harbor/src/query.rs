@@ -1,5 +1,5 @@
-//! The languages of `q` and `sort`: `k=v` is equal, `k=~v` holds, `k=[a~b]` lies between (either end
-//! may be open), `k={a b}` is one of, `k=(a b)` is all of; commas stand between conditions, and
+//! The languages of `q` and `sort`: `k=v` is equal, `k=~v` holds, `k=[a~b]` lies between (either
+//! end may be open), `k={a b}` is one of, `k=(a b)` is all of; commas stand between conditions, and
 //! quotes around a value that has one of these signs. `-k` sorts by the greatest first.
 
 use crate::face::bad;

@@ -184,6 +184,17 @@ impl Role {
     }
 }
 
+impl Role {
+    /// Its place among the roles, the strongest first.
+    pub fn rank(self) -> usize {
+        RANKS.iter().position(|role| *role == self).unwrap_or(RANKS.len())
+    }
+}
+
+/// The roles, the strongest first.
+const RANKS: [Role; 5] =
+    [Role::ProjectAdmin, Role::Maintainer, Role::Developer, Role::Guest, Role::LimitedGuest];
+
 /// The letters of those who may do this.
 fn holders(resource: Resource, act: Act) -> &'static str {
     let found = MATRIX.iter().find(|(one, acts, _)| *one == resource && acts.contains(&act));
@@ -218,7 +229,7 @@ impl Standing {
             Principal::User { id, .. } => {
                 let roles = members::roles(tx, project.id, *id).await?;
                 standing.roles = roles.into_iter().filter_map(Role::from_id).collect();
-                standing.roles.sort_by_key(|role| "AMDGL".find(role.letter()));
+                standing.roles.sort_by_key(|role| role.rank());
             }
             Principal::Robot { project_id, rights, .. } if *project_id == project.id => {
                 standing.robot = Some(*rights);

@@ -55,7 +55,8 @@ pub enum Term {
 pub struct Wanted {
     /// Conditions, all of which must hold, by the names of fields. Unknown ones are passed over.
     pub terms: Vec<(String, Term)>,
-    /// The order, by the names of fields; true for the greatest first. Unknown ones are passed over.
+    /// The order, by the names of fields; true for the greatest first. Unknown ones are passed
+    /// over.
     pub order: Vec<(String, bool)>,
     /// Rows to pass over.
     pub offset: u64,

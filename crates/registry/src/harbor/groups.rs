@@ -1,5 +1,5 @@
-//! Groups of people, which log-ins by a directory or an identity provider bring people into. A group
-//! may be a member of projects before anybody of it has logged in.
+//! Groups of people, which log-ins by a directory or an identity provider bring people into. A
+//! group may be a member of projects before anybody of it has logged in.
 
 use super::{bad, missing, require_login};
 use crate::{Error, Registry, Result, audit::Event};

@@ -223,7 +223,7 @@ async fn detailed(
         if caller.principal.is_sysadmin() && !roles.contains(&Role::ProjectAdmin) {
             roles.push(Role::ProjectAdmin);
         }
-        roles.sort_by_key(|role| "AMDGL".find(role.letter()));
+        roles.sort_by_key(|role| role.rank());
         ProjectDetail {
             metadata: settings::whole(&project, kept.remove(&project.id)),
             id: project.id,

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn each_setting_has_its_words() {
         for (name, value, kept) in [
-            ("public", "TRUE", "true"),
+            ("public", "True", "true"),
             ("auto_scan", "0", "false"),
             ("severity", "High", "high"),
             ("prevent_vul", "false", "false"),
