@@ -144,3 +144,23 @@ fn the_system_says_more_to_those_it_knows() {
     assert!(storage["free"].as_u64() <= storage["total"].as_u64());
     assert!(storage["total"].as_u64() > Some(0));
 }
+
+#[test]
+fn a_robot_is_nobody_with_an_account() {
+    let server = Server::start();
+    let admin = server.admin();
+    let body = json!({"name": "ci", "rights": ["pull", "push"]});
+    let path = "/api/sealock/v1/projects/library/robots";
+    let robot = admin.write(reqwest::Method::POST, path, &body);
+    let name = robot["name"].as_str().unwrap();
+    let robot = Harbor::of(&server, name, robot["secret"].as_str().unwrap());
+    assert_eq!(robot.get("/users/current").status, 412);
+    let made = robot.post("/projects", &json!({"project_name": "mine"}));
+    assert_eq!((made.status.as_u16(), made.code()), (403, "FORBIDDEN"));
+    assert_eq!(robot.get("/users").status, 403);
+    assert_eq!(robot.get("/projects/library/members").status, 403);
+    robot.get("/projects/library/repositories").is(200);
+    let wrong = Harbor::of(&server, name, "wrong").get("/users/current");
+    assert_eq!((wrong.status.as_u16(), wrong.code()), (401, "UNAUTHORIZED"));
+    assert!(wrong.headers["www-authenticate"].to_str().unwrap().starts_with("Basic "));
+}
