@@ -75,6 +75,32 @@ fn cve_2019_19030_strangers_do_not_learn_what_exists() {
     }
 }
 
+/// CVE-2022-31669: a rule of another project is neither changed nor removed through one's own, nor
+/// by the number in the body.
+#[test]
+fn cve_2022_31669_a_foreign_rule_is_as_one_that_does_not_exist() {
+    let server = Server::start();
+    let (ann, eve) = (person(&server, "ann"), person(&server, "eve"));
+    let (own, foreign) = (project(&ann, "own", false), project(&eve, "foreign", false));
+    let mut rule = crate::immutable::rule(("repoMatches", "**"), ("matches", "v*"));
+    let theirs = eve.post(&format!("/projects/{foreign}/immutabletagrules"), &rule).made();
+    let mine = ann.post(&format!("/projects/{own}/immutabletagrules"), &rule).made();
+    rule["disabled"] = true.into();
+    for id in [json!(null), json!(theirs)] {
+        rule["id"] = id;
+        let path = format!("/projects/{own}/immutabletagrules");
+        assert_eq!(ann.put(&format!("{path}/{theirs}"), &rule).status, 404);
+        assert_eq!(ann.delete(&format!("{path}/{theirs}")).status, 404);
+        let path = format!("/projects/{foreign}/immutabletagrules");
+        assert_eq!(ann.put(&format!("{path}/{theirs}"), &rule).status, 403);
+        assert_eq!(ann.delete(&format!("{path}/{theirs}")).status, 403);
+    }
+    let swapped = ann.put(&format!("/projects/{own}/immutabletagrules/{mine}"), &rule);
+    assert_eq!(swapped.status, 400);
+    let stands = eve.get("/projects/foreign/immutabletagrules");
+    assert_eq!((stands.total(), &stands.body[0]["disabled"]), (1, &json!(false)));
+}
+
 /// CVE-2022-46463 (disputed): a search by nobody in particular finds what is public and no more.
 #[test]
 fn cve_2022_46463_an_anonymous_search_finds_what_is_public() {

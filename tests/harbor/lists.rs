@@ -4,7 +4,7 @@ use crate::{on_both, person, project};
 use sealock_tests::{harbor::Harbor, server::Server};
 
 /// Lists that are here, for an administrator.
-const LISTS: [&str; 7] = [
+const LISTS: [&str; 9] = [
     "/projects",
     "/users",
     "/repositories",
@@ -12,6 +12,8 @@ const LISTS: [&str; 7] = [
     "/projects/library/repositories",
     "/labels?scope=g",
     "/usergroups",
+    "/quotas",
+    "/projects/library/immutabletagrules",
 ];
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod advisories;
 mod groups;
+mod immutable;
 mod labels;
 mod lists;
 mod log;
@@ -11,6 +12,8 @@ mod matrix;
 mod members;
 mod people;
 mod projects;
+mod protections;
+mod quotas;
 mod repositories;
 mod surface;
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 /// below the project, a body.
 fn cases() -> Vec<(&'static str, Method, &'static str, Option<Value>)> {
     use Method as M;
+    let rule = || crate::immutable::rule(("repoMatches", "**"), ("matches", "v*"));
     let member = || Some(json!({"role_id": 3, "member_user": {"username": "extra"}}));
     vec![
         ("AMDGLP", M::GET, "/projects/{id}", None),
@@ -34,6 +35,14 @@ fn cases() -> Vec<(&'static str, Method, &'static str, Option<Value>)> {
         ("AMDGL", M::GET, "/projects/{name}/repositories/app", None),
         ("AMD", M::PUT, "/projects/{name}/repositories/app", Some(json!({"description": "x"}))),
         ("AM", M::DELETE, "/projects/{name}/repositories/nothing", None),
+        ("AM", M::GET, "/projects/{id}/immutabletagrules", None),
+        ("AM", M::POST, "/projects/{id}/immutabletagrules", Some(json!({"action": "retain"}))),
+        ("AM", M::PUT, "/projects/{id}/immutabletagrules/99999999", Some(rule())),
+        ("AM", M::DELETE, "/projects/{id}/immutabletagrules/99999999", None),
+        ("", M::GET, "/quotas", None),
+        ("", M::GET, "/quotas/{id}", None),
+        ("", M::PUT, "/quotas/{id}", Some(json!({"hard": {"storage": -1}}))),
+        ("", M::PUT, "/system/CVEAllowlist", Some(json!({"items": []}))),
         ("AMDGP", M::GET, "/labels?scope=p&project_id={id}", None),
         ("AMDGP", M::GET, "/labels/{label}", None),
         ("AM", M::POST, "/labels", Some(json!({"scope": "p", "project_id": "{id}"}))),
@@ -135,6 +144,9 @@ fn another_projects_number_is_as_one_that_does_not_exist() {
     let label = json!({"name": "one", "scope": "p", "project_id": foreign});
     let label = eve.post("/labels", &label).made();
     let mid = member(&eve, foreign, "extra", 3);
+    let rules = format!("/projects/{foreign}/immutabletagrules");
+    let covers = || crate::immutable::rule(("repoMatches", "**"), ("matches", "v*"));
+    let rule = eve.post(&rules, &covers()).made();
     let nothing = 99_999_999;
     let words = || Some(json!({"name": "changed"}));
     let role = || Some(json!({"role_id": 1}));
@@ -142,6 +154,21 @@ fn another_projects_number_is_as_one_that_does_not_exist() {
         (Method::GET, format!("/projects/{own}/members/#"), mid, None),
         (Method::PUT, format!("/projects/{own}/members/#"), mid, role()),
         (Method::DELETE, format!("/projects/{own}/members/#"), mid, None),
+        // CVE-2022-31669: the rules of another project, in the path and as a part of one's own.
+        (Method::PUT, format!("/projects/{own}/immutabletagrules/#"), rule, Some(covers())),
+        (Method::DELETE, format!("/projects/{own}/immutabletagrules/#"), rule, None),
+        (Method::GET, "/projects/#/immutabletagrules".to_owned(), foreign, None),
+        (Method::POST, "/projects/#/immutabletagrules".to_owned(), foreign, Some(covers())),
+        (Method::DELETE, format!("/projects/#/immutabletagrules/{rule}"), foreign, None),
+        (Method::GET, "/quotas/#".to_owned(), foreign, None),
+        (
+            Method::PUT,
+            "/quotas/#".to_owned(),
+            foreign,
+            Some(json!({
+                "hard": {"storage": 1},
+            })),
+        ),
         (Method::GET, "/labels/#".to_owned(), label, None),
         (Method::PUT, "/labels/#".to_owned(), label, words()),
         (Method::DELETE, "/labels/#".to_owned(), label, None),
@@ -196,5 +223,6 @@ fn another_projects_number_is_as_one_that_does_not_exist() {
         }
     }
     eve.get(&format!("/labels/{label}")).is(200);
+    assert_eq!(eve.get(&rules).column("id"), [rule]);
     eve.get(&format!("/projects/{foreign}/members/{mid}")).is(200);
 }

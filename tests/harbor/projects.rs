@@ -73,7 +73,7 @@ fn what_is_not_a_project_is_refused() {
         ("project_name", json!("a/b")),
         ("project_name", json!("")),
         ("metadata", json!({"public": "perhaps"})),
-        ("metadata", json!({"prevent_vul": "true"})),
+        ("metadata", json!({"prevent_vul": "high"})),
         ("metadata", json!({"retention_id": "1"})),
         ("metadata", json!({"unheard": "of"})),
         ("registry_id", json!(1)),

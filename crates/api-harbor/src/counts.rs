@@ -28,6 +28,9 @@ pub(crate) async fn statistics(
         counts["total_project_count"] = (all.public_projects + all.private_projects).into();
         counts["total_repo_count"] = (all.public_repositories + all.private_repositories).into();
     }
+    if let Some(storage) = statistics.storage {
+        counts["total_storage_consumption"] = storage.into();
+    }
     Ok(Json(counts))
 }
 

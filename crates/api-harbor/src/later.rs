@@ -70,16 +70,6 @@ const LATER: &[(&str, &[Place])] = &[
     ),
     ("icon", &[("/icons/{digest}", &[GET])]),
     (
-        "immutable",
-        &[
-            ("/projects/{project_name_or_id}/immutabletagrules", &[GET, POST]),
-            (
-                "/projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}",
-                &[PUT, DELETE],
-            ),
-        ],
-    ),
-    (
         "jobservice",
         &[
             ("/jobservice/pools", &[GET]),
@@ -145,7 +135,6 @@ const LATER: &[(&str, &[Place])] = &[
             ("/system/purgeaudit/schedule", &[GET, POST, PUT]),
         ],
     ),
-    ("quota", &[("/quotas", &[GET]), ("/quotas/{id}", &[GET, PUT])]),
     (
         "registry",
         &[
@@ -227,7 +216,6 @@ const LATER: &[(&str, &[Place])] = &[
     ),
     ("schedule", &[("/schedules", &[GET]), ("/schedules/{job_type}/paused", &[GET])]),
     ("securityhub", &[("/security/summary", &[GET]), ("/security/vul", &[GET])]),
-    ("SystemCVEAllowlist", &[("/system/CVEAllowlist", &[GET, PUT])]),
     ("systeminfo", &[("/systeminfo/getcert", &[GET])]),
     (
         "webhook",

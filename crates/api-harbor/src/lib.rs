@@ -6,9 +6,11 @@
 //! Deviations from Harbor are listed with their reasons in `docs/reference/harbor-differences.md`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod allowlists;
 mod counts;
 mod face;
 mod groups;
+mod immutable;
 mod labels;
 mod later;
 mod log;
@@ -17,6 +19,7 @@ mod metadata;
 mod paging;
 mod projects;
 mod query;
+mod quotas;
 mod repositories;
 mod routes;
 mod system;

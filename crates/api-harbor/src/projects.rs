@@ -1,8 +1,10 @@
 //! The tag project.
 
 use crate::{
+    allowlists::{self, AllowlistRequest},
     face::{Asking, Face, Known, Naming, Path, Sent, bad, created},
     paging::{Listing, Params},
+    quotas,
 };
 use axum::{Json, extract::State, response::Response};
 use http::StatusCode;
@@ -26,29 +28,20 @@ pub(crate) struct ProjectRequest {
     metadata: Option<BTreeMap<String, Option<String>>>,
     storage_limit: Option<i64>,
     registry_id: Option<i64>,
-    #[serde(default)]
-    cve_allowlist: Option<Value>,
+    cve_allowlist: Option<AllowlistRequest>,
 }
 
 impl ProjectRequest {
-    /// What is asked for, or what of it does not exist here. A protection that would not be there
-    /// is refused, never passed over.
-    fn read(self) -> Result<(String, BTreeMap<String, Option<String>>)> {
+    /// Metadata that are asked for, or what of it does not exist here.
+    fn metadata(&self) -> Result<BTreeMap<String, Option<String>>> {
         if self.registry_id.is_some_and(|id| id > 0) {
             return Err(bad("proxy projects (registry_id) are not offered"));
         }
-        if self.storage_limit.is_some_and(|limit| limit > 0) {
-            return Err(bad("storage_limit is not offered; leave it out or give -1"));
-        }
-        let allows = |list: &Value| list["items"].as_array().is_some_and(|items| !items.is_empty());
-        if self.cve_allowlist.as_ref().is_some_and(allows) {
-            return Err(bad("an allowlist is not offered; ask for waivers"));
-        }
-        let mut metadata = self.metadata.unwrap_or_default();
+        let mut metadata = self.metadata.clone().unwrap_or_default();
         if let Some(public) = self.public {
             metadata.entry("public".to_owned()).or_insert(Some(public.to_string()));
         }
-        Ok((self.project_name, metadata))
+        Ok(metadata)
     }
 }
 
@@ -67,6 +60,7 @@ pub(crate) fn shown(project: ProjectDetail) -> Value {
         "current_user_role_ids": roles,
         "repo_count": project.repositories,
         "metadata": project.metadata,
+        "cve_allowlist": allowlists::shown(&project.allowlist),
     })
 }
 
@@ -107,8 +101,10 @@ pub(crate) async fn create(
     naming: Naming,
     Sent(request): Sent<ProjectRequest>,
 ) -> Result<Response> {
-    let (name, metadata) = request.read()?;
-    let new = ProjectToMake { name, metadata };
+    let metadata = request.metadata()?;
+    let ProjectRequest { project_name: name, storage_limit, cve_allowlist, .. } = request;
+    let allowlist = cve_allowlist.map(AllowlistRequest::read).transpose()?;
+    let new = ProjectToMake { name, metadata, storage_limit, allowlist };
     let id = face.registry.create_harbor_project(&caller, &new).await?;
     created(&format!("/projects/{}", naming.place(id, &new.name)))
 }
@@ -133,7 +129,12 @@ pub(crate) async fn update(
     Sent(request): Sent<ProjectRequest>,
 ) -> Result<StatusCode> {
     let project = naming.project(&project);
-    let change = ProjectChange { metadata: request.read()?.1 };
+    let metadata = request.metadata()?;
+    let allowlist = match request.cve_allowlist {
+        Some(list) => Some((list.project_id, list.read()?)),
+        None => None,
+    };
+    let change = ProjectChange { metadata, allowlist };
     face.registry.update_harbor_project(&caller, &project, &change).await?;
     Ok(StatusCode::OK)
 }
@@ -169,13 +170,21 @@ pub(crate) async fn summary(
     Path(project): Path<String>,
 ) -> Result<Json<Value>, HttpError> {
     let summary = face.registry.harbor_project_summary(&caller, &naming.project(&project)).await?;
-    let count = |role| summary.members.get(&role).copied().unwrap_or(0);
-    Ok(Json(json!({
-        "repo_count": summary.repositories,
-        "project_admin_count": count(1),
-        "developer_count": count(2),
-        "guest_count": count(3),
-        "maintainer_count": count(4),
-        "limited_guest_count": count(5),
-    })))
+    let mut shown = json!({"repo_count": summary.repositories});
+    if let Some(members) = &summary.members {
+        for (field, role) in [
+            ("project_admin_count", 1),
+            ("developer_count", 2),
+            ("guest_count", 3),
+            ("maintainer_count", 4),
+            ("limited_guest_count", 5),
+        ] {
+            shown[field] = members.get(&role).copied().unwrap_or(0).into();
+        }
+    }
+    if let Some(quota) = &summary.quota {
+        let (hard, used) = quotas::measures(quota);
+        shown["quota"] = json!({"hard": hard, "used": used});
+    }
+    Ok(Json(shown))
 }

@@ -1,9 +1,10 @@
 //! The whole surface of this face on one page; what this version does not have stands in `later`.
 
 use crate::{
-    counts,
+    allowlists, counts,
     face::{BASE, Face, harbors_words},
-    groups, labels, later, log, members, metadata, projects, repositories, system, users,
+    groups, immutable, labels, later, log, members, metadata, projects, quotas, repositories,
+    system, users,
 };
 use axum::{
     Router,
@@ -29,6 +30,9 @@ pub fn router(face: Face) -> Router {
         .route("/repositories", get(repositories::list_all))
         .route("/labels", get(labels::list).post(labels::create))
         .route("/labels/{label_id}", get(labels::get).put(labels::update).delete(labels::delete))
+        .route("/quotas", get(quotas::list))
+        .route("/quotas/{id}", get(quotas::get).put(quotas::update))
+        .route("/system/CVEAllowlist", get(allowlists::get).put(allowlists::put))
         .route("/audit-logs", get(log::list))
         .route("/auditlog-exts", get(log::list_all))
         .route("/auditlog-exts/events", get(log::event_types))
@@ -62,6 +66,14 @@ fn of_projects() -> Router<Face> {
         .route(
             "/projects/{project_name_or_id}/members/{mid}",
             get(members::get).put(members::update).delete(members::remove),
+        )
+        .route(
+            "/projects/{project_name_or_id}/immutabletagrules",
+            get(immutable::list).post(immutable::create),
+        )
+        .route(
+            "/projects/{project_name_or_id}/immutabletagrules/{immutable_rule_id}",
+            put(immutable::update).delete(immutable::delete),
         )
         .route("/projects/{project_name}/logs", get(log::of_project))
         .route("/projects/{project_name}/auditlog-exts", get(log::all_of_project))

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sealock_facts::{Quarantine, QuarantineTarget, Waiver, WaiverScope};
 use sealock_http::Result;
 use sealock_oci::Digest;
-use sealock_registry::{Eradication, WaiverRequest, WaiverStep};
+use sealock_registry::{CveAllowlist, Eradication, WaiverRequest, WaiverStep};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -120,6 +120,51 @@ pub(crate) async fn revoke_waiver(
     MaybeSent(decision): MaybeSent<WaiverDecision>,
 ) -> Result<Json<Waiver>> {
     decide(&face, &caller, which, WaiverStep::Revoke, decision).await
+}
+
+/// What a project's CVE allowlist excuses, which is written through Harbor's API.
+#[utoipa::path(get, path = "/projects/{project}/allowlist", tag = "exceptions",
+    params(("project" = String, Path)), responses((status = 200, body = schema::CveAllowlist)))]
+pub(crate) async fn allowlist(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(project): Path<String>,
+) -> Result<Json<CveAllowlist>> {
+    Ok(Json(face.registry.cve_allowlist(&caller, &project).await?))
+}
+
+/// Lets a project's CVE allowlist count above sandbox, until more is written on it. For security
+/// officers, and never for the one who wrote it.
+#[utoipa::path(post, path = "/projects/{project}/allowlist/grant", tag = "exceptions",
+    params(("project" = String, Path)),
+    responses((status = 200, body = schema::CveAllowlist), (status = 403, body = schema::Errors)))]
+pub(crate) async fn grant_allowlist(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(project): Path<String>,
+) -> Result<Json<CveAllowlist>> {
+    Ok(Json(face.registry.grant_cve_allowlist(&caller, Some(&project)).await?))
+}
+
+/// What the system's CVE allowlist excuses, which is written through Harbor's API.
+#[utoipa::path(get, path = "/allowlist", tag = "exceptions",
+    responses((status = 200, body = schema::CveAllowlist)))]
+pub(crate) async fn system_allowlist(
+    State(face): State<Face>,
+    Known(caller): Known,
+) -> Result<Json<CveAllowlist>> {
+    Ok(Json(face.registry.system_cve_allowlist(&caller).await?))
+}
+
+/// Lets the system's CVE allowlist count above sandbox, until more is written on it. For security
+/// officers, and never for the one who wrote it.
+#[utoipa::path(post, path = "/allowlist/grant", tag = "exceptions",
+    responses((status = 200, body = schema::CveAllowlist), (status = 403, body = schema::Errors)))]
+pub(crate) async fn grant_system_allowlist(
+    State(face): State<Face>,
+    Known(caller): Known,
+) -> Result<Json<CveAllowlist>> {
+    Ok(Json(face.registry.grant_cve_allowlist(&caller, None).await?))
 }
 
 /// A ban.

@@ -133,9 +133,10 @@ impl HttpError {
             StatusCode::NOT_FOUND => "NOT_FOUND",
             StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
             StatusCode::CONFLICT => "CONFLICT",
-            StatusCode::PRECONDITION_FAILED if self.0.code != "PROJECTPOLICYVIOLATION" => {
-                "PRECONDITION"
-            }
+            StatusCode::PRECONDITION_FAILED => match self.0.code.as_str() {
+                "PROJECTPOLICYVIOLATION" | "VIOLATE_FOREIGN_KEY_CONSTRAINT" => return self,
+                _ => "PRECONDITION",
+            },
             StatusCode::PAYLOAD_TOO_LARGE => "REQUEST_ENTITY_TOO_LARGE",
             StatusCode::UNPROCESSABLE_ENTITY => "UNPROCESSABLE_ENTITY",
             StatusCode::TOO_MANY_REQUESTS => "TOO_MANY_REQUEST",

@@ -8,6 +8,7 @@
 use crate::{Result, Row, Tx, params};
 use jiff::{SignedDuration, Timestamp};
 use sealock_facts::{Waiver, WaiverScope, WaiverState};
+use std::collections::BTreeMap;
 
 /// The number under which the system's list stands.
 pub const SYSTEM: i64 = 0;
@@ -23,7 +24,7 @@ pub struct AllowlistRow {
     pub items: Vec<String>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
-    /// Whether the system's list counts in this project as well.
+    /// Whether the system's list counts in this project instead of it.
     pub reuse_system: bool,
     /// Who wrote it.
     pub written_by: String,
@@ -61,6 +62,13 @@ pub async fn lock(tx: &mut Tx, project_id: i64) -> Result<Option<AllowlistRow>> 
 pub async fn get(tx: &mut Tx, project_id: i64) -> Result<Option<AllowlistRow>> {
     let sql = "SELECT * FROM cve_allowlists WHERE project_id = $1";
     tx.find(sql, params![project_id], read).await
+}
+
+/// The lists of these projects, by the project's number.
+pub async fn of(tx: &mut Tx, projects: &[i64]) -> Result<BTreeMap<i64, AllowlistRow>> {
+    let sql = "SELECT * FROM cve_allowlists WHERE project_id = ANY($1)";
+    let rows = tx.list(sql, params![projects], read).await?;
+    Ok(rows.into_iter().map(|row| (row.project_id, row)).collect())
 }
 
 /// Writes a list, as it is given, save when it was first written.
@@ -115,7 +123,8 @@ pub(crate) async fn in_force(tx: &mut Tx, project_id: i64) -> Result<Vec<Waiver>
     let mut waivers = Vec::new();
     let mut id = 0;
     for list in lists {
-        if list.project_id == SYSTEM && !reuses {
+        // One or the other, as in Harbor: where the system's counts, the project's does not.
+        if (list.project_id == SYSTEM) != reuses {
             continue;
         }
         let days = SignedDuration::from_hours(24 * MAX_LIST_DAYS);

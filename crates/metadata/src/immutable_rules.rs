@@ -1,7 +1,20 @@
 //! Rules of projects by which tags do not move.
 
-use crate::{Result, Row, Tx, params};
+use crate::{
+    Result, Row, Tx,
+    listing::{self, Field, Holds, Listed, Source, Wanted},
+    params,
+};
 use jiff::Timestamp;
+
+/// What a list of rules may be asked for.
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "id", Holds::Int),
+    Field::new("priority", "priority", Holds::Int),
+    Field::new("disabled", "disabled", Holds::Bool),
+    Field::new("creation_time", "created_at", Holds::Time),
+    Field::new("update_time", "updated_at", Holds::Time),
+];
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,4 +115,16 @@ pub async fn get(tx: &mut Tx, project_id: i64, id: i64) -> Result<Option<RuleRow
 pub async fn list(tx: &mut Tx, project_id: i64) -> Result<Vec<RuleRow>> {
     let sql = "SELECT * FROM immutable_rules WHERE project_id = $1 ORDER BY priority, id";
     tx.list(sql, params![project_id], read).await
+}
+
+/// Rules of a project, by conditions and in an order.
+pub async fn page(tx: &mut Tx, project_id: i64, wanted: &Wanted) -> Result<Listed<RuleRow>> {
+    let source = Source {
+        select: "SELECT * FROM immutable_rules WHERE project_id = $1",
+        count: "SELECT count(*) AS total FROM immutable_rules WHERE project_id = $1",
+        values: params![project_id],
+        fields: FIELDS,
+        order: "priority, id",
+    };
+    listing::page(tx, source, wanted, read).await
 }

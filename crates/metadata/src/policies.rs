@@ -2,6 +2,7 @@
 
 use crate::{Result, Row, Tx, engine::words, params, projects, settings};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 words! {
     /// What a policy stands over.
@@ -76,6 +77,21 @@ pub async fn current(tx: &mut Tx, scope: PolicyScope, target: &str) -> Result<Op
                ORDER BY version DESC LIMIT 1";
     let newest = tx.find(sql, params![scope, target], read).await?;
     Ok(newest.filter(|policy| policy.document.is_some()))
+}
+
+/// The documents in force of these projects, by the project's number.
+pub async fn of_projects(tx: &mut Tx, projects: &[i64]) -> Result<BTreeMap<i64, String>> {
+    let targets: Vec<String> = projects.iter().map(i64::to_string).collect();
+    let sql = "SELECT p.target AS target, p.document AS document FROM policies p \
+               WHERE p.scope = 'project' AND p.target = ANY($1) AND p.document IS NOT NULL \
+               AND p.version = (SELECT max(n.version) FROM policies n \
+               WHERE n.scope = p.scope AND n.target = p.target)";
+    let rows = tx.query(sql, params![&targets]).await?;
+    let read = |row: &Row| -> Result<Option<(i64, String)>> {
+        let target: String = row.get("target")?;
+        Ok(target.parse().ok().zip(Some(row.get("document")?)))
+    };
+    rows.iter().filter_map(|row| read(row).transpose()).collect()
 }
 
 /// One version.

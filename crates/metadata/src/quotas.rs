@@ -10,7 +10,12 @@
 //! row of the project that nobody else holds. Only in a project with a limit, and only for what
 //! adds to it, do writers stand in line: they lock the limit, then read the sum, then commit.
 
-use crate::{Engine, Result, Row, Tx, manifests::ManifestBlob, params};
+use crate::{
+    Engine, Result, Row, Tx,
+    listing::{self, Field, Holds, Listed, Source, Wanted},
+    manifests::ManifestBlob,
+    params,
+};
 use jiff::Timestamp;
 use sealock_oci::{Digest, media_type::is_foreign_layer};
 use std::collections::BTreeMap;
@@ -27,8 +32,8 @@ pub struct Quota {
     pub id: i64,
     /// The project's name.
     pub project: String,
-    /// Login name of the project's owner.
-    pub owner: Option<String>,
+    /// Login name of the project's owner; nothing where they are gone.
+    pub owner: String,
     /// Most bytes, or [`UNLIMITED`].
     pub hard: i64,
     /// Bytes now.
@@ -39,21 +44,19 @@ pub struct Quota {
     pub updated_at: Timestamp,
 }
 
-/// How a list is ordered. Unlimited is less than every limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// By number.
-    #[default]
-    Id,
-    /// By limit, least first.
-    Hard,
-    /// By limit, greatest first.
-    HardDown,
-    /// By use, least first.
-    Used,
-    /// By use, greatest first.
-    UsedDown,
-}
+/// What a list of quotas may be asked for. Ordered by its limit, a project without one is last.
+pub const FIELDS: &[Field] = &[
+    Field::new("id", "x.project_id", Holds::Int),
+    Field::new("reference_id", "x.project_id", Holds::Int),
+    Field::new(
+        "hard.storage",
+        "CASE WHEN x.hard < 0 THEN 9223372036854775807 ELSE x.hard END",
+        Holds::Int,
+    ),
+    Field::new("used.storage", "x.used", Holds::Int),
+    Field::new("creation_time", "x.created_at", Holds::Time),
+    Field::new("update_time", "x.updated_at", Holds::Time),
+];
 
 /// What a transaction adds to a project with a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +89,9 @@ fn read(row: &Row) -> Result<Quota> {
     Ok(Quota {
         id: row.get("project_id")?,
         project: row.get("project")?,
-        owner: row.opt("owner")?,
+        owner: row.get("owner")?,
         hard: row.get("hard")?,
-        used: row.get("used")?,
+        used: row.get::<i64>("used")?.max(0),
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })
@@ -302,11 +305,13 @@ pub async fn set(tx: &mut Tx, project_id: i64, hard: i64) -> Result<Option<i64>>
     Ok(before)
 }
 
-/// Quotas with their use.
-macro_rules! select {
-    ($rest:literal) => {
+/// Begins a statement about quotas with their use.
+macro_rules! quotas {
+    ($before:literal, $rest:literal) => {
         concat!(
-            "SELECT x.* FROM (SELECT q.*, p.name AS project, u.name AS owner, ",
+            $before,
+            " FROM (SELECT q.*, p.name AS project, ",
+            "coalesce(CASE WHEN u.deleted_at IS NULL THEN u.name END, '') AS owner, ",
             "(SELECT CAST(coalesce(sum(s.bytes), 0) AS BIGINT) FROM project_usage s ",
             "WHERE s.project_id = q.project_id) AS used FROM project_quotas q ",
             "JOIN projects p ON p.id = q.project_id LEFT JOIN users u ON u.id = p.owner_id) x ",
@@ -317,33 +322,24 @@ macro_rules! select {
 
 /// A project's quota.
 pub async fn get(tx: &mut Tx, project_id: i64) -> Result<Option<Quota>> {
-    tx.find(select!("WHERE x.project_id = $1"), params![project_id], read).await
+    tx.find(quotas!("SELECT x.*", "WHERE x.project_id = $1"), params![project_id], read).await
 }
 
-/// Quotas, or that of one project, after the first `skip` of them; and how many there are in all.
-/// For system administrators: Harbor's lists are paged by number.
-pub async fn list(
-    tx: &mut Tx,
-    project_id: Option<i64>,
-    order: Order,
-    skip: u64,
-    limit: u32,
-) -> Result<(Vec<Quota>, u64)> {
-    let (all, id) = (project_id.is_none(), project_id.unwrap_or(0));
-    let sql = "SELECT count(*) AS n FROM project_quotas WHERE $1 = 1 OR project_id = $2";
-    let total = tx.find(sql, params![all, id], |row| row.get("n")).await?.unwrap_or(0);
-    let order = match order {
-        Order::Id => 0,
-        Order::Hard => 1,
-        Order::HardDown => 2,
-        Order::Used => 3,
-        Order::UsedDown => 4,
+/// Quotas, by conditions and in an order; the newest first where none is asked for. For system
+/// administrators.
+pub async fn page(tx: &mut Tx, wanted: &Wanted) -> Result<Listed<Quota>> {
+    let source = Source {
+        select: quotas!("SELECT x.*", "WHERE 1 = 1"),
+        count: quotas!("SELECT count(*) AS total", "WHERE 1 = 1"),
+        values: Vec::new(),
+        fields: FIELDS,
+        order: "x.created_at DESC, x.project_id DESC",
     };
-    let sql = select!(
-        "WHERE $1 = 1 OR x.project_id = $2 ORDER BY CASE $3 WHEN 1 THEN x.hard \
-         WHEN 2 THEN -x.hard WHEN 3 THEN x.used WHEN 4 THEN -x.used ELSE 0 END, x.project_id \
-         LIMIT $4 OFFSET $5"
-    );
-    let values = params![all, id, order, limit, skip];
-    Ok((tx.list(sql, values, read).await?, total))
+    listing::page(tx, source, wanted, read).await
+}
+
+/// Bytes that all projects hold by their quotas: what is in two of them counts in both.
+pub async fn used_by_all(tx: &mut Tx) -> Result<i64> {
+    let sql = "SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) AS used FROM project_usage";
+    Ok(tx.find(sql, params![], |row| row.get("used")).await?.unwrap_or(0))
 }

@@ -7,8 +7,9 @@ use sealock_facts::Tier;
 use sealock_metadata::{
     Database, Tx, blobs, both_engines,
     fsck::quotas as check,
+    listing::{Term, Wanted},
     manifests, projects,
-    quotas::{self, Order, UNLIMITED},
+    quotas::{self, UNLIMITED},
     repositories, reviews, settings,
     testing::TestDatabase,
 };
@@ -284,21 +285,31 @@ async fn limits_are_set_listed_and_inherited(test: &mut TestDatabase) {
     let place = repository(&mut tx, &one, "a").await;
     push(&mut tx, &place, "m", Parts::default()).await;
     assert_eq!(quotas::settle(&mut tx, one.id).await.unwrap(), None, "no limit");
+    let all = Wanted { limit: 10, ..Wanted::default() };
     for (order, expected) in [
-        (Order::Id, [one.id, two.id]),
-        (Order::Hard, [one.id, two.id]),
-        (Order::HardDown, [two.id, one.id]),
-        (Order::Used, [two.id, one.id]),
-        (Order::UsedDown, [one.id, two.id]),
+        ("id", [one.id, two.id]),
+        ("-id", [two.id, one.id]),
+        ("hard.storage", [two.id, one.id]),
+        ("-hard.storage", [one.id, two.id]),
+        ("used.storage", [two.id, one.id]),
+        ("-used.storage", [one.id, two.id]),
+        ("unheard", [two.id, one.id]),
     ] {
-        let (rows, total) = quotas::list(&mut tx, None, order, 0, 10).await.unwrap();
-        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        assert_eq!((ids, total), (expected.to_vec(), 2), "{order:?}");
+        let key = order.strip_prefix('-').unwrap_or(order);
+        let order_by = vec![(key.to_owned(), order != key)];
+        let wanted = Wanted { order: order_by, ..all.clone() };
+        let listed = quotas::page(&mut tx, &wanted).await.unwrap();
+        let ids: Vec<i64> = listed.items.iter().map(|row| row.id).collect();
+        assert_eq!((ids, listed.total), (expected.to_vec(), 2), "{order}");
     }
-    let (rows, total) = quotas::list(&mut tx, Some(two.id), Order::Id, 0, 10).await.unwrap();
-    assert_eq!((rows.len(), total, rows[0].hard), (1, 1, 100));
-    let (rows, total) = quotas::list(&mut tx, None, Order::Id, 1, 1).await.unwrap();
-    assert_eq!((rows[0].project.as_str(), total), ("two", 2));
+    let terms = vec![("reference_id".to_owned(), Term::Is(two.id.to_string()))];
+    let listed = quotas::page(&mut tx, &Wanted { terms, ..all.clone() }).await.unwrap();
+    assert_eq!((listed.items.len(), listed.total, listed.items[0].hard), (1, 1, 100));
+    let order = vec![("id".to_owned(), false)];
+    let second = Wanted { offset: 1, limit: 1, order, ..all };
+    let listed = quotas::page(&mut tx, &second).await.unwrap();
+    assert_eq!((listed.items[0].project.as_str(), listed.total), ("two", 2));
+    assert!(quotas::used_by_all(&mut tx).await.unwrap() > 0);
     assert_eq!(quotas::set(&mut tx, two.id, UNLIMITED).await.unwrap(), Some(100));
     assert_eq!(quotas::set(&mut tx, 999, 1).await.unwrap(), None);
     tx.commit().await.unwrap();

@@ -26,6 +26,8 @@ pub enum ErrorCode {
     ProjectPolicyViolation,
     /// Harbor's code for what a rule of the project forbids; always HTTP 412.
     Precondition,
+    /// Harbor's code for an artifact that cannot go because an index lists it; always HTTP 412.
+    ViolateForeignKeyConstraint,
     /// A failure of the server itself; details stand in its log only.
     Unknown,
 }

@@ -11,6 +11,10 @@ use sealock_facts::{Door, Severity};
 
 /// The rule that the flag "content trust" sets: signed by any key that the project lists.
 pub const RULE_CONTENT_TRUST: &str = "harbor-content-trust";
+/// The rule that the older flag "content trust" sets, which in Harbor asks for a signature by
+/// Notation. Here it asks for the same as the other one, in a rule of its own: refused is what has
+/// no verified signature.
+pub const RULE_NOTATION_TRUST: &str = "harbor-content-trust-notation";
 /// The rule that the flag "vulnerability prevention" sets.
 pub const RULE_VULNERABILITIES: &str = "harbor-vulnerabilities";
 /// The name of a document that only flags made.
@@ -21,6 +25,8 @@ const DOCUMENT: &str = "harbor-flags";
 pub struct Flags {
     /// Pulled is only what is signed by a key that the project lists.
     pub content_trust: bool,
+    /// The same, as the older flag asks for it.
+    pub notation_trust: bool,
     /// Pulled is only what has no finding of this severity or a higher one.
     pub prevent: Option<Severity>,
 }
@@ -46,9 +52,13 @@ fn enforced(document: &PolicyDocument, rule: &Rule) -> bool {
     })
 }
 
-/// The rules that refuse what is not signed.
-fn signing(document: &PolicyDocument) -> impl Iterator<Item = &Rule> {
-    let of = |rule: &&Rule| matches!(rule.check, Check::Signed(_)) && enforced(document, rule);
+/// The rules that refuse what is not signed: those of the older flag, or the others.
+fn signing(document: &PolicyDocument, notation: bool) -> impl Iterator<Item = &Rule> {
+    let of = move |rule: &&Rule| {
+        matches!(rule.check, Check::Signed(_))
+            && (rule.name == RULE_NOTATION_TRUST) == notation
+            && enforced(document, rule)
+    };
     document.rules.iter().filter(of)
 }
 
@@ -69,7 +79,8 @@ impl Flags {
     pub fn of(document: Option<&PolicyDocument>) -> Self {
         let Some(document) = document else { return Self::default() };
         Self {
-            content_trust: signing(document).next().is_some(),
+            content_trust: signing(document, false).next().is_some(),
+            notation_trust: signing(document, true).next().is_some(),
             prevent: finding(document).map(|(_, severity)| severity).min(),
         }
     }
@@ -85,13 +96,17 @@ impl Flags {
         }
         let mut made = document.cloned().unwrap_or_else(empty);
         made.rules.retain(|rule| rule.name != RULE_CONTENT_TRUST);
-        let foreign = signing(&made).next().map(|rule| rule.name.clone());
+        let foreign = signing(&made, false).next().map(|rule| rule.name.clone());
         match (self.content_trust, foreign) {
-            (true, None) => made.rules.push(content_trust()),
+            (true, None) => made.rules.push(content_trust(RULE_CONTENT_TRUST)),
             (false, Some(rule)) => {
                 return Err(FlagConflict { flag: "enable_content_trust_cosign", rule });
             }
             (true, Some(_)) | (false, None) => {}
+        }
+        made.rules.retain(|rule| rule.name != RULE_NOTATION_TRUST);
+        if self.notation_trust {
+            made.rules.push(content_trust(RULE_NOTATION_TRUST));
         }
         made.rules.retain(|rule| rule.name != RULE_VULNERABILITIES);
         let foreign = finding(&made).min_by_key(|(_, severity)| *severity);
@@ -137,13 +152,17 @@ fn rule(name: &str, description: &str, check: Check) -> Rule {
     }
 }
 
-fn content_trust() -> Rule {
+fn content_trust(name: &str) -> Rule {
     let check = Check::Signed(SignedRule {
         by: Keys::Any,
         at_least: 1,
         before_compromise: crate::BeforeCompromise::default(),
     });
-    rule(RULE_CONTENT_TRUST, "Set by Harbor's flag enable_content_trust_cosign", check)
+    let description = match name {
+        RULE_NOTATION_TRUST => "Set by Harbor's flag enable_content_trust",
+        _ => "Set by Harbor's flag enable_content_trust_cosign",
+    };
+    rule(name, description, check)
 }
 
 fn vulnerabilities(severity: Severity) -> Rule {
@@ -169,7 +188,7 @@ mod tests {
     use crate::parse;
 
     fn flags(content_trust: bool, prevent: Option<Severity>) -> Flags {
-        Flags { content_trust, prevent }
+        Flags { content_trust, notation_trust: false, prevent }
     }
 
     #[test]
@@ -180,6 +199,8 @@ mod tests {
             flags(true, None),
             flags(false, Some(Severity::High)),
             flags(true, Some(Severity::Negligible)),
+            Flags { notation_trust: true, ..Flags::default() },
+            Flags { notation_trust: true, ..flags(true, Some(Severity::Low)) },
         ] {
             let made = wanted.set(None).unwrap().unwrap();
             assert_eq!(Flags::of(Some(&made)), wanted);

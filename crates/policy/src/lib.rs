@@ -37,7 +37,9 @@ pub use evaluate::{
     BUILT_IN, MAX_IMAGES, MAX_INDEX_DEPTH, RULE_NOT_HELD, RULE_NOT_QUARANTINED, evaluate,
     immutable_tags, is_quarantined,
 };
-pub use flags::{FlagConflict, Flags, RULE_CONTENT_TRUST, RULE_VULNERABILITIES};
+pub use flags::{
+    FlagConflict, Flags, RULE_CONTENT_TRUST, RULE_NOTATION_TRUST, RULE_VULNERABILITIES,
+};
 pub use fuzz::{fuzz_gate_input, fuzz_policy};
 pub use input::{
     AppliedPolicy, ArtifactFacts, ChildFacts, ContentsFact, Covering, FORMAT_VERSION, GateInput,

@@ -30,7 +30,7 @@ pub struct CveAllowlist {
     pub items: Vec<String>,
     /// When it ends; without, [`MAX_LIST_DAYS`] after it was written or confirmed.
     pub expires_at: Option<Timestamp>,
-    /// Whether the system's list counts in this project as well.
+    /// Whether the system's list counts in this project instead of its own.
     pub reuse_system: bool,
     /// Who wrote it; none when nobody did yet.
     pub written_by: Option<String>,
@@ -49,11 +49,12 @@ pub struct AllowlistChange {
     pub items: Option<Vec<String>>,
     /// When it ends, or never.
     pub expires_at: Option<Option<Timestamp>>,
-    /// Whether the system's list counts in this project as well.
+    /// Whether the system's list counts in this project instead of its own.
     pub reuse_system: Option<bool>,
 }
 
-fn shown(id: i64, row: Option<AllowlistRow>) -> CveAllowlist {
+/// A list as it stands, or the one that nobody has written yet.
+pub(crate) fn shown(id: i64, row: Option<AllowlistRow>) -> CveAllowlist {
     match row {
         Some(row) => CveAllowlist {
             id,
@@ -153,13 +154,13 @@ impl Registry {
     }
 }
 
+/// Writes a list that the caller may change.
 pub(crate) async fn write_list(
     tx: &mut Tx,
     caller: &Caller,
     project: Option<&Project>,
     change: &AllowlistChange,
 ) -> Result<CveAllowlist> {
-    let writer_id = person(caller)?;
     let id = project.map_or(SYSTEM, |project| project.id);
     let before = rows::lock(tx, id).await?;
     let stands = shown(id, before.clone());
@@ -173,6 +174,7 @@ pub(crate) async fn write_list(
     if same_words && reuse_system == stands.reuse_system {
         return Ok(stands);
     }
+    let writer_id = person(caller)?;
     // Less than what was confirmed is confirmed.
     let sooner = match (expires_at, stands.expires_at) {
         (_, None) => true,

@@ -131,7 +131,8 @@ impl Registry {
                 None
             }
         };
-        Error::refused(Refusal { digest, verdict: judged.verdict, decision })
+        let threshold = self.stopping_severity(project, &judged.verdict).await;
+        Error::refused(Refusal { digest, verdict: judged.verdict, decision, threshold })
     }
 
     /// Records a decision with its canonical input. Its number.

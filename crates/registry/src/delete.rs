@@ -4,7 +4,7 @@ use crate::{
     Error, Kind, Precondition, Registry, Result,
     access::{Need, Scope},
     audit::Event,
-    immutability::require_removable,
+    immutability::{require_no_fixed_index, require_removable},
     pull::{blob_unknown, manifest_unknown},
     push::immutable_tag,
 };
@@ -28,6 +28,29 @@ impl Registry {
         reference: &Reference,
         condition: &Precondition,
     ) -> Result<()> {
+        self.delete_reference(caller, name, reference, condition, false).await
+    }
+
+    /// Deletes a manifest with all its tags and accessories, as Harbor's API does: not while an
+    /// index of its repository lists it.
+    pub async fn delete_artifact(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<()> {
+        let reference = Reference::Digest(*digest);
+        self.delete_reference(caller, name, &reference, &Precondition::default(), true).await
+    }
+
+    async fn delete_reference(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        reference: &Reference,
+        condition: &Precondition,
+        unlisted: bool,
+    ) -> Result<()> {
         loop {
             let mut tx = self.database().write().await?;
             let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
@@ -38,6 +61,9 @@ impl Registry {
                 }
                 Reference::Digest(digest) => {
                     condition.require(reference, Some(digest))?;
+                    if unlisted {
+                        require_unlisted(&mut tx, &scope, digest).await?;
+                    }
                     let part = delete_part(&mut tx, caller, &scope, digest).await?;
                     if !part {
                         delete_digest(&mut tx, caller, &scope, digest).await?;
@@ -132,8 +158,25 @@ pub(crate) async fn delete_digest(
     }
     let own: Vec<Tag> = deleted.own_tags.iter().filter_map(|tag| tag.parse().ok()).collect();
     require_removable(tx, scope, repository_id, &own).await?;
+    require_no_fixed_index(tx, scope, repository_id, digest).await?;
     record(tx, caller, scope, digest, &deleted).await?;
     Ok(deleted)
+}
+
+/// Fails while an index lists a manifest, in Harbor's words.
+async fn require_unlisted(tx: &mut Tx, scope: &Scope, digest: &Digest) -> Result<()> {
+    let id = scope.repository()?.id;
+    if metadata::manifests::find(tx, id, digest).await?.is_none() {
+        return Err(manifest_unknown(&Reference::Digest(*digest)));
+    }
+    match metadata::manifests::is_listed(tx, id, digest).await? {
+        true => Err(Error::new(
+            Kind::Precondition,
+            ErrorCode::ViolateForeignKeyConstraint,
+            "the deleting artifact is referenced by others; delete the index that lists it first",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Deletes some of very many accessories; false when the rest can go with the manifest.
@@ -144,6 +187,7 @@ async fn delete_part(tx: &mut Tx, caller: &Caller, scope: &Scope, digest: &Diges
         let tags = metadata::tags::of_manifests(tx, id, &[row.id]).await?;
         let tags: Vec<Tag> = tags.iter().filter_map(|tag| tag.name.parse().ok()).collect();
         require_removable(tx, scope, id, &tags).await?;
+        require_no_fixed_index(tx, scope, id, digest).await?;
     }
     let part = metadata::manifests::delete_part(tx, id, digest, MAX_DELETED_AT_ONCE).await?;
     let Some(deleted) = part else { return Ok(false) };

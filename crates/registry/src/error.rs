@@ -1,4 +1,4 @@
-use sealock_facts::{Action, Outcome, Verdict};
+use sealock_facts::{Action, Outcome, Severity, Verdict};
 use sealock_oci::{Digest, DigestError, ErrorCode, ManifestError, NameError};
 use std::{collections::BTreeSet, fmt};
 
@@ -52,6 +52,7 @@ struct Inner {
     refusal: Option<Refusal>,
     offset: Option<u64>,
     upload_lost: bool,
+    over_quota: bool,
 }
 
 /// Shorthand for results of this crate.
@@ -66,6 +67,8 @@ pub struct Refusal {
     pub verdict: Verdict,
     /// Number of the recorded decision, for replay.
     pub decision: Option<i64>,
+    /// The severity at which Harbor's flag stops, where it does.
+    pub threshold: Option<Severity>,
 }
 
 impl Error {
@@ -79,6 +82,7 @@ impl Error {
             refusal: None,
             offset: None,
             upload_lost: false,
+            over_quota: false,
         }))
     }
 
@@ -138,7 +142,7 @@ impl Error {
         let mut error = Self::new(
             Kind::Policy,
             ErrorCode::ProjectPolicyViolation,
-            format!("{}{}", harbor_words(&refusal.verdict), refusal_message(&refusal.verdict)),
+            format!("{}{}", harbor_words(&refusal), refusal_message(&refusal.verdict)),
         );
         error.0.refusal = Some(refusal);
         error
@@ -155,6 +159,17 @@ impl Error {
     pub(crate) fn losing_upload(mut self) -> Self {
         self.0.upload_lost = true;
         self
+    }
+
+    /// Marks that a project has no room for it.
+    pub(crate) fn over_quota(mut self) -> Self {
+        self.0.over_quota = true;
+        self
+    }
+
+    /// Whether a project has no room for it.
+    pub(crate) fn is_over_quota(&self) -> bool {
+        self.0.over_quota
     }
 
     /// Whether the upload at hand cannot go on.
@@ -202,16 +217,21 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// What Harbor says where one of its flags refuses, for the clients that match it.
-fn harbor_words(verdict: &Verdict) -> String {
+fn harbor_words(refusal: &Refusal) -> String {
     let refusing = |rule: &str| {
-        let objections = verdict.objections().into_iter();
+        let objections = refusal.verdict.objections().into_iter();
         objections
             .filter(|reason| reason.action > Action::Warn && reason.rule == rule)
             .collect::<Vec<_>>()
     };
     let mut words = String::new();
-    if !refusing(sealock_policy::RULE_CONTENT_TRUST).is_empty() {
-        words.push_str("The image is not signed by cosign. ");
+    for (rule, signer) in [
+        (sealock_policy::RULE_CONTENT_TRUST, "cosign"),
+        (sealock_policy::RULE_NOTATION_TRUST, "notation"),
+    ] {
+        if !refusing(rule).is_empty() {
+            words.push_str(&format!("The image is not signed by {signer}. "));
+        }
     }
     let findings = refusing(sealock_policy::RULE_VULNERABILITIES);
     if !findings.is_empty() {
@@ -219,11 +239,19 @@ fn harbor_words(verdict: &Verdict) -> String {
         let named: BTreeSet<&String> = failed.flat_map(|reason| &reason.evidence).collect();
         let with = match named.len() {
             0 => "without vulnerability scanning".to_owned(),
+            1 => "with 1 vulnerability".to_owned(),
             count => format!("with {count} vulnerabilities"),
+        };
+        let threshold = match refusal.threshold {
+            None | Some(Severity::Unknown | Severity::Negligible) => "None",
+            Some(Severity::Low) => "Low",
+            Some(Severity::Medium) => "Medium",
+            Some(Severity::High) => "High",
+            Some(Severity::Critical) => "Critical",
         };
         words.push_str(&format!(
             "current image {with} cannot be pulled due to configured policy in 'Prevent images \
-             with vulnerability severity'. "
+             with vulnerability severity of \"{threshold}\" or higher from running.' "
         ));
     }
     words
@@ -311,8 +339,9 @@ mod tests {
             ],
             valid_until: None,
         };
-        let error =
-            Error::refused(Refusal { digest: Digest::sha256(b""), verdict, decision: Some(7) });
+        let digest = Digest::sha256(b"");
+        let refusal = Refusal { digest, verdict, decision: Some(7), threshold: None };
+        let error = Error::refused(refusal);
         assert_eq!(
             error.to_string(),
             "refused by policy: [tier/release/signed] no signature by a listed key (sign it). \

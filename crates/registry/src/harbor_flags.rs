@@ -7,8 +7,10 @@ use crate::{
     policies::{Found, invalid},
 };
 use sealock_auth::{Caller, Right};
-use sealock_facts::Severity;
-use sealock_metadata::{self as metadata, Tx, policies::PolicyScope, projects::Project};
+use sealock_facts::{Severity, Verdict};
+use sealock_metadata::{
+    self as metadata, Tx, cve_allowlists::AllowlistRow, policies::PolicyScope, projects::Project,
+};
 use sealock_policy::{Flags, PolicyDocument};
 
 /// The severity from which the flag `prevent_vul` refuses when nobody states one.
@@ -20,10 +22,13 @@ pub struct HarborFlags {
     /// `enable_content_trust_cosign`: pulled is only what is signed by a key that the project
     /// lists.
     pub content_trust_cosign: bool,
+    /// `enable_content_trust`, which is Harbor's for Notation: the same.
+    pub content_trust: bool,
     /// `prevent_vul` and `severity`: pulled is only what has no finding of this severity or a
     /// higher one. Harbor's `none` is [`Severity::Negligible`].
     pub prevent_vul: Option<Severity>,
-    /// `reuse_sys_cve_allowlist`: the system's CVE allowlist counts in the project.
+    /// `reuse_sys_cve_allowlist`: the system's CVE allowlist counts in the project, and its own
+    /// does not.
     pub reuse_sys_cve_allowlist: bool,
 }
 
@@ -32,12 +37,28 @@ pub struct HarborFlags {
 pub struct HarborFlagChange {
     /// `enable_content_trust_cosign`.
     pub content_trust_cosign: Option<bool>,
+    /// `enable_content_trust`.
+    pub content_trust: Option<bool>,
     /// `prevent_vul`.
     pub prevent_vul: Option<bool>,
     /// `severity`. It says nothing while `prevent_vul` is off.
     pub severity: Option<Severity>,
     /// `reuse_sys_cve_allowlist`.
     pub reuse_sys_cve_allowlist: Option<bool>,
+}
+
+impl HarborFlags {
+    /// The flags that a project's own document and its allowlist say.
+    pub(crate) fn of(document: Option<&str>, list: Option<&AllowlistRow>) -> Result<Self> {
+        let document = document.map(sealock_policy::parse).transpose().map_err(Error::internal)?;
+        let Flags { content_trust, notation_trust, prevent } = Flags::of(document.as_ref());
+        Ok(Self {
+            content_trust_cosign: content_trust,
+            content_trust: notation_trust,
+            prevent_vul: prevent,
+            reuse_sys_cve_allowlist: list.is_none_or(|list| list.reuse_system),
+        })
+    }
 }
 
 impl Registry {
@@ -47,8 +68,7 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let need = Need::Has(Right::Pull);
         let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        let document = own_document(&mut tx, &project).await?;
-        flags(&mut tx, &project, document.as_ref()).await
+        flags_of(&mut tx, &project).await
     }
 
     /// Sets flags: edits the project's policy document, whose other rules stay as they are. What a
@@ -63,14 +83,31 @@ impl Registry {
         let mut tx = self.database().write().await?;
         let need = Need::Has(Right::ManageProject);
         let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        let before = own_document(&mut tx, &project).await?;
+        self.change_flags(&mut tx, caller, &project, change).await?;
+        let flags = flags_of(&mut tx, &project).await?;
+        tx.commit().await?;
+        Ok(flags)
+    }
+
+    /// Sets flags of a project that the caller may change.
+    pub(crate) async fn change_flags(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        project: &Project,
+        change: &HarborFlagChange,
+    ) -> Result<()> {
+        let before = own_document(tx, project).await?;
         let now = Flags::of(before.as_ref());
         let prevent = match change.prevent_vul.unwrap_or(now.prevent.is_some()) {
             true => Some(change.severity.or(now.prevent).unwrap_or(DEFAULT_SEVERITY)),
             false => None,
         };
-        let content_trust = change.content_trust_cosign.unwrap_or(now.content_trust);
-        let wanted = Flags { content_trust, prevent };
+        let wanted = Flags {
+            content_trust: change.content_trust_cosign.unwrap_or(now.content_trust),
+            notation_trust: change.content_trust.unwrap_or(now.notation_trust),
+            prevent,
+        };
         let after = wanted
             .set(before.as_ref())
             .map_err(|conflict| Error::conflict(conflict.to_string()))?;
@@ -85,36 +122,44 @@ impl Registry {
                 sealock_policy::parse(text).map_err(|error| invalid(&error))?;
             }
             let found = Found::Project(project.clone());
-            self.store_policy(&mut tx, caller, &found, text.as_deref()).await?;
+            self.store_policy(tx, caller, &found, text.as_deref()).await?;
         }
         if let Some(reuse) = change.reuse_sys_cve_allowlist {
             let change = AllowlistChange { reuse_system: Some(reuse), ..Default::default() };
-            write_list(&mut tx, caller, Some(&project), &change).await?;
+            write_list(tx, caller, Some(project), &change).await?;
         }
-        let flags = flags(&mut tx, &project, after.as_ref()).await?;
-        tx.commit().await?;
-        Ok(flags)
+        Ok(())
+    }
+
+    /// The severity at which a project's flag stops what this verdict refuses; none where it is
+    /// not the flag that refuses.
+    pub(crate) async fn stopping_severity(
+        &self,
+        project: &Project,
+        verdict: &Verdict,
+    ) -> Option<Severity> {
+        let objections = verdict.objections();
+        objections.iter().find(|reason| reason.rule == sealock_policy::RULE_VULNERABILITIES)?;
+        let mut tx = self.database().read().await.ok()?;
+        flags_of(&mut tx, project).await.ok()?.prevent_vul
     }
 }
 
 /// The project's own document as it stands.
 async fn own_document(tx: &mut Tx, project: &Project) -> Result<Option<PolicyDocument>> {
-    let target = project.id.to_string();
-    let row = metadata::policies::current(tx, PolicyScope::Project, &target).await?;
-    let Some(text) = row.and_then(|row| row.document) else { return Ok(None) };
+    let Some(text) = own_text(tx, project).await? else { return Ok(None) };
     sealock_policy::parse(&text).map(Some).map_err(Error::internal)
 }
 
-async fn flags(
-    tx: &mut Tx,
-    project: &Project,
-    document: Option<&PolicyDocument>,
-) -> Result<HarborFlags> {
-    let Flags { content_trust, prevent } = Flags::of(document);
+async fn own_text(tx: &mut Tx, project: &Project) -> Result<Option<String>> {
+    let target = project.id.to_string();
+    let row = metadata::policies::current(tx, PolicyScope::Project, &target).await?;
+    Ok(row.and_then(|row| row.document))
+}
+
+/// The flags of a project.
+pub(crate) async fn flags_of(tx: &mut Tx, project: &Project) -> Result<HarborFlags> {
+    let text = own_text(tx, project).await?;
     let list = metadata::cve_allowlists::get(tx, project.id).await?;
-    Ok(HarborFlags {
-        content_trust_cosign: content_trust,
-        prevent_vul: prevent,
-        reuse_sys_cve_allowlist: list.is_none_or(|list| list.reuse_system),
-    })
+    HarborFlags::of(text.as_deref(), list.as_ref())
 }

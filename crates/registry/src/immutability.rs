@@ -10,15 +10,17 @@ use crate::{
     access::{Need, Scope},
     audit::Event,
     doublestar::Pattern,
+    harbor::ProjectName,
     incoming::legacy_subject,
 };
-use sealock_auth::{Caller, Principal, Right};
+use sealock_auth::{Act, Caller, Principal, Resource, Right};
 use sealock_metadata::{
     self as metadata, Tx,
     immutable_rules::{self as rows, Made, RuleRow},
+    listing::{Listed, Wanted},
     projects::Project,
 };
-use sealock_oci::{ErrorCode, ReferrersTag, RepositoryName, Tag};
+use sealock_oci::{Digest, ErrorCode, ReferrersTag, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -160,36 +162,26 @@ impl Registry {
     pub async fn immutable_rules(
         &self,
         caller: &Caller,
-        project: &str,
-    ) -> Result<Vec<ImmutableRule>> {
+        project: &ProjectName,
+        wanted: &Wanted,
+    ) -> Result<Listed<ImmutableRule>> {
         let mut tx = self.database().read().await?;
-        let project = self.keeper_of(&mut tx, caller, project).await?;
-        rows::list(&mut tx, project.id).await?.iter().map(ImmutableRule::read).collect()
+        let project = self.keeper_of(&mut tx, caller, project, Act::List).await?;
+        let Listed { items, total } = rows::page(&mut tx, project.id, wanted).await?;
+        let items = items.iter().map(ImmutableRule::read).collect::<Result<_>>()?;
+        Ok(Listed { items, total })
     }
 
-    /// One rule of a project.
-    pub async fn immutable_rule(
-        &self,
-        caller: &Caller,
-        project: &str,
-        id: i64,
-    ) -> Result<ImmutableRule> {
-        let mut tx = self.database().read().await?;
-        let project = self.keeper_of(&mut tx, caller, project).await?;
-        let row = rows::get(&mut tx, project.id, id).await?;
-        ImmutableRule::read(&row.ok_or_else(|| unknown(id))?)
-    }
-
-    /// Makes a rule; its number.
+    /// Makes a rule; the project's number and the rule's.
     pub async fn create_immutable_rule(
         &self,
         caller: &Caller,
-        project: &str,
+        project: &ProjectName,
         rule: &ImmutableRule,
-    ) -> Result<i64> {
-        let selectors = rule.checked()?;
+    ) -> Result<(i64, i64)> {
         let mut tx = self.database().write().await?;
-        let project = self.keeper_of(&mut tx, caller, project).await?;
+        let project = self.keeper_of(&mut tx, caller, project, Act::Create).await?;
+        let selectors = rule.checked()?;
         let (priority, most) = (rule.priority, MAX_IMMUTABLE_RULES);
         let made =
             rows::create(&mut tx, project.id, priority, rule.disabled, &selectors, most).await?;
@@ -208,17 +200,19 @@ impl Registry {
         let told = (id, rule.disabled, selectors.as_str());
         record(&mut tx, caller, "create-immutable-rule", &project, told).await?;
         tx.commit().await?;
-        Ok(id)
+        Ok((project.id, id))
     }
 
     /// Changes a rule of a project. Its number stays: one of another project does not exist here.
     pub async fn update_immutable_rule(
         &self,
         caller: &Caller,
-        project: &str,
+        project: &ProjectName,
         id: i64,
         rule: &ImmutableRule,
     ) -> Result<()> {
+        let mut tx = self.database().write().await?;
+        let project = self.keeper_of(&mut tx, caller, project, Act::Update).await?;
         let selectors = rule.checked()?;
         if rule.id != 0 && rule.id != id {
             return Err(Error::invalid(
@@ -226,8 +220,6 @@ impl Registry {
                 format!("the rule {id} is changed, and the body is about {}", rule.id),
             ));
         }
-        let mut tx = self.database().write().await?;
-        let project = self.keeper_of(&mut tx, caller, project).await?;
         let (priority, disabled) = (rule.priority, rule.disabled);
         let done = rows::update(&mut tx, project.id, id, priority, disabled, &selectors).await;
         match done {
@@ -245,25 +237,36 @@ impl Registry {
     pub async fn delete_immutable_rule(
         &self,
         caller: &Caller,
-        project: &str,
+        project: &ProjectName,
         id: i64,
     ) -> Result<()> {
         let mut tx = self.database().write().await?;
-        let project = self.keeper_of(&mut tx, caller, project).await?;
+        let project = self.keeper_of(&mut tx, caller, project, Act::Delete).await?;
         let row = rows::delete(&mut tx, project.id, id).await?.ok_or_else(|| unknown(id))?;
         let told = (id, row.disabled, row.selectors.as_str());
         record(&mut tx, caller, "delete-immutable-rule", &project, told).await?;
         Ok(tx.commit().await?)
     }
 
-    /// A project whose rules the caller keeps: a maintainer or an administrator of it. A robot that
-    /// may delete is none, unless it may manage the project.
-    async fn keeper_of(&self, tx: &mut Tx, caller: &Caller, name: &str) -> Result<Project> {
-        let right = match &caller.principal {
-            Principal::Robot { .. } => Right::ManageProject,
-            _ => Right::Delete,
-        };
-        Ok(self.project_scope(tx, caller, name, Need::Has(right)).await?.0)
+    /// A project whose rules the caller keeps: a maintainer or an administrator of it, or a robot
+    /// that may manage it.
+    async fn keeper_of(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        name: &ProjectName,
+        act: Act,
+    ) -> Result<Project> {
+        let asked = self.harbor_project(tx, caller, name, Resource::ImmutableTag, act).await;
+        if let (Err(_), Principal::Robot { .. }, ProjectName::Name(name)) =
+            (&asked, &caller.principal, name)
+        {
+            let need = Need::Has(Right::ManageProject);
+            if let Ok((project, _)) = self.project_scope(tx, caller, name, need).await {
+                return Ok(project);
+            }
+        }
+        asked.map(|(project, _)| project)
     }
 }
 
@@ -294,6 +297,52 @@ pub(crate) async fn require_removable(
         }
     }
     Ok(())
+}
+
+/// Fails when a tag that does not move names an index above this digest: the index would lose a
+/// part of what the tag promises.
+pub(crate) async fn require_no_fixed_index(
+    tx: &mut Tx,
+    scope: &Scope,
+    repository_id: i64,
+    digest: &Digest,
+) -> Result<()> {
+    let ruled = !rows::list(tx, scope.project.id).await?.is_empty();
+    let above = metadata::manifests::tags_above(tx, repository_id, digest, !ruled).await?;
+    if let Some((tag, _)) = above.iter().find(|(_, fixed)| *fixed) {
+        return Err(Error::new(
+            Kind::Policy,
+            ErrorCode::ProjectPolicyViolation,
+            format!(
+                "the immutable tag {tag} names an index with {digest}; only eradication \
+                     removes it"
+            ),
+        ));
+    }
+    let tags: Vec<Tag> = above.iter().filter_map(|(name, _)| name.parse().ok()).collect();
+    require_removable(tx, scope, repository_id, &tags).await
+}
+
+/// Fails when a rule of the project covers any tag of a repository.
+pub(crate) async fn require_none_covered(
+    tx: &mut Tx,
+    scope: &Scope,
+    repository_id: i64,
+) -> Result<()> {
+    /// Tags that are looked at at once.
+    const AT_ONCE: u32 = 1_000;
+    if rows::list(tx, scope.project.id).await?.is_empty() {
+        return Ok(());
+    }
+    let mut after = String::new();
+    loop {
+        let tags = metadata::tags::names(tx, repository_id, &after, AT_ONCE).await?;
+        require_removable(tx, scope, repository_id, &tags).await?;
+        match tags.last() {
+            Some(last) => after = last.to_string(),
+            None => return Ok(()),
+        }
+    }
 }
 
 /// Those of these tags that a rule covers.

@@ -89,6 +89,7 @@ pub use immutability::{ImmutableRule, MAX_IMMUTABLE_RULES, MAX_SELECTORS, Select
 pub use impact::{AffectedImage, ImpactQuery};
 pub use incoming::ManifestRows;
 pub use inspect::Fact;
+pub use jiff::Timestamp;
 pub use jobs::{
     CONTENTS as CONTENTS_JOB, queue_contents_of as queue_contents, queue_judge_of as queue_judge,
 };
@@ -105,10 +106,7 @@ pub use promote::{Promotion, PromotionTarget, RecordedPromotion};
 pub use pull::{BlobInfo, PulledManifest};
 pub use push::{MAX_INDEX_DEPTH, MAX_TAGS, ManifestPush, PushedManifest};
 pub use quarantine::{DeletedFrom, Eradication, Seen};
-pub use quotas::{
-    MAX_QUOTA_PAGE, MIN_UNNAMED_BYTES, QUOTA_WARNING_PERCENT, Quota, QuotaOrder, QuotaQuery,
-    UNLIMITED,
-};
+pub use quotas::{MIN_UNNAMED_BYTES, QUOTA_WARNING_PERCENT, Quota, UNLIMITED};
 pub use registry::{Config, DOOR_WAIT, Registry};
 pub use robots::{MAX_ROBOT_DAYS, NewRobot, Robot};
 pub use sealock_metadata::audit::Event as AuditEvent;

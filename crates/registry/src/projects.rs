@@ -1,11 +1,9 @@
 //! Projects, repositories and who belongs to them.
 
-use crate::{
-    Error, Page, PageRequest, Registry, Result, access::Need, audit::Event, harbor::Settings,
-};
+use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Event};
 use sealock_auth::{Caller, Principal, Right};
 use sealock_facts::Tier;
-use sealock_metadata::{self as metadata, projects::Project as ProjectRow};
+use sealock_metadata::{self as metadata, Tx, projects::Project as ProjectRow};
 use sealock_oci::{ErrorCode, RepositoryName};
 
 /// A project.
@@ -56,16 +54,19 @@ impl Registry {
     /// Makes a project. Any user may make one up to the tier `integration` and administers it;
     /// tiers from `release` on are for system administrators.
     pub async fn create_project(&self, caller: &Caller, new: &NewProject) -> Result<Project> {
-        self.create_project_with(caller, new, &Settings::new()).await
+        let mut tx = self.database().write().await?;
+        let row = self.make_project(&mut tx, caller, new).await?;
+        tx.commit().await?;
+        Ok(row.into())
     }
 
-    /// The same, with Harbor's metadata.
-    pub(crate) async fn create_project_with(
+    /// The same, within a transaction.
+    pub(crate) async fn make_project(
         &self,
+        tx: &mut Tx,
         caller: &Caller,
         new: &NewProject,
-        settings: &Settings,
-    ) -> Result<Project> {
+    ) -> Result<ProjectRow> {
         let owner = match &caller.principal {
             Principal::User { id, sysadmin, .. } => {
                 if new.tier >= Tier::Release && !sysadmin {
@@ -82,21 +83,14 @@ impl Registry {
             }
         };
         check_name(&new.name)?;
-        let mut tx = self.database().write().await?;
-        let row = metadata::projects::create(&mut tx, &new.name, new.public, new.tier, Some(owner))
-            .await?
-            .ok_or_else(|| {
-                Error::conflict(format!("there is a project of the name {:?}", new.name))
-            })?;
-        metadata::members::put(&mut tx, row.id, owner, sealock_auth::Role::ProjectAdmin.id())
-            .await?;
-        for (name, value) in settings {
-            metadata::project_settings::put(&mut tx, row.id, name, value).await?;
-        }
+        let made = metadata::projects::create(tx, &new.name, new.public, new.tier, Some(owner));
+        let row = made.await?.ok_or_else(|| {
+            Error::conflict(format!("there is a project of the name {:?}", new.name))
+        })?;
+        metadata::members::put(tx, row.id, owner, sealock_auth::Role::ProjectAdmin.id()).await?;
         let event = Event::new(caller, "create-project");
-        with_settings(event, &row).record(&mut tx).await?;
-        tx.commit().await?;
-        Ok(row.into())
+        with_settings(event, &row).record(tx).await?;
+        Ok(row)
     }
 
     /// A project that the caller may pull from.

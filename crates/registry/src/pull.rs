@@ -260,7 +260,11 @@ impl Registry {
         }
         let mut tx = self.database().write().await?;
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
-        self.require_room_for(&mut tx, scope.project.id, digest).await?;
+        let fits = self.require_room_for(&mut tx, scope.project.id, digest).await;
+        if fits.is_err() {
+            tx.rollback().await?;
+            return self.fitting(caller, name, fits).await.map(|()| false);
+        }
         let repository = scope.ensure_repository(&mut tx).await?;
         let linked = metadata::blobs::link(&mut tx, repository.id, &[*digest]).await?;
         tx.commit().await?;

@@ -4,22 +4,20 @@
 //! and while they arrive, so that nobody sends for minutes what cannot be let in.
 
 use crate::{Error, Registry, Result, access::Need, audit::Event};
-use jiff::Timestamp;
 use sealock_auth::{Caller, Right};
 use sealock_metadata::{
     self as metadata, Tx,
+    listing::{Listed, Wanted},
     projects::Project,
     quotas::{self as rows, Settled, Standing},
 };
-use sealock_oci::{Digest, ErrorCode};
+use sealock_oci::{Digest, ErrorCode, RepositoryName};
 use std::time::Duration;
 
-pub use sealock_metadata::quotas::{Order as QuotaOrder, UNLIMITED};
+pub use sealock_metadata::quotas::{Quota, UNLIMITED};
 
 /// Share of the limit, in percent, from which a project's events warn.
 pub const QUOTA_WARNING_PERCENT: i64 = 85;
-/// Most quotas in one page.
-pub const MAX_QUOTA_PAGE: u32 = 100;
 /// Bytes that a project with a limit may hold unnamed by any manifest, if its limit is lower: what
 /// one push uploads before its manifest. Beyond, the limit itself counts.
 pub const MIN_UNNAMED_BYTES: i64 = 1024 * 1024 * 1024;
@@ -27,45 +25,6 @@ pub const MIN_UNNAMED_BYTES: i64 = 1024 * 1024 * 1024;
 const UNNAMED_BELIEVED: Duration = Duration::from_secs(10);
 /// Projects of which such a look is remembered.
 const UNNAMED_REMEMBERED: u64 = 10_000;
-
-/// A project's limit and use.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Quota {
-    /// Number; the project's.
-    pub id: i64,
-    /// The project's name.
-    pub project: String,
-    /// Login name of the project's owner.
-    pub owner: Option<String>,
-    /// Most bytes, or [`UNLIMITED`].
-    pub hard: i64,
-    /// Bytes now.
-    pub used: i64,
-    /// When the project was made.
-    pub created_at: Timestamp,
-    /// When the limit was last set.
-    pub updated_at: Timestamp,
-}
-
-impl From<rows::Quota> for Quota {
-    fn from(row: rows::Quota) -> Self {
-        let rows::Quota { id, project, owner, hard, used, created_at, updated_at } = row;
-        Self { id, project, owner, hard, used: used.max(0), created_at, updated_at }
-    }
-}
-
-/// A list of quotas by page number, as Harbor's is.
-#[derive(Debug, Clone, Default)]
-pub struct QuotaQuery {
-    /// Only that of the project with this number.
-    pub reference: Option<i64>,
-    /// In which order.
-    pub order: QuotaOrder,
-    /// Page, from 1.
-    pub page: u64,
-    /// Items in a page, at most [`MAX_QUOTA_PAGE`].
-    pub page_size: u32,
-}
 
 /// What projects hold unnamed, as it was last looked at.
 pub(crate) struct Unnamed(moka::sync::Cache<i64, i64>);
@@ -93,23 +52,18 @@ impl Room {
 }
 
 impl Registry {
-    /// Quotas and how many there are in all. For system administrators.
-    pub async fn quotas(&self, caller: &Caller, query: &QuotaQuery) -> Result<(Vec<Quota>, u64)> {
+    /// Quotas. For system administrators.
+    pub async fn quotas(&self, caller: &Caller, wanted: &Wanted) -> Result<Listed<Quota>> {
         self.require_admin(caller)?;
-        let size = query.page_size.clamp(1, MAX_QUOTA_PAGE);
-        let skip = query.page.max(1).saturating_sub(1).saturating_mul(u64::from(size));
-        // Beyond any list; the databases count in signed numbers.
-        let skip = skip.min(i64::MAX as u64);
         let mut tx = self.database().read().await?;
-        let (rows, total) = rows::list(&mut tx, query.reference, query.order, skip, size).await?;
-        Ok((rows.into_iter().map(Quota::from).collect(), total))
+        Ok(rows::page(&mut tx, wanted).await?)
     }
 
     /// A quota by its number. For system administrators.
     pub async fn quota(&self, caller: &Caller, id: i64) -> Result<Quota> {
         self.require_admin(caller)?;
         let mut tx = self.database().read().await?;
-        Ok(rows::get(&mut tx, id).await?.ok_or_else(|| unknown(id))?.into())
+        rows::get(&mut tx, id).await?.ok_or_else(|| unknown(id))
     }
 
     /// The quota of a project that the caller may pull from.
@@ -118,7 +72,7 @@ impl Registry {
         let need = Need::Has(Right::Pull);
         let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
         let row = rows::get(&mut tx, project.id).await?;
-        Ok(row.ok_or_else(|| Error::internal("a project without a quota"))?.into())
+        row.ok_or_else(|| Error::internal("a project without a quota"))
     }
 
     /// Sets a project's limit, in bytes, or [`UNLIMITED`]. It may be below what the project holds:
@@ -137,7 +91,7 @@ impl Registry {
             .await?;
         let row = rows::get(&mut tx, id).await?.ok_or_else(|| unknown(id))?;
         tx.commit().await?;
-        Ok(row.into())
+        Ok(row)
     }
 
     /// The limit that new projects get, in bytes.
@@ -173,8 +127,7 @@ impl Registry {
         if used > hard {
             tx.rollback().await?;
             let error = exceeded(added, used - added, hard);
-            let event = Event::new(caller, "quota-exceeded").at(place).denied();
-            self.record_quota_refusal(place.0.id, event.detail("why", error.message())).await?;
+            self.tell_excess(caller, place, &error).await?;
             return Err(error);
         }
         if warns(used, hard) && !warns(used - added, hard) {
@@ -186,6 +139,37 @@ impl Registry {
             event.detail("why", why).record(&mut tx).await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// Puts on record that something did not fit.
+    async fn tell_excess(
+        &self,
+        caller: &Caller,
+        place: (&Project, &str),
+        error: &Error,
+    ) -> Result<()> {
+        let event = Event::new(caller, "quota-exceeded").at(place).denied();
+        self.record_quota_refusal(place.0.id, event.detail("why", error.message())).await
+    }
+
+    /// What an upload or a mount came to. That it did not fit is put on record.
+    pub(crate) async fn fitting<T>(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        done: Result<T>,
+    ) -> Result<T> {
+        if let Err(error) = &done
+            && error.is_over_quota()
+        {
+            let mut tx = self.database().read().await?;
+            let project = metadata::projects::find(&mut tx, name.project()).await?;
+            drop(tx);
+            if let Some(project) = project {
+                self.tell_excess(caller, (&project, name.as_str()), error).await?;
+            }
+        }
+        done
     }
 
     /// Fails when a project can take in nothing more; how much an upload may bring otherwise.
@@ -245,7 +229,7 @@ fn warns(used: i64, hard: i64) -> bool {
     i128::from(used) * 100 >= i128::from(hard) * i128::from(QUOTA_WARNING_PERCENT)
 }
 
-fn check_limit(hard: i64) -> Result<()> {
+pub(crate) fn check_limit(hard: i64) -> Result<()> {
     if hard == UNLIMITED || hard > 0 {
         return Ok(());
     }
@@ -261,14 +245,15 @@ fn unknown(id: i64) -> Error {
 
 /// In the words that Harbor's clients match, with what would help.
 fn exceeded(added: i64, used: i64, hard: i64) -> Error {
-    Error::forbidden(format!(
+    let error = Error::forbidden(format!(
         "adding {} of storage resource, which when updated to current usage of {} will exceed the \
          configured upper limit of {}. Delete images that are not needed, or ask a system \
          administrator for more",
         words(added),
         words(used),
         words(hard)
-    ))
+    ));
+    error.over_quota()
 }
 
 /// Bytes as people read them, in Harbor's form.

@@ -101,6 +101,16 @@ impl Registry {
         name: &RepositoryName,
         algorithm: Algorithm,
     ) -> Result<UploadStatus> {
+        let done = self.begin(caller, name, algorithm).await;
+        self.fitting(caller, name, done).await
+    }
+
+    async fn begin(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        algorithm: Algorithm,
+    ) -> Result<UploadStatus> {
         let writer = self.blobs().begin(algorithm)?;
         let id = writer.id();
         let state = writer.suspend().await?;
@@ -130,6 +140,17 @@ impl Registry {
 
     /// Pushes a whole blob in one request.
     pub async fn push_blob(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        digest: &Digest,
+        body: Body<'_>,
+    ) -> Result<PushedBlob> {
+        let done = self.push_whole(caller, name, digest, body).await;
+        self.fitting(caller, name, done).await
+    }
+
+    async fn push_whole(
         &self,
         caller: &Caller,
         name: &RepositoryName,
@@ -204,6 +225,18 @@ impl Registry {
         range: Option<ChunkRange>,
         body: Body<'_>,
     ) -> Result<UploadStatus> {
+        let done = self.append(caller, name, id, range, body).await;
+        self.fitting(caller, name, done).await
+    }
+
+    async fn append(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        id: Uuid,
+        range: Option<ChunkRange>,
+        body: Body<'_>,
+    ) -> Result<UploadStatus> {
         let (hold, open) = self.take_upload(caller, name, id).await?;
         check_start(&open.state, range)?;
         let before = open.state.offset;
@@ -250,6 +283,18 @@ impl Registry {
         digest: &Digest,
         range: Option<ChunkRange>,
         body: Body<'_>,
+    ) -> Result<PushedBlob> {
+        let done = self.finish(caller, name, id, digest, (range, body)).await;
+        self.fitting(caller, name, done).await
+    }
+
+    async fn finish(
+        &self,
+        caller: &Caller,
+        name: &RepositoryName,
+        id: Uuid,
+        digest: &Digest,
+        (range, body): (Option<ChunkRange>, Body<'_>),
     ) -> Result<PushedBlob> {
         let (hold, open) = self.take_upload(caller, name, id).await?;
         check_start(&open.state, range)?;

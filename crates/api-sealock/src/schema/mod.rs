@@ -238,6 +238,25 @@ pub(crate) enum WaiverState {
     Revoked,
 }
 
+/// Vulnerabilities that count for nothing in a project, or in all that go by the system's list.
+#[derive(ToSchema)]
+pub(crate) struct CveAllowlist {
+    /// The project's number; 0 for the system's.
+    id: i64,
+    items: Vec<String>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// The system's list counts instead of this one.
+    reuse_system: bool,
+    written_by: Option<String>,
+    /// Who let it count above sandbox.
+    granted_by: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: Option<String>,
+    #[schema(format = DateTime)]
+    updated_at: Option<String>,
+}
+
 /// What is banned.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 on_both_engines!(
     nobody_grants_their_own_waiver,
     waivers_have_an_end_and_a_reason,
+    nobody_confirms_their_own_allowlist,
     quarantines_are_the_security_role_s,
 );
 
@@ -78,6 +79,48 @@ async fn waivers_have_an_end_and_a_reason(server: &Server) {
         bad[field] = value;
         let (status, answer) = server.post("dana", "/projects/shop/waivers", &bad).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}: {answer}");
+    }
+}
+
+async fn nobody_confirms_their_own_allowlist(server: &Server) {
+    shop(server).await;
+    let (list, grant) = ("/projects/shop/allowlist", "/projects/shop/allowlist/grant");
+    let (status, empty) = server.ask("sofia", Method::POST, grant, "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "there is nothing to confirm: {empty}");
+    let mut tx = server.database.db.write().await.unwrap();
+    let shop = sealock_metadata::projects::find(&mut tx, "shop").await.unwrap().unwrap();
+    for (project_id, writer, name) in [(shop.id, "sofia", "sofia"), (0, "dana", "dana")] {
+        let user = sealock_metadata::users::find(&mut tx, writer).await.unwrap().unwrap();
+        let row = sealock_metadata::cve_allowlists::AllowlistRow {
+            project_id,
+            items: vec!["CVE-2026-1".to_owned()],
+            expires_at: None,
+            reuse_system: false,
+            written_by: name.to_owned(),
+            writer_id: user.id,
+            granted_by: None,
+            created_at: tx.now(),
+            updated_at: tx.now(),
+        };
+        sealock_metadata::cve_allowlists::put(&mut tx, &row).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let (status, read) = server.ask("dana", Method::GET, list, "").await;
+    assert_eq!((status, &read["items"]), (StatusCode::OK, &json!(["CVE-2026-1"])), "{read}");
+    assert_eq!(read["granted_by"], Value::Null);
+    // Sofia wrote the project's, Dana the system's; Dana is no security officer.
+    for (who, path, expected) in [
+        ("dana", grant, StatusCode::FORBIDDEN),
+        ("sofia", grant, StatusCode::FORBIDDEN),
+        ("admin", grant, StatusCode::OK),
+        ("dana", "/allowlist/grant", StatusCode::FORBIDDEN),
+        ("sofia", "/allowlist/grant", StatusCode::OK),
+    ] {
+        let (status, answer) = server.ask(who, Method::POST, path, "").await;
+        assert_eq!(status, expected, "{who} {path}: {answer}");
+    }
+    for (path, by) in [(list, "admin"), ("/allowlist", "sofia")] {
+        assert_eq!(server.ask("dana", Method::GET, path, "").await.1["granted_by"], by);
     }
 }
 

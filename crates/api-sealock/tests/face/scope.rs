@@ -41,6 +41,8 @@ const OF_NO_PROJECT: &[&str] = &[
     "/policies/validate",
     "/policies/schema",
     "/evidence-key",
+    "/allowlist",
+    "/allowlist/grant",
     "/quarantines",
     "/quarantines/{digest}",
     "/eradications",

@@ -13,7 +13,7 @@ pub use facts::{
     Facts, bump_by_blob, bump_by_digest, bump_facts_rev, facts, lock_facts_rev, set_contents,
     waiting_for_chain, without_contents,
 };
-pub use nesting::nesting;
+pub use nesting::{is_listed, nesting, tags_above};
 pub use referrers::{Referrer, has_subject_of, listed, referrers};
 
 use crate::{Result, Row, Tx, blobs, engine::words, params, quotas};

@@ -35,3 +35,32 @@ async fn deepest(tx: &mut Tx, sql: &'static str, values: Vec<Value>) -> Result<i
     let depth = tx.find(sql, values, |row| row.get("depth")).await?;
     Ok(depth.unwrap_or_default())
 }
+
+/// Tags of the indexes above a digest in its repository, at whatever height: their names, and
+/// whether they are immutable by themselves. With `fixed` only those that are.
+pub async fn tags_above(
+    tx: &mut Tx,
+    repository_id: i64,
+    digest: &Digest,
+    fixed: bool,
+) -> Result<Vec<(String, bool)>> {
+    let sql = "WITH RECURSIVE x (id, digest) AS (\
+               SELECT p.id, p.digest FROM manifest_children c \
+               JOIN manifests p ON p.id = c.parent_id \
+               WHERE c.repository_id = $1 AND c.digest = $2 \
+               UNION SELECT p.id, p.digest FROM x \
+               JOIN manifest_children c ON c.repository_id = $1 AND c.digest = x.digest \
+               JOIN manifests p ON p.id = c.parent_id) \
+               SELECT t.name AS name, t.immutable AS immutable FROM x \
+               JOIN tags t ON t.repository_id = $1 AND t.manifest_id = x.id \
+               WHERE $3 = 0 OR t.immutable = 1 ORDER BY t.name";
+    let values = params![repository_id, digest, fixed];
+    tx.list(sql, values, |row| Ok((row.get("name")?, row.get("immutable")?))).await
+}
+
+/// Whether an index of the repository lists this digest.
+pub async fn is_listed(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<bool> {
+    let sql = "SELECT 1 AS one FROM manifest_children \
+               WHERE repository_id = $1 AND digest = $2 LIMIT 1";
+    Ok(tx.query_one(sql, params![repository_id, digest]).await?.is_some())
+}

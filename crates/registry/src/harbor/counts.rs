@@ -19,6 +19,8 @@ pub struct Statistics {
     pub seen: Counts,
     /// All of them; for system administrators.
     pub all: Option<Counts>,
+    /// Bytes that all projects hold, as their quotas count; for system administrators.
+    pub storage: Option<i64>,
 }
 
 /// What a search found.
@@ -55,8 +57,11 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let visible = self.visible(&mut tx, caller).await?;
         let seen = metadata::projects::count(&mut tx, &visible).await?;
-        let all = (visible == Visible::All && caller.principal.is_sysadmin()).then_some(seen);
-        Ok(Statistics { seen, all })
+        if visible != Visible::All || !caller.principal.is_sysadmin() {
+            return Ok(Statistics { seen, all: None, storage: None });
+        }
+        let storage = metadata::quotas::used_by_all(&mut tx).await?;
+        Ok(Statistics { seen, all: Some(seen), storage: Some(storage) })
     }
 
     /// Projects and repositories that the caller may see and whose names hold a text; the first

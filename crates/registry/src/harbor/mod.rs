@@ -36,6 +36,12 @@ pub enum ProjectName {
     Name(String),
 }
 
+impl From<&str> for ProjectName {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
 impl fmt::Display for ProjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

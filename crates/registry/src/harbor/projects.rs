@@ -1,10 +1,15 @@
 //! Projects as Harbor's API has them.
 
 use super::{
-    ProjectName, missing, require_login,
+    ProjectName, bad, missing, require_login,
     settings::{self, PUBLIC, Settings},
 };
-use crate::{Error, Kind, Registry, Result, audit::Event};
+use crate::{
+    AllowlistChange, CveAllowlist, Error, HarborFlags, Kind, Quota, Registry, Result,
+    allowlists::{self, write_list},
+    audit::Event,
+    quotas::check_limit,
+};
 use sealock_auth::{Act, Caller, Principal, Resource, Role};
 use sealock_facts::Tier;
 use sealock_metadata::{
@@ -32,6 +37,8 @@ pub struct ProjectDetail {
     pub roles: Vec<Role>,
     /// Harbor's metadata.
     pub metadata: Settings,
+    /// Its CVE allowlist.
+    pub allowlist: CveAllowlist,
     /// When it was made.
     pub created_at: jiff::Timestamp,
     /// When it was changed last.
@@ -45,6 +52,11 @@ pub struct ProjectToMake {
     pub name: String,
     /// Harbor's metadata.
     pub metadata: BTreeMap<String, Option<String>>,
+    /// Most bytes. As in Harbor it is for system administrators to say: for others, and where it is
+    /// absent or 0, it is what new projects get.
+    pub storage_limit: Option<i64>,
+    /// What its CVE allowlist says.
+    pub allowlist: Option<AllowlistChange>,
 }
 
 /// What is to change about a project.
@@ -52,6 +64,9 @@ pub struct ProjectToMake {
 pub struct ProjectChange {
     /// Harbor's metadata; what is not named stays.
     pub metadata: BTreeMap<String, Option<String>>,
+    /// What its CVE allowlist says from now on; absent, it stays. The number is that of the project
+    /// which a client says it belongs to.
+    pub allowlist: Option<(Option<i64>, AllowlistChange)>,
 }
 
 /// What a project holds.
@@ -59,18 +74,33 @@ pub struct ProjectChange {
 pub struct ProjectSummary {
     /// Its repositories.
     pub repositories: u64,
-    /// Its members, by role.
-    pub members: BTreeMap<i64, u64>,
+    /// Its members, by role; for who may list them.
+    pub members: Option<BTreeMap<i64, u64>>,
+    /// Its limit and use; for its members.
+    pub quota: Option<Quota>,
 }
 
 impl Registry {
     /// Makes a project of the lowest tier, which the caller administers.
     pub async fn create_harbor_project(&self, caller: &Caller, new: &ProjectToMake) -> Result<i64> {
         require_login(caller)?;
+        let limit = new.storage_limit.filter(|limit| *limit != 0);
+        let limit = limit.filter(|_| caller.principal.is_sysadmin());
+        limit.map_or(Ok(()), check_limit)?;
         let mut settings = settings::checked_all(said(&new.metadata))?;
         let public = settings.remove(PUBLIC).as_deref() == Some("true");
         let project = crate::NewProject { name: new.name.clone(), public, tier: Tier::Sandbox };
-        self.create_project_with(caller, &project, &settings).await.map(|project| project.id)
+        let mut tx = self.database().write().await?;
+        let project = self.make_project(&mut tx, caller, &project).await?;
+        if let Some(limit) = limit {
+            metadata::quotas::set(&mut tx, project.id, limit).await?;
+        }
+        self.keep_settings(&mut tx, caller, &project, &settings).await?;
+        if let Some(list) = &new.allowlist {
+            write_list(&mut tx, caller, Some(&project), list).await?;
+        }
+        tx.commit().await?;
+        Ok(project.id)
     }
 
     /// Projects that the caller may see. `owner` is the whole login name of who made them.
@@ -130,7 +160,14 @@ impl Registry {
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Project, Act::Update).await?;
         let settings = settings::checked_all(said(&change.metadata))?;
-        settings::keep(&mut tx, &project, &settings).await?;
+        self.keep_settings(&mut tx, caller, &project, &settings).await?;
+        if let Some((of, list)) = &change.allowlist {
+            if of.is_some_and(|of| of != 0 && of != project.id) {
+                let id = project.id;
+                return Err(bad(format!("project_id in cve_allowlist is {id}, or left out")));
+            }
+            write_list(&mut tx, caller, Some(&project), list).await?;
+        }
         let mut event = Event::new(caller, "update-project").project(&project);
         for (name, value) in settings {
             event = event.detail(&name, value);
@@ -180,11 +217,18 @@ impl Registry {
         project: &ProjectName,
     ) -> Result<ProjectSummary> {
         let mut tx = self.database().read().await?;
-        let (project, _) =
+        let (project, standing) =
             self.harbor_project(&mut tx, caller, project, Resource::Project, Act::Read).await?;
-        let members = metadata::members::count_by_role(&mut tx, project.id).await?;
+        let members = match standing.may(Resource::Member, Act::List) {
+            true => Some(metadata::members::count_by_role(&mut tx, project.id).await?),
+            false => None,
+        };
+        let quota = match standing.may(Resource::Quota, Act::Read) {
+            true => metadata::quotas::get(&mut tx, project.id).await?,
+            false => None,
+        };
         let repositories = repositories(&mut tx, project.id).await?;
-        Ok(ProjectSummary { repositories, members })
+        Ok(ProjectSummary { repositories, members, quota })
     }
 }
 
@@ -203,7 +247,7 @@ async fn holds(tx: &mut Tx, project: i64) -> Result<Option<String>> {
     Ok((repositories > 0).then(|| why.to_owned()))
 }
 
-/// Adds metadata and the caller's roles: two statements for however many projects.
+/// Adds metadata, allowlists and the caller's roles: four statements for however many projects.
 async fn detailed(
     tx: &mut Tx,
     caller: &Caller,
@@ -215,6 +259,8 @@ async fn detailed(
         Principal::User { id, .. } => metadata::members::roles_in(tx, *id, &ids).await?,
         _ => BTreeMap::new(),
     };
+    let mut lists = metadata::cve_allowlists::of(tx, &ids).await?;
+    let documents = metadata::policies::of_projects(tx, &ids).await?;
     let detail = |row: Described| {
         let Described { project, owner_name, repositories } = row;
         let roles = roles.remove(&project.id).unwrap_or_default();
@@ -224,8 +270,12 @@ async fn detailed(
             roles.push(Role::ProjectAdmin);
         }
         roles.sort_by_key(|role| role.rank());
-        ProjectDetail {
-            metadata: settings::whole(&project, kept.remove(&project.id)),
+        let list = lists.remove(&project.id);
+        let document = documents.get(&project.id).map(String::as_str);
+        let flags = HarborFlags::of(document, list.as_ref())?;
+        Ok(ProjectDetail {
+            metadata: settings::whole(&project, kept.remove(&project.id), flags),
+            allowlist: allowlists::shown(project.id, list),
             id: project.id,
             name: project.name,
             owner_id: project.owner_id,
@@ -234,7 +284,7 @@ async fn detailed(
             roles,
             created_at: project.created_at,
             updated_at: project.updated_at,
-        }
+        })
     };
-    Ok(rows.into_iter().map(detail).collect())
+    rows.into_iter().map(detail).collect()
 }

@@ -1,7 +1,10 @@
 //! Repositories as Harbor's API has them.
 
 use super::{ProjectName, bad, missing};
-use crate::{Error, Kind, Registry, Result, access::Need, audit::Event, delete::delete_digest};
+use crate::{
+    Error, Kind, Registry, Result, access::Need, audit::Event, delete::delete_digest,
+    immutability::require_none_covered,
+};
 use sealock_auth::{Act, Caller, Resource, Right};
 use sealock_metadata::{
     self as metadata, Tx,
@@ -80,15 +83,16 @@ impl Registry {
         Ok(tx.commit().await?)
     }
 
-    /// Removes a repository with everything in it. Refused as a whole where an immutable tag
-    /// protects something. A large one goes in several transactions: what is gone when one fails
-    /// stays gone, and to ask again goes on.
+    /// Removes a repository with everything in it. Refused as a whole where a tag that does not
+    /// move protects something. A large one goes in several transactions: what is gone when one
+    /// fails stays gone, and to ask again goes on.
     pub async fn delete_harbor_repository(
         &self,
         caller: &Caller,
         project: &str,
         name: &str,
     ) -> Result<()> {
+        let mut looked = false;
         loop {
             let mut tx = self.database().write().await?;
             let (project, found) =
@@ -97,13 +101,17 @@ impl Registry {
             if let Some(tag) = metadata::tags::immutable(&mut tx, repository.id).await? {
                 return Err(Error::new(
                     Kind::Precondition,
-                    ErrorCode::Denied,
+                    ErrorCode::Precondition,
                     format!("the tag {}:{tag} is configured as immutable", repository.name),
                 ));
             }
             let digests = metadata::repositories::digests(&mut tx, repository.id, AT_ONCE).await?;
             let full = repository.name.parse().map_err(Error::internal)?;
             let scope = self.scope(&mut tx, caller, &full, Need::Has(Right::Delete)).await?;
+            // What comes under a rule meanwhile is told by each deletion.
+            if !std::mem::replace(&mut looked, true) {
+                require_none_covered(&mut tx, &scope, repository.id).await?;
+            }
             for digest in &digests {
                 // Some go with what they are accessories of.
                 match delete_digest(&mut tx, caller, &scope, digest).await {

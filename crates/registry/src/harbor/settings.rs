@@ -1,8 +1,11 @@
 //! Harbor's metadata of a project: which words there are, and what each may say.
 
 use super::{ProjectName, bad, missing};
-use crate::{Registry, Result, audit::Event};
+use crate::{
+    HarborFlagChange, HarborFlags, Registry, Result, audit::Event, harbor_flags::flags_of,
+};
 use sealock_auth::{Act, Caller, Resource};
+use sealock_facts::Severity;
 use sealock_metadata::{self as metadata, Tx, projects::Project as ProjectRow};
 
 pub use sealock_metadata::project_settings::Settings;
@@ -10,13 +13,34 @@ pub use sealock_metadata::project_settings::Settings;
 /// Whether anybody may read the project: kept in the project itself.
 pub(super) const PUBLIC: &str = "public";
 /// Settings that are yes or no.
-const SWITCHES: [&str; 3] = ["auto_scan", "auto_sbom_generation", "reuse_sys_cve_allowlist"];
-/// Protections. They stand in a project's policy document, the one truth (decision D18): here they
-/// can only be said to be off.
-const PROTECTIONS: [&str; 3] =
-    ["enable_content_trust", "enable_content_trust_cosign", "prevent_vul"];
-/// What the vulnerability protection would stop at.
-const SEVERITIES: [&str; 5] = ["none", "low", "medium", "high", "critical"];
+const SWITCHES: [&str; 2] = ["auto_scan", "auto_sbom_generation"];
+/// Protections that are yes or no. They stand in the project's policy document, the one truth
+/// (decision D18), and the allowlist's in the allowlist: of these is kept only that somebody said
+/// them, so that a client which said `false` reads `false`.
+const TRUST_COSIGN: &str = "enable_content_trust_cosign";
+const TRUST_NOTATION: &str = "enable_content_trust";
+const PREVENT: &str = "prevent_vul";
+const REUSE: &str = "reuse_sys_cve_allowlist";
+const PROTECTIONS: [&str; 4] = [TRUST_COSIGN, TRUST_NOTATION, PREVENT, REUSE];
+/// What the vulnerability protection stops at. Kept while it is off, and told from the policy
+/// document while it is on.
+const SEVERITY: &str = "severity";
+const SEVERITIES: [(&str, Severity); 5] = [
+    ("none", Severity::Negligible),
+    ("low", Severity::Low),
+    ("medium", Severity::Medium),
+    ("high", Severity::High),
+    ("critical", Severity::Critical),
+];
+
+fn severity(word: &str) -> Option<Severity> {
+    SEVERITIES.iter().find(|(known, _)| *known == word).map(|(_, severity)| *severity)
+}
+
+fn severity_word(severity: Severity) -> &'static str {
+    let found = SEVERITIES.iter().find(|(_, known)| *known == severity);
+    found.map_or("none", |(word, _)| word)
+}
 
 /// A setting as it is kept, or why it cannot be.
 pub(super) fn checked(name: &str, value: &str) -> Result<String> {
@@ -26,22 +50,15 @@ pub(super) fn checked(name: &str, value: &str) -> Result<String> {
         "false" | "0" => Ok(false),
         _ => Err(bad(format!("metadata.{name} is \"true\" or \"false\", not {value:?}"))),
     };
-    if name == PUBLIC || SWITCHES.contains(&name) {
+    if name == PUBLIC || SWITCHES.contains(&name) || PROTECTIONS.contains(&name) {
         return switch().map(|on| on.to_string());
     }
-    if PROTECTIONS.contains(&name) {
-        if !switch()? {
-            return Ok(false.to_string());
-        }
-        return Err(bad(format!(
-            "metadata.{name} cannot be turned on here yet, and a protection that would not be \
-             there is refused; write it into the project's policy, \
-             PUT /api/sealock/v1/projects/{{project}}/policy"
-        )));
-    }
     match name {
-        "severity" if SEVERITIES.contains(&lower.as_str()) => Ok(lower),
-        "severity" => Err(bad(format!("metadata.severity is one of {}", SEVERITIES.join(", ")))),
+        SEVERITY if severity(&lower).is_some() => Ok(lower),
+        SEVERITY => {
+            let words = SEVERITIES.map(|(word, _)| word).join(", ");
+            Err(bad(format!("metadata.severity is one of {words}")))
+        }
         "retention_id" => Err(bad("metadata.retention_id is set by the server only")),
         "proxy_speed_kb" | "max_upstream_conn" => {
             Err(bad(format!("metadata.{name} is for proxy projects, which are not offered")))
@@ -66,22 +83,23 @@ pub(super) fn checked_all<'a>(
     Ok(all)
 }
 
-/// Keeps settings; `public` in the project.
-pub(super) async fn keep(tx: &mut Tx, project: &ProjectRow, settings: &Settings) -> Result<()> {
-    for (name, value) in settings {
-        if name == PUBLIC {
-            metadata::projects::set_public(tx, project.id, value == "true").await?;
-        } else {
-            metadata::project_settings::put(tx, project.id, name, value).await?;
-        }
-    }
-    Ok(())
-}
-
-/// The whole metadata of a project.
-pub(super) fn whole(project: &ProjectRow, kept: Option<Settings>) -> Settings {
+/// The whole metadata of a project: what is kept, and what its policy and allowlist say.
+pub(super) fn whole(project: &ProjectRow, kept: Option<Settings>, flags: HarborFlags) -> Settings {
     let mut all = kept.unwrap_or_default();
     all.insert(PUBLIC.to_owned(), project.public.to_string());
+    for (name, on, usual) in [
+        (TRUST_COSIGN, flags.content_trust_cosign, false),
+        (TRUST_NOTATION, flags.content_trust, false),
+        (PREVENT, flags.prevent_vul.is_some(), false),
+        (REUSE, flags.reuse_sys_cve_allowlist, true),
+    ] {
+        if on != usual || all.contains_key(name) {
+            all.insert(name.to_owned(), on.to_string());
+        }
+    }
+    if let Some(threshold) = flags.prevent_vul {
+        all.insert(SEVERITY.to_owned(), severity_word(threshold).to_owned());
+    }
     all
 }
 
@@ -96,9 +114,37 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Metadata, Act::List).await?;
-        let kept =
-            metadata::project_settings::of(&mut tx, &[project.id]).await?.remove(&project.id);
-        Ok(whole(&project, kept))
+        settings_of(&mut tx, &project).await
+    }
+
+    /// Keeps settings: `public` in the project, protections in its policy and its allowlist.
+    pub(super) async fn keep_settings(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        project: &ProjectRow,
+        settings: &Settings,
+    ) -> Result<()> {
+        let before = settings_of(tx, project).await?;
+        for (name, value) in settings {
+            if name == PUBLIC {
+                metadata::projects::set_public(tx, project.id, value == "true").await?;
+            } else {
+                metadata::project_settings::put(tx, project.id, name, value).await?;
+            }
+        }
+        let said = |name: &str| settings.get(name).map(|value| value == "true");
+        let on = said(PREVENT).unwrap_or_else(|| before.get(PREVENT).is_some_and(|v| v == "true"));
+        // What was said of the severity before is what counts once the protection is on.
+        let stops_at = settings.get(SEVERITY).or(before.get(SEVERITY)).filter(|_| on);
+        let change = HarborFlagChange {
+            content_trust_cosign: said(TRUST_COSIGN),
+            content_trust: said(TRUST_NOTATION),
+            prevent_vul: said(PREVENT),
+            severity: stops_at.and_then(|word| severity(word)),
+            reuse_sys_cve_allowlist: said(REUSE),
+        };
+        self.change_flags(tx, caller, project, &change).await
     }
 
     /// One setting of a project.
@@ -111,9 +157,8 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Metadata, Act::Read).await?;
-        let kept =
-            metadata::project_settings::of(&mut tx, &[project.id]).await?.remove(&project.id);
-        whole(&project, kept).remove(name).ok_or_else(|| missing("metadata", name))
+        let mut all = settings_of(&mut tx, &project).await?;
+        all.remove(name).ok_or_else(|| missing("metadata", name))
     }
 
     /// Adds a setting that is not there, or changes one that is: the other case is refused.
@@ -129,9 +174,7 @@ impl Registry {
         let mut tx = self.database().write().await?;
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Metadata, act).await?;
-        let kept =
-            metadata::project_settings::of(&mut tx, &[project.id]).await?.remove(&project.id);
-        let there = whole(&project, kept).contains_key(name);
+        let there = settings_of(&mut tx, &project).await?.contains_key(name);
         if new && there {
             return Err(crate::Error::conflict(format!("the project has the metadata {name:?}")));
         }
@@ -140,7 +183,7 @@ impl Registry {
         }
         let value = checked(name, value)?;
         let settings = Settings::from([(name.to_owned(), value.clone())]);
-        keep(&mut tx, &project, &settings).await?;
+        self.keep_settings(&mut tx, caller, &project, &settings).await?;
         let event = Event::new(caller, "update-project").project(&project);
         event.detail("metadata", name).detail("value", value).record(&mut tx).await?;
         Ok(tx.commit().await?)
@@ -159,13 +202,31 @@ impl Registry {
         if name == PUBLIC {
             return Err(bad("a project is public or not; set metadata.public instead"));
         }
-        if !metadata::project_settings::delete(&mut tx, project.id, name).await? {
+        if !settings_of(&mut tx, &project).await?.contains_key(name) {
             return Err(missing("metadata", name));
         }
+        // A protection that nobody speaks of is as it is in a new project.
+        let usual = match name {
+            TRUST_COSIGN | TRUST_NOTATION | PREVENT => Some("false"),
+            REUSE => Some("true"),
+            SEVERITY => Some("low"),
+            _ => None,
+        };
+        if let Some(usual) = usual {
+            let usual = Settings::from([(name.to_owned(), usual.to_owned())]);
+            self.keep_settings(&mut tx, caller, &project, &usual).await?;
+        }
+        metadata::project_settings::delete(&mut tx, project.id, name).await?;
         let event = Event::new(caller, "update-project").project(&project);
         event.detail("metadata_removed", name).record(&mut tx).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// The whole metadata of a project, read.
+async fn settings_of(tx: &mut Tx, project: &ProjectRow) -> Result<Settings> {
+    let kept = metadata::project_settings::of(tx, &[project.id]).await?.remove(&project.id);
+    Ok(whole(project, kept, flags_of(tx, project).await?))
 }
 
 #[cfg(test)]
@@ -178,14 +239,14 @@ mod tests {
             ("public", "True", "true"),
             ("auto_scan", "0", "false"),
             ("severity", "High", "high"),
-            ("prevent_vul", "false", "false"),
+            ("prevent_vul", "1", "true"),
+            ("enable_content_trust_cosign", "True", "true"),
         ] {
             assert_eq!(checked(name, value).expect(name), kept);
         }
         for (name, value) in [
             ("public", "perhaps"),
-            ("prevent_vul", "true"),
-            ("enable_content_trust_cosign", "true"),
+            ("prevent_vul", "high"),
             ("severity", "bad"),
             ("retention_id", "1"),
             ("proxy_speed_kb", "10"),

@@ -62,6 +62,11 @@ fn listed(items: &[&str]) -> AllowlistChange {
     AllowlistChange { items: Some(items), ..AllowlistChange::default() }
 }
 
+/// The same, of a project that does without the system's list.
+fn own(items: &[&str]) -> AllowlistChange {
+    AllowlistChange { reuse_system: Some(false), ..listed(items) }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_trust_asks_for_a_key_that_the_project_lists() {
     content_trust(Story::new(World::new().await).await).await;
@@ -81,6 +86,7 @@ async fn content_trust(story: Story) {
     assert_eq!(pull(world, &guest, "team/app").await.unwrap(), story.image.digest);
     let none = HarborFlags {
         content_trust_cosign: false,
+        content_trust: false,
         prevent_vul: None,
         reuse_sys_cve_allowlist: true,
     };
@@ -106,7 +112,14 @@ async fn content_trust(story: Story) {
     pull(world, &guest, "team/app").await.unwrap();
     registry.compromise_project_key(dev, "team", "ci", None).await.unwrap();
     assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), TRUST);
-    let flags = registry.set_harbor_flags(dev, "team", &trust(false)).await.unwrap();
+    // The older flag asks for the same, in Harbor's other words, and is another one.
+    let older = HarborFlagChange { content_trust: Some(true), ..trust(false) };
+    let flags = registry.set_harbor_flags(dev, "team", &older).await.unwrap();
+    assert!(flags.content_trust && !flags.content_trust_cosign);
+    let refused = pull(world, &guest, "team/app").await.unwrap_err();
+    assert_refused(&refused, "The image is not signed by notation.");
+    let off = HarborFlagChange { content_trust: Some(false), ..trust(false) };
+    let flags = registry.set_harbor_flags(dev, "team", &off).await.unwrap();
     assert_eq!(flags, none);
     assert!(registry.policy(dev, &target).await.unwrap().is_none(), "nothing is left of it");
     pull(world, &guest, "team/app").await.unwrap();
@@ -138,9 +151,13 @@ async fn prevention(story: Story) {
     let refused = pull(world, &guest, "team/app").await.unwrap_err();
     assert_refused(&refused, PREVENT);
     assert_refused(&refused, "CVE-2026-1234");
-    assert_refused(&refused, "current image with 1 vulnerabilities");
-    // In a sandbox what one person lists is excused, until it ends.
+    assert_refused(&refused, "current image with 1 vulnerability cannot be pulled");
+    assert_refused(&refused, "vulnerability severity of \"High\" or higher from running.'");
+    // In a sandbox what one person lists is excused, until it ends; but not while the project goes
+    // by the system's list.
     registry.set_cve_allowlist(dev, "team", &listed(&["cve-2026-1234"])).await.unwrap();
+    assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), PREVENT);
+    registry.set_cve_allowlist(dev, "team", &own(&["cve-2026-1234"])).await.unwrap();
     pull(world, &guest, "team/app").await.unwrap();
     let soon = world.clock.now() + SignedDuration::from_hours(1);
     let ends = AllowlistChange { expires_at: Some(Some(soon)), ..AllowlistChange::default() };
@@ -149,14 +166,15 @@ async fn prevention(story: Story) {
     world.clock.advance(SignedDuration::from_hours(2));
     assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), PREVENT);
     // The system's list, unless the project does without.
-    registry.set_cve_allowlist(dev, "team", &listed(&[])).await.unwrap();
+    let system = AllowlistChange { reuse_system: Some(true), ..listed(&[]) };
+    registry.set_cve_allowlist(dev, "team", &system).await.unwrap();
     let admin = world.admin().await;
     let other = listed(&["CVE-2026-1234", "CVE-2020-9"]);
     registry.set_system_cve_allowlist(&admin, &other).await.unwrap();
     pull(world, &guest, "team/app").await.unwrap();
-    let own =
+    let without =
         HarborFlagChange { reuse_sys_cve_allowlist: Some(false), ..HarborFlagChange::default() };
-    let flags = registry.set_harbor_flags(dev, "team", &own).await.unwrap();
+    let flags = registry.set_harbor_flags(dev, "team", &without).await.unwrap();
     assert!(!flags.reuse_sys_cve_allowlist);
     assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), PREVENT);
     let off = HarborFlagChange { prevent_vul: Some(false), ..HarborFlagChange::default() };
@@ -194,7 +212,7 @@ async fn above_sandbox_a_list_takes_two_persons() {
     world.settle().await;
     registry.set_harbor_flags(dev, "stage", &prevent(Severity::High)).await.unwrap();
     assert!(by_flag(&pull(world, &guest, "stage/app").await));
-    let list = listed(&["CVE-2026-1234"]);
+    let list = own(&["CVE-2026-1234"]);
     let written = registry.set_cve_allowlist(dev, "stage", &list).await.unwrap();
     assert_eq!((written.items.len(), written.granted_by), (1, None));
     assert!(by_flag(&pull(world, &guest, "stage/app").await), "asked for, not granted");
@@ -207,12 +225,13 @@ async fn above_sandbox_a_list_takes_two_persons() {
     }
     let error = registry.grant_cve_allowlist(officer, Some("team")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
-    let error = registry.set_cve_allowlist(&robot, "stage", &list).await.unwrap_err();
+    let other = own(&["CVE-2026-4321"]);
+    let error = registry.set_cve_allowlist(&robot, "stage", &other).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Forbidden);
     registry.grant_cve_allowlist(officer, Some("stage")).await.unwrap();
     assert!(!by_flag(&pull(world, &guest, "stage/app").await));
     // More on the list, or for longer, is asked for anew; less is not.
-    let more = listed(&["CVE-2026-1234", "CVE-2026-5678"]);
+    let more = own(&["CVE-2026-1234", "CVE-2026-5678"]);
     assert_eq!(registry.set_cve_allowlist(dev, "stage", &more).await.unwrap().granted_by, None);
     assert!(by_flag(&pull(world, &guest, "stage/app").await));
     registry.grant_cve_allowlist(officer, Some("stage")).await.unwrap();

@@ -8,9 +8,7 @@ use sealock_auth::{Caller, Principal};
 use sealock_facts::Tier;
 use sealock_metadata as metadata;
 use sealock_oci::{Algorithm, Digest, ErrorCode};
-use sealock_registry::{
-    AuditQuery, Body, Error, Kind, PageRequest, QuotaOrder, QuotaQuery, UNLIMITED,
-};
+use sealock_registry::{AuditQuery, Body, Error, Kind, PageRequest, UNLIMITED, Wanted};
 use serde_json::json;
 
 /// What Harbor's clients match.
@@ -145,6 +143,7 @@ async fn an_upload_without_room_is_refused_before_it_is_sent() {
     };
     let digest = Digest::sha256(&[7; 1001]);
     assert_exceeded(&registry.push_blob(&dev, &name, &digest, unread()).await.unwrap_err());
+    assert_eq!(events(&world, "quota-exceeded").await, 1, "each way in tells it");
     let begun = registry.begin_upload(&dev, &name, Algorithm::Sha256).await.unwrap();
     let refused = registry.append_upload(&dev, &name, begun.id, None, unread()).await;
     assert_exceeded(&refused.unwrap_err());
@@ -320,7 +319,7 @@ async fn only_administrators_see_and_set_limits() {
     for (who, kind) in [(&dev, Kind::Forbidden), (&stranger, Kind::Unauthenticated)] {
         assert_eq!(registry.set_quota(who, id, 1).await.unwrap_err().kind(), kind);
         assert_eq!(registry.quota(who, id).await.unwrap_err().kind(), kind);
-        let listed = registry.quotas(who, &QuotaQuery::default()).await;
+        let listed = registry.quotas(who, &Wanted::default()).await;
         assert_eq!(listed.unwrap_err().kind(), kind);
         assert_eq!(registry.set_default_quota(who, 1).await.unwrap_err().kind(), kind);
     }
@@ -335,13 +334,13 @@ async fn only_administrators_see_and_set_limits() {
     assert_eq!(registry.default_quota().await.unwrap(), 500);
     world.project(&dev, "late", Tier::Sandbox, false).await;
     assert_eq!(registry.project_quota(&dev, "late").await.unwrap().hard, 500);
-    let query = QuotaQuery { order: QuotaOrder::HardDown, page: 1, page_size: 2, reference: None };
-    let (rows, total) = registry.quotas(&admin, &query).await.unwrap();
-    assert_eq!((rows[0].project.as_str(), rows.len()), ("late", 2));
-    let (rest, _) =
-        registry.quotas(&admin, &QuotaQuery { page: 2, ..query.clone() }).await.unwrap();
-    assert_eq!(rest.len() as u64, total - 2);
-    let beyond = QuotaQuery { page: u64::MAX, page_size: u32::MAX, ..query };
-    assert!(registry.quotas(&admin, &beyond).await.unwrap().0.is_empty());
+    let order = vec![("hard.storage".to_owned(), false)];
+    let query = Wanted { order, limit: 2, ..Wanted::default() };
+    let listed = registry.quotas(&admin, &query).await.unwrap();
+    assert_eq!((listed.items[0].project.as_str(), listed.items.len()), ("late", 2));
+    let rest = registry.quotas(&admin, &Wanted { offset: 2, ..query.clone() }).await.unwrap();
+    assert_eq!(rest.items.len() as u64, listed.total - 2);
+    let beyond = Wanted { offset: i64::MAX as u64, limit: u32::MAX, ..query };
+    assert!(registry.quotas(&admin, &beyond).await.unwrap().items.is_empty());
     assert_eq!(events(&world, "update-configuration").await, 1);
 }

@@ -1,0 +1,145 @@
+//! Rules by which tags do not move: set over the API, seen at the doors.
+
+use crate::{member, on_both, person, project, push};
+use reqwest::Method;
+use sealock_tests::{clients::Desk, images::Image, server::Server};
+use serde_json::{Value, json};
+
+/// A rule in Harbor's form.
+pub(crate) fn rule(repositories: (&str, &str), tags: (&str, &str)) -> Value {
+    json!({
+        "action": "immutable",
+        "template": "immutable_template",
+        "tag_selectors": [
+            {"kind": "doublestar", "decoration": tags.0, "pattern": tags.1},
+        ],
+        "scope_selectors": {"repository": [
+            {"kind": "doublestar", "decoration": repositories.0, "pattern": repositories.1},
+        ]},
+    })
+}
+
+/// A request at `/v2`: its status, code and words.
+fn registry(server: &Server, method: Method, path: &str) -> (u16, String, String) {
+    let response = server.admin().request(method, path).send().unwrap();
+    let status = response.status().as_u16();
+    let body: Value = serde_json::from_str(&response.text().unwrap()).unwrap_or_default();
+    let word = |name: &str| body["errors"][0][name].as_str().unwrap_or_default().to_owned();
+    (status, word("code"), word("message"))
+}
+
+const WORDS: &str = "Failed to process request due to 'app:v1' configured as immutable.";
+
+#[test]
+fn a_rule_that_one_client_made_stops_another() {
+    on_both(|server| {
+        let (ann, bob) = (person(server, "ann"), person(server, "bob"));
+        let shop = project(&ann, "shop", false);
+        member(&ann, shop, "bob", 4);
+        push(server, "shop/app:v1");
+        push(server, "shop/app:latest");
+        let mut covers = rule(("repoMatches", "**"), ("matches", "v*"));
+        let rules = format!("/projects/{shop}/immutabletagrules");
+        let id = ann.post(&rules, &covers).made();
+        let read = bob.get("/projects/shop/immutabletagrules");
+        assert_eq!((read.total(), &read.body[0]["id"]), (1, &json!(id)));
+        for field in ["tag_selectors", "scope_selectors", "action", "template"] {
+            assert_eq!(read.body[0][field], covers[field], "{field}");
+        }
+        assert_eq!(ann.post(&rules, &covers).status, 409);
+
+        // A client moves the tag, removes it, removes what it names, removes the repository.
+        let desk = Desk::admin(server);
+        let other = Image::named("base").reference();
+        desk.skopeo_push(&other, "shop/app:v1", &[]).refused("configured as immutable");
+        desk.skopeo_push(&other, "shop/app:latest", &[]).ok();
+        let digest = desk.digest_of("shop/app:v1");
+        for reference in ["v1", digest.as_str()] {
+            let path = format!("/v2/shop/app/manifests/{reference}");
+            let refused = registry(server, Method::DELETE, &path);
+            assert_eq!(refused, (412, "PRECONDITION".to_owned(), WORDS.to_owned()));
+        }
+        let whole = ann.delete("/projects/shop/repositories/app");
+        assert_eq!((whole.status.as_u16(), whole.code()), (412, "PRECONDITION"));
+        assert_eq!(whole.message(), WORDS);
+        assert_eq!(ann.get("/projects/shop/repositories/app").is(200)["artifact_count"], 2);
+
+        // Off, the tag moves; on again, it does not; without the rule, it does.
+        let one = format!("{rules}/{id}");
+        covers["id"] = id.into();
+        covers["disabled"] = true.into();
+        bob.put(&one, &covers).is(200);
+        assert_eq!(ann.get(&rules).is(200)[0]["disabled"], true);
+        desk.skopeo_push(&other, "shop/app:v1", &[]).ok();
+        covers["disabled"] = false.into();
+        bob.put(&one, &covers).is(200);
+        let small = Image::named("small").reference();
+        desk.skopeo_push(&small, "shop/app:v1", &[]).refused("configured as immutable");
+        bob.delete(&one).is(200);
+        assert_eq!(bob.delete(&one).status, 404);
+        assert_eq!(ann.get(&rules).total(), 0);
+        ann.delete("/projects/shop/repositories/app").is(200);
+    });
+}
+
+#[test]
+fn a_part_of_an_index_stays_as_long_as_its_tag() {
+    on_both(|server| {
+        let ann = person(server, "ann");
+        let shop = project(&ann, "shop", false);
+        let desk = Desk::admin(server);
+        desk.skopeo_push(&Image::named("app-index").reference(), "shop/app:v1", &["--all"]).ok();
+        let index: Value =
+            serde_json::from_str(&desk.crane(&["manifest", &desk.name("shop/app:v1")]).ok())
+                .unwrap();
+        let child = index["manifests"][0]["digest"].as_str().unwrap();
+        let covers = rule(("repoMatches", "app"), ("matches", "v1"));
+        let id = ann.post(&format!("/projects/{shop}/immutabletagrules"), &covers).made();
+        let path = format!("/v2/shop/app/manifests/{child}");
+        let refused = registry(server, Method::DELETE, &path);
+        assert_eq!(refused, (412, "PRECONDITION".to_owned(), WORDS.to_owned()));
+        desk.skopeo_pull("shop/app:v1", &desk.home().join("all").display().to_string()).ok();
+        ann.delete(&format!("/projects/{shop}/immutabletagrules/{id}")).is(200);
+        assert_eq!(registry(server, Method::DELETE, &path).0, 202);
+    });
+}
+
+#[test]
+fn a_rule_that_means_nothing_is_refused() {
+    let server = Server::start();
+    let (ann, bob) = (person(&server, "ann"), person(&server, "bob"));
+    let shop = project(&ann, "shop", false);
+    member(&ann, shop, "bob", 2);
+    let rules = format!("/projects/{shop}/immutabletagrules");
+    let good = rule(("repoMatches", "**"), ("matches", "v*"));
+    for (place, value) in [
+        ("/action", json!("retain")),
+        ("/template", json!("always")),
+        ("/tag_selectors", json!([])),
+        ("/tag_selectors", json!(null)),
+        ("/scope_selectors", json!({})),
+        ("/scope_selectors", json!({"repository": null})),
+        ("/tag_selectors/0/kind", json!("regex")),
+        ("/tag_selectors/0/decoration", json!("repoMatches")),
+        ("/tag_selectors/0/pattern", json!("v[")),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(place).unwrap() = value;
+        let answer = ann.post(&rules, &bad);
+        assert_eq!((answer.status.as_u16(), answer.code()), (400, "BAD_REQUEST"), "{bad}");
+    }
+    assert_eq!(ann.post(&rules, &json!({"tag_selectors": 1})).status, 422);
+    assert_eq!(bob.post(&rules, &good).status, 403, "a developer");
+    let id = ann.post(&rules, &good).made();
+    let mut other = good.clone();
+    other["id"] = (id + 1).into();
+    assert_eq!(ann.put(&format!("{rules}/{id}"), &other).status, 400, "the id is another one");
+    for n in 1..15 {
+        ann.post(&rules, &rule(("repoMatches", &format!("r{n}")), ("matches", "*"))).is(201);
+    }
+    assert_eq!(ann.post(&rules, &rule(("repoMatches", "full"), ("matches", "*"))).status, 400);
+    let first = ann.get(&format!("{rules}?page_size=10&sort=-id"));
+    assert_eq!((first.total(), first.column("id").len()), (15, 10));
+    assert!(first.headers["link"].to_str().unwrap().contains("next"));
+    assert_eq!(ann.get(&format!("{rules}?q=id={id}")).column("id"), [id]);
+}
