@@ -84,6 +84,16 @@ fn how_to_handle_a_new_vulnerability() {
 }
 
 #[test]
+fn how_to_limit_storage() {
+    page_runs("docs/how-to/limit-storage.md");
+}
+
+#[test]
+fn how_to_keep_tags_where_they_are() {
+    page_runs("docs/how-to/keep-tags-where-they-are.md");
+}
+
+#[test]
 fn how_to_check_and_repair_a_store() {
     page_runs("docs/how-to/check-and-repair-a-store.md");
 }
