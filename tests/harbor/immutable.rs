@@ -75,6 +75,15 @@ fn a_rule_that_one_client_made_stops_another() {
         bob.put(&one, &covers).is(200);
         let small = Image::named("small").reference();
         desk.skopeo_push(&small, "shop/app:v1", &[]).refused("configured as immutable");
+        // As some clients switch a rule, saying nothing else of it.
+        for off in [true, false] {
+            bob.put(&one, &json!({"disabled": off})).is(200);
+            let read = ann.get(&rules).is(200)[0].clone();
+            assert_eq!(
+                (&read["disabled"], &read["tag_selectors"]),
+                (&json!(off), &covers["tag_selectors"])
+            );
+        }
         bob.delete(&one).is(200);
         assert_eq!(bob.delete(&one).status, 404);
         assert_eq!(ann.get(&rules).total(), 0);

@@ -204,6 +204,7 @@ impl Registry {
     }
 
     /// Changes a rule of a project. Its number stays: one of another project does not exist here.
+    /// Without any selector it is only switched off or on.
     pub async fn update_immutable_rule(
         &self,
         caller: &Caller,
@@ -213,14 +214,22 @@ impl Registry {
     ) -> Result<()> {
         let mut tx = self.database().write().await?;
         let project = self.keeper_of(&mut tx, caller, project, Act::Update).await?;
-        let selectors = rule.checked()?;
         if rule.id != 0 && rule.id != id {
             return Err(Error::invalid(
                 ErrorCode::Unsupported,
                 format!("the rule {id} is changed, and the body is about {}", rule.id),
             ));
         }
-        let (priority, disabled) = (rule.priority, rule.disabled);
+        // Clients that only switch a rule off or on say no more than that.
+        let switched = rule.tag_selectors.is_empty() && rule.scope_selectors.is_empty();
+        let (priority, selectors) = match switched {
+            true => {
+                let row = rows::get(&mut tx, project.id, id).await?.ok_or_else(|| unknown(id))?;
+                (row.priority, row.selectors)
+            }
+            false => (rule.priority, rule.checked()?),
+        };
+        let disabled = rule.disabled;
         let done = rows::update(&mut tx, project.id, id, priority, disabled, &selectors).await;
         match done {
             Ok(true) => {}
