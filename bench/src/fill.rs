@@ -150,6 +150,7 @@ async fn manifest(
         pushed_by: "bench",
         blobs: &[],
         children: &[],
+        shown: manifests::Shown::default(),
     };
     let (row, _) = manifests::insert(tx, &new).await?;
     if subject.is_none() {

@@ -47,7 +47,7 @@ pub struct Words<'a> {
     pub color: &'a str,
 }
 
-fn read(row: &Row) -> Result<Label> {
+pub(crate) fn read(row: &Row) -> Result<Label> {
     Ok(Label {
         id: row.get("id")?,
         project_id: row.opt("project_id")?,

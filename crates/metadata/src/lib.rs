@@ -10,6 +10,7 @@ mod answers;
 mod engine;
 mod schema;
 
+pub mod artifacts;
 pub mod audit;
 pub mod blobs;
 pub mod clusters;
@@ -31,6 +32,7 @@ pub mod labels;
 pub mod listing;
 pub mod manifests;
 pub mod members;
+pub mod overviews;
 pub mod policies;
 pub mod product_keys;
 pub mod project_keys;

@@ -20,6 +20,8 @@ pub struct Field {
     pub column: &'static str,
     /// What it holds.
     pub holds: Holds,
+    /// Where a row has many of them: a statement for the numbers of the rows `m` that have any.
+    pub through: Option<&'static str>,
 }
 
 /// What a column holds.
@@ -116,9 +118,17 @@ pub(crate) async fn page_up_to<T>(
     let Source { select, count, mut values, fields, order } = source;
     let field = |name: &str| fields.iter().find(|field| field.name == name);
     let mut conditions = String::new();
+    let (mut counted, mut selected) = (vec![count], vec![select]);
     for (name, term) in wanted.terms.iter().take(MAX_TERMS) {
         if let Some(field) = field(name) {
-            condition(&mut conditions, &mut values, field, term);
+            match field.through {
+                Some(others) => {
+                    through(&mut conditions, &mut values, (field, others), term);
+                    counted.push(others);
+                    selected.push(others);
+                }
+                None => condition(&mut conditions, &mut values, field, term),
+            }
         }
     }
     let counting = match most {
@@ -127,14 +137,14 @@ pub(crate) async fn page_up_to<T>(
             format!("SELECT count(*) AS total FROM ({count}{conditions} LIMIT {most}) AS counted")
         }
     };
-    let rows = tx.query_shaped(&[count], counting, values.clone()).await?;
+    let rows = tx.query_shaped(&counted, counting, values.clone()).await?;
     let total: u64 = rows.first().map_or(Ok(0), |row| row.get("total"))?;
     if wanted.offset >= total {
         return Ok(Listed { items: Vec::new(), total });
     }
     let mut sql = format!("{select}{conditions} ORDER BY ");
     for (name, descending) in wanted.order.iter().take(MAX_TERMS) {
-        if let Some(field) = field(name) {
+        if let Some(field) = field(name).filter(|field| field.through.is_none()) {
             let direction = if *descending { "DESC" } else { "ASC" };
             _ = write!(sql, "{} {direction}, ", field.column);
         }
@@ -142,7 +152,7 @@ pub(crate) async fn page_up_to<T>(
     values.extend(params![wanted.limit.min(MAX_ROWS), wanted.offset]);
     let last = values.len();
     _ = write!(sql, "{order} LIMIT ${} OFFSET ${last}", last - 1);
-    let rows = tx.query_shaped(&[select], sql, values).await?;
+    let rows = tx.query_shaped(&selected, sql, values).await?;
     let items = rows.iter().map(read).collect::<Result<_>>()?;
     Ok(Listed { items, total })
 }
@@ -185,6 +195,27 @@ fn condition(sql: &mut String, values: &mut Vec<Value>, field: &Field, term: &Te
     }
 }
 
+/// Adds a condition on what a row may have many of: `*` for any, `nil` for none, and of all of some
+/// each one.
+fn through(
+    sql: &mut String,
+    values: &mut Vec<Value>,
+    (field, others): (&Field, &'static str),
+    term: &Term,
+) {
+    let mut one = |term: &Term| {
+        _ = write!(sql, " AND m.id IN ({others}");
+        condition(sql, values, field, term);
+        sql.push(')');
+    };
+    match term {
+        Term::Is(text) if text == "nil" => _ = write!(sql, " AND NOT m.id IN ({others})"),
+        Term::Is(text) if text == "*" => _ = write!(sql, " AND m.id IN ({others})"),
+        Term::AllOf(texts) => texts.iter().for_each(|text| one(&Term::Is(text.clone()))),
+        _ => one(term),
+    }
+}
+
 fn number(value: Value) -> Option<i64> {
     match value {
         Value::Int(number) => number,
@@ -209,7 +240,17 @@ pub(crate) fn holding(text: &str) -> String {
 impl Field {
     /// A column.
     pub const fn new(name: &'static str, column: &'static str, holds: Holds) -> Self {
-        Self { name, column, holds }
+        Self { name, column, holds, through: None }
+    }
+
+    /// What a row `m` may have many of, in a column of the statement `others`.
+    pub const fn through(
+        name: &'static str,
+        others: &'static str,
+        column: &'static str,
+        holds: Holds,
+    ) -> Self {
+        Self { name, column, holds, through: Some(others) }
     }
 
     /// What callers write as a value of this column; none if it can never hold that.

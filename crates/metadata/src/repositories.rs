@@ -181,7 +181,7 @@ pub struct Described {
     pub repository: Repository,
     /// Text for people; may be empty.
     pub description: String,
-    /// Its manifests that are nobody's accessory.
+    /// Its artifacts as lists show them: without accessories and what only an index names.
     pub artifacts: u64,
     /// When its description was changed last, or it was made.
     pub updated_at: Timestamp,
@@ -207,7 +207,7 @@ macro_rules! described {
     ($rest:literal) => {
         concat!(
             "SELECT r.*, p.name AS project, p.public AS public, (SELECT count(*) FROM manifests m \
-             WHERE m.repository_id = r.id AND m.subject_digest IS NULL) AS artifacts \
+             WHERE m.repository_id = r.id AND m.listed = 1) AS artifacts \
              FROM repositories r JOIN projects p ON p.id = r.project_id ",
             $rest
         )

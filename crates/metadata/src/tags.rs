@@ -1,6 +1,6 @@
 //! Tags.
 
-use crate::{Engine, Result, Row, Tx, params};
+use crate::{Engine, Result, Row, Tx, manifests, params};
 use jiff::Timestamp;
 use sealock_oci::{Digest, Tag};
 
@@ -53,7 +53,7 @@ pub enum TagSet {
     },
 }
 
-fn read(row: &Row) -> Result<TagRow> {
+pub(crate) fn read(row: &Row) -> Result<TagRow> {
     Ok(TagRow {
         id: row.get("id")?,
         repository_id: row.get("repository_id")?,
@@ -77,7 +77,18 @@ pub async fn set(
     immutable: bool,
     pushed_by: &str,
 ) -> Result<TagSet> {
-    let before = lock(tx, repository_id, tag).await?;
+    lock_name(tx, repository_id, tag).await?;
+    // One look for both: where the tag is to point, and where it points.
+    let sql = "SELECT m.child AS child, t.manifest_id AS old_id, o.digest AS old_digest, \
+               o.child AS old_child FROM manifests m \
+               LEFT JOIN tags t ON t.repository_id = $1 AND t.name = $2 \
+               LEFT JOIN manifests o ON o.id = t.manifest_id \
+               WHERE m.repository_id = $1 AND m.id = $3";
+    let found = tx.query_one(sql, params![repository_id, tag, manifest_id]).await?;
+    // The manifest is gone: the whole push runs again.
+    let found = found.ok_or(crate::Error::Retry)?;
+    let child: bool = found.get("child")?;
+    let before: Option<Digest> = found.opt("old_digest")?;
     let now = tx.now();
     let changed = tx
         .execute(
@@ -91,11 +102,19 @@ pub async fn set(
             params![repository_id, tag, manifest_id, immutable, pushed_by, now],
         )
         .await?;
+    if changed == 1 {
+        let old = found.opt::<i64>("old_id")?.filter(|old| *old != manifest_id);
+        let old = old.filter(|_| matches!(found.opt::<bool>("old_child"), Ok(Some(true))));
+        let relist: Vec<i64> = child.then_some(manifest_id).into_iter().chain(old).collect();
+        if !relist.is_empty() {
+            manifests::relist(tx, repository_id, &relist).await?;
+        }
+    }
     match (changed, before) {
         (1, None) => Ok(TagSet::Created),
-        (1, Some(tag)) => Ok(TagSet::Moved { from: tag.digest }),
-        (_, Some(tag)) => Ok(TagSet::Immutable { digest: tag.digest }),
-        // Made between the two statements, or the manifest is gone: the whole push runs again.
+        (1, Some(from)) => Ok(TagSet::Moved { from }),
+        (_, Some(digest)) => Ok(TagSet::Immutable { digest }),
+        // Made between the two statements: the whole push runs again.
         (_, None) => Err(crate::Error::Retry),
     }
 }
@@ -115,7 +134,11 @@ pub async fn create(
                WHERE m.id = $3 AND m.repository_id = $1 \
                ON CONFLICT (repository_id, name) DO NOTHING";
     let values = params![repository_id, tag, manifest_id, immutable, pushed_by, now];
-    Ok(tx.execute(sql, values).await? == 1)
+    let made = tx.execute(sql, values).await? == 1;
+    if made {
+        manifests::relist(tx, repository_id, &[manifest_id]).await?;
+    }
+    Ok(made)
 }
 
 /// A tag of a repository, held still until the transaction ends.
@@ -123,11 +146,16 @@ pub async fn create(
 /// In two statements: PostgreSQL, having waited for a tag that another transaction moved, looks for
 /// its new manifest among those that were there before it waited, and a join would find no tag.
 pub async fn lock(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<TagRow>> {
+    lock_name(tx, repository_id, tag).await?;
+    find(tx, repository_id, tag).await
+}
+
+async fn lock_name(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<()> {
     if tx.engine() == Engine::Postgres {
         let sql = "SELECT id FROM tags WHERE repository_id = $1 AND name = $2 /*pg: FOR UPDATE */";
         tx.query(sql, params![repository_id, tag]).await?;
     }
-    find(tx, repository_id, tag).await
+    Ok(())
 }
 
 /// A tag of a repository.
@@ -164,8 +192,12 @@ pub async fn of_manifests(
 
 /// Removes a tag that is not immutable. False when there is none or it is immutable.
 pub async fn delete(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<bool> {
-    let sql = "DELETE FROM tags WHERE repository_id = $1 AND name = $2 AND immutable = 0";
-    Ok(tx.execute(sql, params![repository_id, tag]).await? == 1)
+    let sql = "DELETE FROM tags WHERE repository_id = $1 AND name = $2 AND immutable = 0 \
+               RETURNING manifest_id";
+    let gone = tx.find(sql, params![repository_id, tag], |row| row.get("manifest_id")).await?;
+    let Some(manifest_id) = gone else { return Ok(false) };
+    manifests::relist(tx, repository_id, &[manifest_id]).await?;
+    Ok(true)
 }
 
 /// The name of a tag of a repository that is immutable, if there is one.

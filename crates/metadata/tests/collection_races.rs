@@ -311,6 +311,7 @@ async fn insert_only(tx: &mut Tx, repository: &Repository, blob: Digest) {
         pushed_by: "ann",
         blobs: &[named],
         children: &[],
+        shown: manifests::Shown::default(),
     };
     manifests::insert(tx, &new).await.unwrap();
 }

@@ -10,7 +10,7 @@ use sealock_metadata::{
     blobs::{self, BlobState},
     both_engines,
     fsck::{self, integrity, manifests::Columns},
-    manifests::{self, BlobRole, Kind, ManifestBlob, NewManifest, State},
+    manifests::{self, BlobRole, Kind, ManifestBlob, NewManifest, Shown, State},
     reviews::{self, Due},
     testing::TestDatabase,
 };
@@ -142,6 +142,7 @@ async fn a_manifest_heals_when_it_is_pushed_again(t: &mut TestDatabase) {
             pushed_by: "ann",
             blobs: std::slice::from_ref(&blob),
             children: &[],
+            shown: Shown::default(),
         };
         let (row, fresh) = manifests::insert(&mut tx, &new).await.unwrap();
         assert!(!fresh && row.facts_rev > manifest.facts_rev);

@@ -121,6 +121,7 @@ async fn a_layer_from_elsewhere_counts_once_it_is_here(test: &mut TestDatabase) 
         pushed_by: "ann",
         blobs: std::slice::from_ref(&foreign),
         children: &[],
+        shown: manifests::Shown::default(),
     };
     manifests::insert(&mut tx, &new(&two)).await.unwrap();
     assert_eq!(used(&mut tx, team.id).await, 3 + 5);
@@ -404,6 +405,7 @@ async fn a_push_runs_few_statements_more(test: &mut TestDatabase) {
             pushed_by: "ann",
             blobs: &blobs,
             children: &[],
+            shown: manifests::Shown::default(),
         };
         manifests::insert(&mut tx, &new).await.unwrap();
         quotas::settle(&mut tx, team.id).await.unwrap();

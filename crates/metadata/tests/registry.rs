@@ -32,6 +32,7 @@ async fn manifest(tx: &mut Tx, repository_id: i64, payload: &[u8]) -> (i64, Dige
         pushed_by: "ann",
         blobs: &[],
         children: &[],
+        shown: manifests::Shown::default(),
     };
     (manifests::insert(tx, &new).await.unwrap().0.id, digest)
 }
@@ -117,6 +118,7 @@ async fn a_pushed_manifest_is_found_by_its_tag(t: &mut TestDatabase) {
         pushed_by: "ann",
         blobs: &parts,
         children: &[],
+        shown: manifests::Shown::default(),
     };
     let (manifest, fresh) = manifests::insert(&mut tx, &new).await.unwrap();
     assert!(fresh);

@@ -14,6 +14,7 @@ use sealock_metadata::{
 use sealock_oci::Digest;
 use serde_json::{Map, Value};
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -52,6 +53,8 @@ pub(crate) struct Event {
     detail: Map<String, Value>,
     /// When, if it waits to be written.
     at: Option<Timestamp>,
+    /// The manifest that was pulled.
+    manifest: Option<i64>,
 }
 
 impl Event {
@@ -70,6 +73,7 @@ impl Event {
             tag: None,
             detail: Map::new(),
             at: None,
+            manifest: None,
         }
     }
 
@@ -88,6 +92,7 @@ impl Event {
             tag: None,
             detail: Map::new(),
             at: None,
+            manifest: None,
         }
     }
 
@@ -123,6 +128,12 @@ impl Event {
     /// Something that waits to be written, and happened now.
     pub(crate) fn happened(mut self, at: Timestamp) -> Self {
         self.at = Some(at);
+        self
+    }
+
+    /// The manifest that was pulled, by its number: it is remembered when.
+    pub(crate) fn manifest(mut self, id: i64) -> Self {
+        self.manifest = Some(id);
         self
     }
 
@@ -239,27 +250,40 @@ async fn write_pulls(
 /// Writes a batch, however long the database takes: what arrives meanwhile waits, and when too
 /// much waits, pulls are refused rather than forgotten.
 async fn write_batch(database: &Database, batch: &[Event]) {
-    let rows: Vec<NewEvent<'_>> = batch.iter().map(Event::row).collect();
     loop {
-        let Err(error) = write_rows(database, &rows).await else { return };
+        let Err(error) = write_rows(database, batch).await else { return };
         if error.may_pass() {
-            tracing::error!(%error, pulls = rows.len(), "pulls wait to be written to the audit log");
+            let pulls = batch.len();
+            tracing::error!(%error, pulls, "pulls wait to be written to the audit log");
             tokio::time::sleep(AGAIN).await;
             continue;
         }
         // One bad row must not take the others with it.
-        for row in &rows {
-            if let Err(error) = write_rows(database, std::slice::from_ref(row)).await {
-                tracing::error!(%error, ?row, "a pull could not be written to the audit log");
+        for event in batch {
+            if let Err(error) = write_rows(database, std::slice::from_ref(event)).await {
+                tracing::error!(%error, ?event, "a pull could not be written to the audit log");
             }
         }
         return;
     }
 }
 
-async fn write_rows(database: &Database, rows: &[NewEvent<'_>]) -> metadata::Result<()> {
+/// Writes pulls to the log, and when each artifact and tag was pulled last.
+async fn write_rows(database: &Database, batch: &[Event]) -> metadata::Result<()> {
+    let rows: Vec<NewEvent<'_>> = batch.iter().map(Event::row).collect();
+    let mut last: BTreeMap<(i64, &str), Timestamp> = BTreeMap::new();
+    for event in batch {
+        let (Some(id), Some(at)) = (event.manifest, event.at) else { continue };
+        let tag = event.tag.as_deref();
+        for tag in [Some(""), tag].into_iter().flatten() {
+            let seen = last.entry((id, tag)).or_insert(at);
+            *seen = at.max(*seen);
+        }
+    }
+    let last: Vec<_> = last.into_iter().map(|((id, tag), at)| (id, tag, at)).collect();
     let mut tx = database.write().await?;
-    metadata::audit::record_all(&mut tx, rows).await?;
+    metadata::audit::record_all(&mut tx, &rows).await?;
+    metadata::artifacts::pull(&mut tx, &last).await?;
     tx.commit().await
 }
 

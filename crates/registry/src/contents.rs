@@ -5,6 +5,7 @@ use crate::{
     incoming::chain,
     inspect::{blocking, is_runnable, pack, unpack},
 };
+use bytes::Bytes;
 use sealock_advisories::SCANNER;
 use sealock_blobs::{BlobError, BlobKey};
 use sealock_facts::{Component, ImageContents};
@@ -48,8 +49,23 @@ impl Registry {
         repository_id: i64,
         manifest: &Manifest,
     ) -> Result<Option<Vec<Digest>>> {
+        if manifest.layers.is_empty() {
+            return Ok(None);
+        }
+        let config = self.config_bytes(tx, repository_id, manifest).await?;
+        Ok(config.and_then(|config| read_diff_ids(&config)))
+    }
+
+    /// The bytes of a manifest's configuration, where they are here and no more than
+    /// [`MAX_CONFIG_BYTES`].
+    pub(crate) async fn config_bytes(
+        &self,
+        tx: &mut Tx,
+        repository_id: i64,
+        manifest: &Manifest,
+    ) -> Result<Option<Bytes>> {
         let Some(config) = &manifest.config else { return Ok(None) };
-        if manifest.layers.is_empty() || config.size > MAX_CONFIG_BYTES {
+        if config.size > MAX_CONFIG_BYTES {
             return Ok(None);
         }
         let Some(blob) = metadata::blobs::find(tx, repository_id, &config.digest).await? else {
@@ -64,7 +80,7 @@ impl Registry {
             Err(BlobError::NotFound(_)) => return Ok(None),
             opened => opened?,
         };
-        Ok(read_diff_ids(&reader.read_all(MAX_CONFIG_BYTES).await?))
+        Ok(Some(reader.read_all(MAX_CONFIG_BYTES).await?))
     }
 
     /// Gives every image of this chain the contents that are known of it. Whether they are known.

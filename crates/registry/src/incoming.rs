@@ -1,6 +1,6 @@
 //! A pushed manifest as it was read, before anything is decided about it.
 
-use crate::{Error, Kind, ManifestPush, Result, push::MAX_TAGS};
+use crate::{Error, Kind, ManifestPush, Result, push::MAX_TAGS, shown::Described};
 use bytes::Bytes;
 use sealock_metadata::{
     self as metadata,
@@ -20,6 +20,8 @@ pub(crate) struct Incoming {
     pub(crate) accessory: Option<Accessory>,
     /// diff_ids of an image's configuration, where it has one.
     pub(crate) diff_ids: Option<Vec<Digest>>,
+    /// What lists show of it.
+    pub(crate) shown: Described,
 }
 
 impl Incoming {
@@ -51,7 +53,14 @@ impl Incoming {
             tags => tags.iter().find_map(|tag| classify(&manifest, Some(tag))),
         };
         let payload = push.payload.clone();
-        Ok(Self { manifest, digest, payload, tags, accessory, diff_ids: None })
+        let shown = Described::of(&manifest, None, accessory);
+        Ok(Self { manifest, digest, payload, tags, accessory, diff_ids: None, shown })
+    }
+
+    /// Takes in what the configuration says, where its bytes are here.
+    pub(crate) fn configured(&mut self, config: Option<&[u8]>) {
+        self.diff_ids = config.filter(|_| !self.manifest.layers.is_empty()).and_then(read_diff_ids);
+        self.shown = Described::of(&self.manifest, config, self.accessory);
     }
 
     /// The key of an image's contents: its layers in order with what they claim to expand to. Two
@@ -81,6 +90,7 @@ pub struct ManifestRows {
     pub children: Vec<Child>,
     digest: Digest,
     chain: Option<Digest>,
+    shown: Described,
 }
 
 impl ManifestRows {
@@ -93,6 +103,7 @@ impl ManifestRows {
             blobs: blob_rows(&manifest, diff_ids.as_deref()),
             children: child_rows(&manifest),
             chain: chain(&manifest, diff_ids.as_deref()),
+            shown: Described::of(&manifest, config, classify(&manifest, None)),
             manifest,
             digest,
         }
@@ -116,6 +127,7 @@ impl ManifestRows {
             pushed_by: "",
             blobs: &self.blobs,
             children: &self.children,
+            shown: self.shown.row(),
         }
     }
 }

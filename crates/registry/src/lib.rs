@@ -55,6 +55,7 @@ mod registry;
 mod ride;
 mod robots;
 mod settle;
+mod shown;
 mod standing;
 mod summary;
 mod twins;

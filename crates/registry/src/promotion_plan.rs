@@ -9,7 +9,7 @@ use sealock_facts::EvidenceState;
 use sealock_metadata::{
     self as metadata, Tx,
     evidence::Evidence,
-    manifests::{Kind as RowKind, Manifest as ManifestRow, NewManifest, State},
+    manifests::{Kind as RowKind, Manifest as ManifestRow, NewManifest, Shown, State},
     tags::TagSet,
 };
 use sealock_oci::{Digest, ErrorCode, Tag};
@@ -187,6 +187,12 @@ impl Registry {
                 pushed_by: who,
                 blobs: &blobs,
                 children: &children,
+                shown: Shown {
+                    kind: &source.shown_type,
+                    media_type: &source.shown_media_type,
+                    accessory: source.accessory.as_deref(),
+                    attributes: stored.attributes.as_deref(),
+                },
             },
         )
         .await?;

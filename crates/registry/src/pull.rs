@@ -37,6 +37,8 @@ pub struct PulledManifest {
     pub payload: Bytes,
     /// What the gate warns of, in plain words, for the header `Warning`.
     pub warnings: Vec<String>,
+    /// Its number.
+    pub(crate) id: i64,
 }
 
 /// A blob that the caller may know of.
@@ -73,6 +75,7 @@ impl Registry {
         let (project, pulled) = self.read_manifest(caller, name, reference).await?;
         let mut event =
             Event::new(caller, "pull").at((&project, name.as_str())).digest(&pulled.digest);
+        event = event.manifest(pulled.id);
         if let Reference::Tag(tag) = reference {
             event = event.tag(tag.as_str());
         }
@@ -105,7 +108,7 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let reading = self.reading(&mut tx, caller, name).await?;
         let repository_id = reading.scope.repository()?.id;
-        let Stored { manifest, payload } = load(&mut tx, repository_id, reference).await?;
+        let Stored { manifest, payload, .. } = load(&mut tx, repository_id, reference).await?;
         let question = self.pull_question(caller, Some(reference));
         let stands = self.verdict(&mut tx, &reading.scope, &manifest, &question).await?;
         let scope = self.confirmed(reading, caller, name).await?;
@@ -114,6 +117,7 @@ impl Registry {
             media_type: manifest.media_type.clone(),
             payload: payload.into(),
             warnings: Vec::new(),
+            id: manifest.id,
         };
         let judged = match stands {
             Some(Stands { judged, until, policies }) => {

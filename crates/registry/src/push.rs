@@ -77,7 +77,8 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, push.repository, Need::PushOrAttest).await?;
         if let Some(repository) = &scope.repository {
-            incoming.diff_ids = self.diff_ids(&mut tx, repository.id, &incoming.manifest).await?;
+            let config = self.config_bytes(&mut tx, repository.id, &incoming.manifest).await?;
+            incoming.configured(config.as_deref());
         }
         let accessory = self.accepts_as_accessory(&mut tx, &scope, &incoming).await?;
         drop(tx);
@@ -278,6 +279,7 @@ impl Registry {
                 pushed_by: &caller.principal.to_string(),
                 blobs: &incoming.blob_rows(),
                 children: &incoming.child_rows(),
+                shown: incoming.shown.row(),
             },
         )
         .await?;

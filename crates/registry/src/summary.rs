@@ -1,6 +1,9 @@
 //! The signed summary of a promotion (SLSA VSA), as a Sigstore bundle on the artifact.
 
-use crate::{Error, Registry, Result, gate::Judged, jobs, promote::Move, promotion_plan::Plan};
+use crate::{
+    Error, Registry, Result, gate::Judged, jobs, promote::Move, promotion_plan::Plan,
+    shown::Described,
+};
 use bytes::Bytes;
 use sealock_auth::Caller;
 use sealock_blobs::{BlobKey, StoredBlob};
@@ -13,7 +16,7 @@ use sealock_metadata::{
 use sealock_oci::{Algorithm, Descriptor, Digest, Manifest, media_type};
 use sealock_policy::GateInput;
 use sealock_signing::{
-    BundleManifest, InputAttestation, Summary, VERIFICATION_SUMMARY, bundle_manifest,
+    BundleManifest, InputAttestation, Summary, VERIFICATION_SUMMARY, bundle_manifest, classify,
 };
 use std::collections::BTreeMap;
 
@@ -136,6 +139,7 @@ impl Registry {
                 pushed_by: &caller.principal.to_string(),
                 blobs: &[blob(BlobRole::Config, config), blob(BlobRole::Layer, layer)],
                 children: &[],
+                shown: Described::of(&parsed, None, classify(&parsed, None)).row(),
             },
         )
         .await?;

@@ -1,4 +1,4 @@
-use super::{Manifest, read, select};
+use super::{Kind, Manifest, read, select};
 use crate::{Result, Tx, params};
 use sealock_oci::{Digest, ReferrersTag};
 use std::collections::BTreeSet;
@@ -105,8 +105,19 @@ async fn remove(tx: &mut Tx, repository_id: i64, roots: Vec<Manifest>) -> Result
     crate::contents::queue_of_manifests(tx, &ids).await?;
     let project_id = manifests.first().map_or(0, |root| root.project_id);
     crate::quotas::discharge(tx, project_id, &ids, &digests).await?;
+    let indexes = manifests.iter().filter(|m| m.kind == Kind::Index).map(|m| m.id);
+    let indexes: Vec<i64> = indexes.collect();
+    let sql = "SELECT DISTINCT digest FROM manifest_children WHERE parent_id = ANY($1)";
+    let children: Vec<Digest> = match indexes.is_empty() {
+        true => Vec::new(),
+        false => tx.list(sql, params![&indexes], |row| row.get("digest")).await?,
+    };
     let sql = "DELETE FROM manifests WHERE repository_id = $1 AND id = ANY($2)";
     tx.execute(sql, params![repository_id, &ids]).await?;
+    tx.execute("DELETE FROM pulls WHERE manifest_id = ANY($1)", params![&ids]).await?;
+    if !children.is_empty() {
+        super::shown::orphan(tx, repository_id, &children).await?;
+    }
     // Names of accessories on manifests that stay.
     let sql = "DELETE FROM tags WHERE repository_id = $1 AND name = ANY($2) AND immutable = 0 \
                RETURNING name";

@@ -7,6 +7,7 @@ mod delete;
 mod facts;
 mod nesting;
 mod referrers;
+mod shown;
 
 pub use delete::{Deleted, delete, delete_part};
 pub use facts::{
@@ -15,6 +16,8 @@ pub use facts::{
 };
 pub use nesting::{is_listed, nesting, tags_above};
 pub use referrers::{Referrer, has_subject_of, listed, referrers};
+pub(crate) use shown::relist;
+pub use shown::{Shown, attributes};
 
 use crate::{Result, Row, Tx, blobs, engine::words, params, quotas};
 use jiff::Timestamp;
@@ -96,6 +99,16 @@ pub struct Manifest {
     pub pushed_by: String,
     /// When.
     pub pushed_at: Timestamp,
+    /// Harbor's word for what it is, such as `IMAGE`.
+    pub shown_type: String,
+    /// The media type that this word comes from.
+    pub shown_media_type: String,
+    /// Its size with everything that it names, in bytes.
+    pub total_size: u64,
+    /// Harbor's word for what it is to another manifest; none for an artifact of its own.
+    pub accessory: Option<String>,
+    /// An index of its repository lists it.
+    pub child: bool,
 }
 
 /// A manifest with its bytes.
@@ -105,6 +118,8 @@ pub struct Stored {
     pub manifest: Manifest,
     /// The bytes as they were pushed.
     pub payload: Vec<u8>,
+    /// What its configuration says, as JSON, once that is known.
+    pub attributes: Option<String>,
 }
 
 /// A blob that a manifest names.
@@ -174,6 +189,8 @@ pub struct NewManifest<'a> {
     pub blobs: &'a [ManifestBlob],
     /// The children it names (`parent_id` is filled in here).
     pub children: &'a [Child],
+    /// What lists show of it.
+    pub shown: Shown<'a>,
 }
 
 /// Columns of a manifest `m` with its repository `r`.
@@ -184,7 +201,7 @@ macro_rules! select {
 }
 use select;
 
-fn read(row: &Row) -> Result<Manifest> {
+pub(crate) fn read(row: &Row) -> Result<Manifest> {
     Ok(Manifest {
         id: row.get("id")?,
         repository_id: row.get("repository_id")?,
@@ -204,11 +221,17 @@ fn read(row: &Row) -> Result<Manifest> {
         facts_rev: row.get("facts_rev")?,
         pushed_by: row.get("pushed_by")?,
         pushed_at: row.get("pushed_at")?,
+        shown_type: row.get("shown_type")?,
+        shown_media_type: row.get("shown_media_type")?,
+        total_size: row.get("total_size")?,
+        accessory: row.opt("accessory")?,
+        child: row.get("child")?,
     })
 }
 
 fn read_stored(row: &Row) -> Result<Stored> {
-    Ok(Stored { manifest: read(row)?, payload: row.get("payload")? })
+    let (payload, attributes) = (row.get("payload")?, row.opt("attributes")?);
+    Ok(Stored { manifest: read(row)?, payload, attributes })
 }
 
 pub(crate) fn read_blob(row: &Row) -> Result<ManifestBlob> {
@@ -241,12 +264,21 @@ pub(crate) fn read_child(row: &Row) -> Result<Child> {
 /// [`crate::blobs::link`], in the same transaction: these lock the links against collection.
 pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, bool)> {
     let now = tx.now();
+    let children: Vec<Digest> = new.children.iter().map(|child| child.digest).collect();
+    let named: u64 = new.blobs.iter().map(|blob| blob.size).sum();
     let inserted: Option<i64> = tx
         .find(
             "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, kind, size, \
              config_digest, config_media_type, subject_digest, annotations, chain, state, \
-             facts_rev, pushed_by, pushed_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14) \
+             facts_rev, pushed_by, pushed_at, shown_type, shown_media_type, accessory, in_project, \
+             total_size, child, listed) \
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, $16, $17, \
+             x.project_id, $18 + (SELECT CAST(coalesce(sum(c.total_size), 0) AS BIGINT) \
+             FROM manifests c WHERE c.repository_id = $1 AND c.digest = ANY($19)), x.child, \
+             CASE WHEN $17 IS NULL THEN 1 - x.child ELSE 0 END FROM (SELECT r.project_id, \
+             CASE WHEN EXISTS (SELECT 1 FROM manifest_children c WHERE c.repository_id = $1 \
+             AND c.digest = $2) THEN 1 ELSE 0 END AS child FROM repositories r \
+             WHERE r.id = $1) AS x WHERE TRUE \
              ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id",
             params![
                 new.repository_id,
@@ -262,7 +294,12 @@ pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, boo
                 new.chain,
                 new.state,
                 new.pushed_by,
-                now
+                now,
+                new.shown.kind,
+                new.shown.media_type,
+                new.shown.accessory,
+                named.saturating_add(new.payload.len() as u64),
+                &children
             ],
             |row| row.get("id"),
         )
@@ -275,20 +312,30 @@ pub async fn insert(tx: &mut Tx, new: &NewManifest<'_>) -> Result<(Manifest, boo
     if inserted.is_some() {
         let itself = Some((new.digest, row.size));
         quotas::charge(tx, (row.project_id, row.repository_id), itself, new.blobs).await?;
+        shown::adopt(tx, &row, &children).await?;
+        return Ok((row, true));
     }
-    if inserted.is_none() && heal(tx, &row, new).await? {
-        let row = find(tx, new.repository_id, new.digest).await?.ok_or(crate::Error::Retry)?;
-        return Ok((row, false));
+    let mut changed = heal(tx, &row, new).await?;
+    if let (Some(accessory), None) = (new.shown.accessory, &row.accessory) {
+        shown::make_accessory(tx, row.id, accessory).await?;
+        changed = true;
     }
-    Ok((row, inserted.is_some()))
+    match changed {
+        true => {
+            let row = find(tx, new.repository_id, new.digest).await?;
+            Ok((row.ok_or(crate::Error::Retry)?, false))
+        }
+        false => Ok((row, false)),
+    }
 }
 
 /// Stores the bytes; false when the same ones were there.
 async fn insert_payload(tx: &mut Tx, id: i64, new: &NewManifest<'_>) -> Result<bool> {
-    let sql = "INSERT INTO manifest_payloads (manifest_id, payload) VALUES ($1, $2) \
-               ON CONFLICT (manifest_id) DO UPDATE SET payload = excluded.payload \
+    let sql = "INSERT INTO manifest_payloads (manifest_id, payload, attributes) VALUES ($1, $2, $3) \
+               ON CONFLICT (manifest_id) DO UPDATE SET payload = excluded.payload, \
+               attributes = excluded.attributes \
                WHERE manifest_payloads.payload <> excluded.payload";
-    Ok(tx.execute(sql, params![id, new.payload]).await? == 1)
+    Ok(tx.execute(sql, params![id, new.payload, new.shown.attributes]).await? == 1)
 }
 
 /// Mends a manifest whose bytes were lost or damaged: the same digest was pushed again. Whether
@@ -356,7 +403,8 @@ pub async fn find(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Op
 
 /// A manifest of a repository with its bytes.
 pub async fn load(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Option<Stored>> {
-    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload, \
+               p.attributes AS attributes FROM manifests m \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
                WHERE m.repository_id = $1 AND m.digest = $2 AND m.state <> 'isolated'";
@@ -365,7 +413,8 @@ pub async fn load(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Op
 
 /// The manifest that a tag names, with its bytes: one query.
 pub async fn load_tagged(tx: &mut Tx, repository_id: i64, tag: &Tag) -> Result<Option<Stored>> {
-    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM tags t \
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload, \
+               p.attributes AS attributes FROM tags t \
                JOIN manifests m ON m.id = t.manifest_id \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
@@ -388,7 +437,8 @@ pub async fn find_many(
 
 /// Manifests of a repository with these digests, with their bytes.
 pub async fn load_many(tx: &mut Tx, repository_id: i64, digests: &[Digest]) -> Result<Vec<Stored>> {
-    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload, \
+               p.attributes AS attributes FROM manifests m \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
                WHERE m.repository_id = $1 AND m.digest = ANY($2) AND m.state <> 'isolated' \
@@ -403,9 +453,18 @@ pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Manifest>> {
     tx.find(sql, params![id], read).await
 }
 
+/// Manifests by number: of numbers that a query found, never of a caller's own.
+pub(crate) async fn get_many(tx: &mut Tx, ids: &[i64]) -> Result<Vec<Manifest>> {
+    let sql = select!(
+        "FROM manifests m JOIN repositories r ON r.id = m.repository_id WHERE m.id = ANY($1)"
+    );
+    tx.list(sql, params![ids], read).await
+}
+
 /// A manifest of a repository by number, with its bytes.
 pub async fn load_id(tx: &mut Tx, repository_id: i64, id: i64) -> Result<Option<Stored>> {
-    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload FROM manifests m \
+    let sql = "SELECT m.*, r.project_id AS project_id, p.payload AS payload, \
+               p.attributes AS attributes FROM manifests m \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN manifest_payloads p ON p.manifest_id = m.id \
                WHERE m.repository_id = $1 AND m.id = $2 AND m.state <> 'isolated'";

@@ -4,7 +4,7 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 9] = [
+pub(crate) const MIGRATIONS: [&str; 10] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -14,6 +14,7 @@ pub(crate) const MIGRATIONS: [&str; 9] = [
     include_str!("0008.sql"),
     include_str!("0009.sql"),
     include_str!("0010.sql"),
+    include_str!("0012.sql"),
 ];
 
 /// The schema that this program knows.
@@ -201,6 +202,7 @@ mod tests {
             pushed_by: "ann",
             blobs: &blobs,
             children: &[],
+            shown: crate::manifests::Shown::default(),
         };
         manifests::insert(tx, &new).await.unwrap();
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sealock_facts::{Component, ComponentKind, Finding, FixState, MatchKey, Severity, Tier};
 use sealock_metadata::{
     Tx, blobs,
-    manifests::{self, BlobRole, Child, Kind, Manifest, ManifestBlob, NewManifest, State},
+    manifests::{self, BlobRole, Child, Kind, Manifest, ManifestBlob, NewManifest, Shown, State},
     projects::{self, Project},
     repositories::{self, Repository},
     tags,
@@ -82,6 +82,7 @@ pub async fn push(tx: &mut Tx, repository: &Repository, name: &str, parts: Parts
         pushed_by: "ann",
         blobs: &blobs,
         children: &children,
+        shown: Shown::default(),
     };
     let (manifest, fresh) = manifests::insert(tx, &new).await.unwrap();
     assert!(fresh, "{name}");
