@@ -41,7 +41,7 @@ impl LabelRequest {
     }
 }
 
-fn shown(label: Label) -> Value {
+pub(crate) fn shown(label: Label) -> Value {
     json!({
         "id": label.id,
         "name": label.name,

@@ -23,23 +23,7 @@ const LATER: &[(&str, &[Place])] = &[
     (
         "artifact",
         &[
-            ("/projects/{project_name}/repositories/{repository_name}/artifacts", &[GET, POST]),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}",
-                &[GET, DELETE],
-            ),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/tags",
-                &[POST, GET],
-            ),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/tags/{tag_name}",
-                &[DELETE],
-            ),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/accessories",
-                &[GET],
-            ),
+            ("/projects/{project_name}/repositories/{repository_name}/artifacts", &[POST]),
             (
                 "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/additions/vulnerabilities",
                 &[GET],
@@ -47,14 +31,6 @@ const LATER: &[(&str, &[Place])] = &[
             (
                 "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/additions/{addition}",
                 &[GET],
-            ),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels",
-                &[POST],
-            ),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/labels/{label_id}",
-                &[DELETE],
             ),
         ],
     ),
@@ -68,7 +44,6 @@ const LATER: &[(&str, &[Place])] = &[
             ("/system/gc/schedule", &[GET, POST, PUT]),
         ],
     ),
-    ("icon", &[("/icons/{digest}", &[GET])]),
     (
         "jobservice",
         &[
@@ -121,7 +96,6 @@ const LATER: &[(&str, &[Place])] = &[
     (
         "project",
         &[
-            ("/projects/{project_name_or_id}/artifacts", &[GET]),
             ("/projects/{project_name_or_id}/scanner", &[GET, PUT]),
             ("/projects/{project_name_or_id}/scanner/candidates", &[GET]),
         ],

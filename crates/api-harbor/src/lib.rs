@@ -7,9 +7,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod allowlists;
+mod artifacts;
 mod counts;
 mod face;
 mod groups;
+mod icons;
 mod immutable;
 mod labels;
 mod later;

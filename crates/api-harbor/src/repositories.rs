@@ -21,7 +21,7 @@ pub(crate) struct RepositoryRequest {
 }
 
 /// A repository's name within its project, as it stands in a path that was decoded once.
-fn decoded(name: &str) -> Result<String> {
+pub(crate) fn decoded(name: &str) -> Result<String> {
     let name = percent_decode_str(name).decode_utf8();
     name.map(Into::into).map_err(|_| unprocessable("the repository's name is no text"))
 }

@@ -1,16 +1,16 @@
 //! The whole surface of this face on one page; what this version does not have stands in `later`.
 
 use crate::{
-    allowlists, counts,
+    allowlists, artifacts, counts,
     face::{BASE, Face, harbors_words},
-    groups, immutable, labels, later, log, members, metadata, projects, quotas, repositories,
-    system, users,
+    groups, icons, immutable, labels, later, log, members, metadata, projects, quotas,
+    repositories, system, users,
 };
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::map_response,
-    routing::{get, put},
+    routing::{delete, get, post, put},
 };
 use http::{Method, StatusCode, Uri};
 use sealock_http::HttpError;
@@ -27,6 +27,8 @@ pub fn router(face: Face) -> Router {
         .route("/permissions", get(counts::permissions))
         .merge(of_projects())
         .merge(of_people())
+        .merge(of_artifacts())
+        .route("/icons/{digest}", get(icons::get))
         .route("/repositories", get(repositories::list_all))
         .route("/labels", get(labels::list).post(labels::create))
         .route("/labels/{label_id}", get(labels::get).put(labels::update).delete(labels::delete))
@@ -82,6 +84,20 @@ fn of_projects() -> Router<Face> {
             "/projects/{project_name}/repositories/{repository_name}",
             get(repositories::get).put(repositories::update).delete(repositories::delete),
         )
+}
+
+fn of_artifacts() -> Router<Face> {
+    const ALL: &str = "/projects/{project_name}/repositories/{repository_name}/artifacts";
+    let one = |rest: &str| format!("{ALL}/{{reference}}{rest}");
+    Router::new()
+        .route("/projects/{project_name_or_id}/artifacts", get(artifacts::list_of_project))
+        .route(ALL, get(artifacts::list))
+        .route(&one(""), get(artifacts::get).delete(artifacts::delete))
+        .route(&one("/tags"), get(artifacts::list_tags).post(artifacts::create_tag))
+        .route(&one("/tags/{tag_name}"), delete(artifacts::delete_tag))
+        .route(&one("/accessories"), get(artifacts::list_accessories))
+        .route(&one("/labels"), post(artifacts::add_label))
+        .route(&one("/labels/{label_id}"), delete(artifacts::remove_label))
 }
 
 fn of_people() -> Router<Face> {

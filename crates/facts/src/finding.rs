@@ -24,6 +24,10 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 6] =
+        [Self::Unknown, Self::Negligible, Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// The word, lower case.
     pub const fn as_str(self) -> &'static str {
         match self {

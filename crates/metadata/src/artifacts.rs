@@ -6,6 +6,7 @@
 
 use crate::{
     Result, Row, Tx, Value,
+    blobs::{self, Blob},
     labels::{self, Label},
     listing::{self, Field, Holds, Listed, Source, Term, Wanted},
     manifests::{self, Manifest},
@@ -178,9 +179,8 @@ pub async fn accessories(
                JOIN repositories r ON r.id = m.repository_id \
                WHERE m.repository_id = ANY($1) AND m.subject_digest = ANY($2) \
                ORDER BY m.id LIMIT $3";
-    let read = |row: &Row| {
-        Ok(Accessory { manifest: manifests::read(row)?, subject: row.get("about")? })
-    };
+    let read =
+        |row: &Row| Ok(Accessory { manifest: manifests::read(row)?, subject: row.get("about")? });
     let mut found = tx.list(sql, params![repository_ids, subjects, limit], read).await?;
     let named: Vec<String> = subjects.iter().flat_map(names).collect();
     let sql = "SELECT m.*, r.project_id AS project_id, t.name AS about FROM tags t \
@@ -295,6 +295,22 @@ pub async fn tag_page(tx: &mut Tx, manifest_id: i64, wanted: &Wanted) -> Result<
         order: "t.updated_at DESC, t.id DESC",
     };
     listing::page(tx, source, wanted, read_tag).await
+}
+
+/// Full names of these repositories: of numbers that a query found.
+pub async fn repository_names(tx: &mut Tx, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    let sql = "SELECT id, name FROM repositories WHERE id = ANY($1)";
+    tx.list(sql, params![ids], |row| Ok((row.get("id")?, row.get("name")?))).await
+}
+
+/// The configurations of these manifests, as their repositories hold them.
+pub async fn configurations(tx: &mut Tx, manifest_ids: &[i64]) -> Result<Vec<(i64, Blob)>> {
+    let sql = "SELECT b.*, m.id AS manifest_id FROM manifests m \
+               JOIN repository_blobs l ON l.repository_id = m.repository_id \
+               AND l.digest = m.config_digest JOIN blobs b ON b.digest = l.digest \
+               WHERE m.id = ANY($1) AND b.state = 'active'";
+    let read = |row: &Row| Ok((row.get("manifest_id")?, blobs::read(row)?));
+    tx.list(sql, params![manifest_ids], read).await
 }
 
 /// When these manifests were pulled last, of those that were.

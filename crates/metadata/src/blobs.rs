@@ -54,7 +54,7 @@ pub enum Inserted {
     Lost(Blob),
 }
 
-fn read(row: &Row) -> Result<Blob> {
+pub(crate) fn read(row: &Row) -> Result<Blob> {
     Ok(Blob {
         digest: row.get("digest")?,
         size: row.get("size")?,

@@ -150,6 +150,36 @@ pub async fn of_subjects(tx: &mut Tx, repository_id: i64, subjects: &[Digest]) -
     collect(tx, sql, params![repository_id, subjects]).await
 }
 
+/// How signatures over some digests were judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The repository.
+    pub repository_id: i64,
+    /// What is signed.
+    pub subject: Digest,
+    /// The key under which it is verified; none where it is not.
+    pub key: Option<String>,
+}
+
+/// Signatures over these digests in these repositories.
+pub async fn signatures(
+    tx: &mut Tx,
+    repository_ids: &[i64],
+    subjects: &[Digest],
+) -> Result<Vec<Judged>> {
+    let sql = "SELECT repository_id, subject_digest, key_id FROM evidence \
+               WHERE repository_id = ANY($1) AND subject_digest = ANY($2) \
+               AND class = 'signature' ORDER BY id";
+    tx.list(sql, params![repository_ids, subjects], |row| {
+        Ok(Judged {
+            repository_id: row.get("repository_id")?,
+            subject: row.get("subject_digest")?,
+            key: row.opt("key_id")?,
+        })
+    })
+    .await
+}
+
 /// Evidence that one accessory gives.
 pub async fn of_accessory(tx: &mut Tx, repository_id: i64, accessory: &Digest) -> Result<Evidence> {
     let sql = "SELECT class, fact FROM evidence WHERE repository_id = $1 \

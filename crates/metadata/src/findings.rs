@@ -232,15 +232,6 @@ pub async fn page(
     .await
 }
 
-const SEVERITIES: [Severity; 6] = [
-    Severity::Unknown,
-    Severity::Negligible,
-    Severity::Low,
-    Severity::Medium,
-    Severity::High,
-    Severity::Critical,
-];
-
 /// How many findings of each severity the contents of some manifests have; one that is found in
 /// several places counts once. One query.
 pub async fn count(tx: &mut Tx, manifest_ids: &[i64]) -> Result<BTreeMap<Severity, u64>> {
@@ -252,7 +243,7 @@ pub async fn count(tx: &mut Tx, manifest_ids: &[i64]) -> Result<BTreeMap<Severit
     for row in tx.query(sql, params![manifest_ids]).await? {
         let severity: i64 = row.get("severity")?;
         let found: i64 = row.get("found")?;
-        if let Some(severity) = SEVERITIES.into_iter().find(|s| *s as i64 == severity) {
+        if let Some(severity) = Severity::ALL.into_iter().find(|s| *s as i64 == severity) {
             counts.insert(severity, found.unsigned_abs());
         }
     }

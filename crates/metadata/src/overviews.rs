@@ -33,9 +33,8 @@ pub async fn kept(tx: &mut Tx, manifest_ids: &[i64]) -> Result<Vec<Kept>> {
 /// Keeps overviews. Each was made of facts that were read after the revision that it names: where
 /// they have changed since, the row counts for nothing.
 pub async fn keep(tx: &mut Tx, overviews: &[Kept]) -> Result<()> {
-    let rows = overviews.iter().map(|one| {
-        params![one.manifest_id, one.facts_rev, one.overview.as_str()]
-    });
+    let rows =
+        overviews.iter().map(|one| params![one.manifest_id, one.facts_rev, one.overview.as_str()]);
     let tail = "ON CONFLICT (manifest_id) DO UPDATE SET facts_rev = excluded.facts_rev, \
                 overview = excluded.overview WHERE overviews.facts_rev <= excluded.facts_rev";
     let head = "INSERT INTO overviews (manifest_id, facts_rev, overview)";

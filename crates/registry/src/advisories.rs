@@ -30,7 +30,7 @@ const EVENTS_AT_A_TIME: u32 = 1_000;
 
 /// The snapshot in force, as the database names it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct InForce {
+pub(crate) struct InForce {
     digest: String,
     since: Timestamp,
 }
@@ -389,7 +389,7 @@ fn more_findings(findings: usize, snapshot: &str) -> Event {
         .detail("snapshot", snapshot)
 }
 
-async fn in_force(tx: &mut Tx) -> Result<Option<InForce>> {
+pub(crate) async fn in_force(tx: &mut Tx) -> Result<Option<InForce>> {
     parse(metadata::settings::get(tx, SETTING).await?)
 }
 

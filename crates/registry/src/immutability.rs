@@ -354,6 +354,11 @@ pub(crate) async fn require_none_covered(
     }
 }
 
+/// The rules of a project, whoever asks.
+pub(crate) async fn rules_of(tx: &mut Tx, project_id: i64) -> Result<Vec<ImmutableRule>> {
+    rows::list(tx, project_id).await?.iter().map(ImmutableRule::read).collect()
+}
+
 /// Those of these tags that a rule covers.
 async fn covered(
     tx: &mut Tx,
@@ -363,9 +368,8 @@ async fn covered(
     if tags.is_empty() {
         return Ok(Vec::new());
     }
-    let rules = rows::list(tx, project.id).await?;
+    let rules = rules_of(tx, project.id).await?;
     let within = name.within_project().unwrap_or_default();
-    let rules = rules.iter().map(ImmutableRule::read).collect::<Result<Vec<_>>>()?;
     let covers = |tag: &&Tag| rules.iter().any(|rule| rule.covers(within, tag.as_str()));
     Ok(tags.iter().filter(covers).cloned().collect())
 }

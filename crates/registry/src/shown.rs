@@ -20,10 +20,8 @@ const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 /// Where an index says what it is, as CNAB does.
 const INDEX_TYPE: &str = "org.opencontainers.artifactType";
 /// Annotations by which an image of plain layers says that it is a WebAssembly module.
-const WASM: [(&str, &str); 2] = [
-    ("module.wasm.image/variant", "compat"),
-    ("run.oci.handler", "wasm"),
-];
+const WASM: [(&str, &str); 2] =
+    [("module.wasm.image/variant", "compat"), ("run.oci.handler", "wasm")];
 
 /// What lists show of a manifest.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +42,7 @@ impl Described {
         let media_type = shown_media_type(manifest);
         let kind = kind(manifest, &media_type);
         Self {
-            attributes: config.and_then(|config| attributes(&kind, config)),
+            attributes: config.map(|config| attributes(&kind, config).unwrap_or_else(nothing)),
             accessory: accessory.map(|accessory| word(manifest, accessory.kind)),
             kind,
             media_type,
@@ -59,6 +57,10 @@ impl Described {
             attributes: self.attributes.as_deref(),
         }
     }
+}
+
+fn nothing() -> String {
+    "{}".to_owned()
 }
 
 /// The media type that says what an artifact is: its configuration's, or of an index its own.

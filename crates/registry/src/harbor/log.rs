@@ -49,6 +49,8 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("create-label", "create", "label"),
     ("update-label", "update", "label"),
     ("delete-label", "delete", "label"),
+    ("add-label", "create", "artifact-label"),
+    ("remove-label", "delete", "artifact-label"),
     ("add-key", "create", "key"),
     ("compromise-key", "update", "key"),
     ("remove-key", "delete", "key"),

@@ -1,21 +1,28 @@
 //! What Harbor's API asks, in its terms: projects by number or name, Harbor's roles, lists with
 //! conditions. Rights come from the one table, [`sealock_auth::MATRIX`].
 
+mod artifacts;
 mod counts;
 mod groups;
 mod labels;
 mod log;
 mod members;
+mod overview;
 mod people;
 mod projects;
 mod repositories;
 mod settings;
+mod tags;
 
+pub use artifacts::{
+    AccessoryDetail, ArtifactDetail, ArtifactRow, Beside, Child, Signature, TagDetail,
+};
 pub use counts::{Found, Health, Statistics, Volume};
 pub use groups::Group;
 pub use labels::{Label, LabelScope, LabelWords};
 pub use log::{Logged, MAX_LOGGED};
 pub use members::{Entity, MemberOf};
+pub use overview::{Overview, ScanState};
 pub use people::{NewPerson, Person, Profile};
 pub use projects::{ProjectChange, ProjectDetail, ProjectSummary, ProjectToMake};
 pub use repositories::RepositoryDetail;
