@@ -71,7 +71,7 @@ async fn dangling_names_are_found_and_removed(t: &mut TestDatabase) {
     t.plant("DELETE FROM blobs WHERE size = 1 AND digest IN (SELECT max(digest) FROM blobs)").await;
     t.plant("UPDATE tags SET manifest_id = 4711").await;
     t.plant(
-        "INSERT INTO manifest_payloads SELECT 4712, payload FROM manifest_payloads \
+        "INSERT INTO manifest_payloads (manifest_id, payload) SELECT 4712, payload FROM manifest_payloads \
              WHERE manifest_id = 1",
     )
     .await;
