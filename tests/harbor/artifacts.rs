@@ -371,7 +371,8 @@ fn advise(desk: &Desk, id: &str) {
     });
     let file = format!("{id}.json");
     std::fs::write(desk.home().join(&file), record.to_string()).unwrap();
-    desk.sealock(&["advisories", "import", &file, "--source", id]).ok();
+    let source = id.to_ascii_lowercase();
+    desk.sealock(&["advisories", "import", &file, "--source", &source]).ok();
 }
 
 #[test]

@@ -55,8 +55,8 @@ pub struct Part {
     pub has_layers: bool,
 }
 
-/// The images of these manifests: each itself, or what an index lists, at any depth, as far as it is
-/// here. At most `limit` in all.
+/// The images of these manifests: each itself, or what an index lists, at any depth, as far as it
+/// is here. At most `limit` in all.
 pub async fn parts(tx: &mut Tx, manifest_ids: &[i64], limit: u32) -> Result<Vec<Part>> {
     let sql = "WITH RECURSIVE below (root, id) AS (\
                SELECT id, id FROM manifests WHERE id = ANY($1) \

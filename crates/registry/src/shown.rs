@@ -1,5 +1,5 @@
-//! What lists show of a manifest, in Harbor's words: what it is, what it is to another one, and what
-//! its configuration says. Read once, when it is pushed.
+//! What lists show of a manifest, in Harbor's words: what it is, what it is to another one, and
+//! what its configuration says. Read once, when it is pushed.
 
 use sealock_metadata::manifests::Shown;
 use sealock_oci::{Manifest, ManifestKind, media_type};
