@@ -122,6 +122,15 @@ pub(crate) async fn revoke_waiver(
     decide(&face, &caller, which, WaiverStep::Revoke, decision).await
 }
 
+/// Which list is confirmed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AllowlistGrant {
+    /// `updated_at` of the list that was looked at: another one is a conflict.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    updated_at: Option<Timestamp>,
+}
+
 /// What a project's CVE allowlist excuses, which is written through Harbor's API.
 #[utoipa::path(get, path = "/projects/{project}/allowlist", tag = "exceptions",
     params(("project" = String, Path)), responses((status = 200, body = schema::CveAllowlist)))]
@@ -136,14 +145,16 @@ pub(crate) async fn allowlist(
 /// Lets a project's CVE allowlist count above sandbox, until more is written on it. For security
 /// officers, and never for the one who wrote it.
 #[utoipa::path(post, path = "/projects/{project}/allowlist/grant", tag = "exceptions",
-    params(("project" = String, Path)),
+    params(("project" = String, Path)), request_body = AllowlistGrant,
     responses((status = 200, body = schema::CveAllowlist), (status = 403, body = schema::Errors)))]
 pub(crate) async fn grant_allowlist(
     State(face): State<Face>,
     Known(caller): Known,
     Path(project): Path<String>,
+    MaybeSent(grant): MaybeSent<AllowlistGrant>,
 ) -> Result<Json<CveAllowlist>> {
-    Ok(Json(face.registry.grant_cve_allowlist(&caller, Some(&project)).await?))
+    let seen = grant.updated_at;
+    Ok(Json(face.registry.grant_cve_allowlist(&caller, Some(&project), seen).await?))
 }
 
 /// What the system's CVE allowlist excuses, which is written through Harbor's API.
@@ -158,13 +169,14 @@ pub(crate) async fn system_allowlist(
 
 /// Lets the system's CVE allowlist count above sandbox, until more is written on it. For security
 /// officers, and never for the one who wrote it.
-#[utoipa::path(post, path = "/allowlist/grant", tag = "exceptions",
+#[utoipa::path(post, path = "/allowlist/grant", tag = "exceptions", request_body = AllowlistGrant,
     responses((status = 200, body = schema::CveAllowlist), (status = 403, body = schema::Errors)))]
 pub(crate) async fn grant_system_allowlist(
     State(face): State<Face>,
     Known(caller): Known,
+    MaybeSent(grant): MaybeSent<AllowlistGrant>,
 ) -> Result<Json<CveAllowlist>> {
-    Ok(Json(face.registry.grant_cve_allowlist(&caller, None).await?))
+    Ok(Json(face.registry.grant_cve_allowlist(&caller, None, grant.updated_at).await?))
 }
 
 /// A ban.

@@ -126,11 +126,13 @@ impl Registry {
     }
 
     /// Lets a project's list, or the system's, count above sandbox. For the security role, and
-    /// another person than the one who wrote it.
+    /// another person than the one who wrote it. With `seen`, the moment at which the list that
+    /// they looked at was written, another list than that one is a conflict.
     pub async fn grant_cve_allowlist(
         &self,
         caller: &Caller,
         project: Option<&str>,
+        seen: Option<Timestamp>,
     ) -> Result<CveAllowlist> {
         self.require_security(caller)?;
         let granter = person(caller)?;
@@ -141,6 +143,9 @@ impl Registry {
         };
         let id = project.as_ref().map_or(SYSTEM, |project| project.id);
         let row = rows::lock(&mut tx, id).await?.ok_or_else(none)?;
+        if seen.is_some_and(|seen| seen != row.updated_at) {
+            return Err(Error::conflict("the list was written anew meanwhile; look at it again"));
+        }
         let who = caller.principal.to_string();
         if row.written_by == who || !rows::grant(&mut tx, id, granter, &who).await? {
             return Err(Error::forbidden(

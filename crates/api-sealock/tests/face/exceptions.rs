@@ -108,6 +108,13 @@ async fn nobody_confirms_their_own_allowlist(server: &Server) {
     let (status, read) = server.ask("dana", Method::GET, list, "").await;
     assert_eq!((status, &read["items"]), (StatusCode::OK, &json!(["CVE-2026-1"])), "{read}");
     assert_eq!(read["granted_by"], Value::Null);
+    // Confirmed is what was looked at.
+    let other = json!({"updated_at": "2020-01-01T00:00:00Z"});
+    let (status, answer) = server.post("admin", grant, &other).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+    let seen = json!({"updated_at": read["updated_at"]});
+    assert_eq!(server.post("sofia", grant, &seen).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(server.post("admin", grant, &seen).await.0, StatusCode::OK);
     // Sofia wrote the project's, Dana the system's; Dana is no security officer.
     for (who, path, expected) in [
         ("dana", grant, StatusCode::FORBIDDEN),

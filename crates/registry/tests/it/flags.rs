@@ -220,21 +220,26 @@ async fn above_sandbox_a_list_takes_two_persons() {
     let admin = world.admin().await;
     let robot = world.robot("stage", &[Right::ManageProject]).await;
     for who in [dev, &admin, &robot] {
-        let error = registry.grant_cve_allowlist(who, Some("stage")).await.unwrap_err();
+        let error = registry.grant_cve_allowlist(who, Some("stage"), None).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Forbidden);
     }
-    let error = registry.grant_cve_allowlist(officer, Some("team")).await.unwrap_err();
+    let error = registry.grant_cve_allowlist(officer, Some("team"), None).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     let other = own(&["CVE-2026-4321"]);
     let error = registry.set_cve_allowlist(&robot, "stage", &other).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Forbidden);
-    registry.grant_cve_allowlist(officer, Some("stage")).await.unwrap();
+    // Nor what the officer has not seen.
+    let before = Some(world.clock.now() - SignedDuration::from_secs(1));
+    let error = registry.grant_cve_allowlist(officer, Some("stage"), before).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Conflict);
+    let seen = registry.cve_allowlist(&guest, "stage").await.unwrap().updated_at;
+    registry.grant_cve_allowlist(officer, Some("stage"), seen).await.unwrap();
     assert!(!by_flag(&pull(world, &guest, "stage/app").await));
     // More on the list, or for longer, is asked for anew; less is not.
     let more = own(&["CVE-2026-1234", "CVE-2026-5678"]);
     assert_eq!(registry.set_cve_allowlist(dev, "stage", &more).await.unwrap().granted_by, None);
     assert!(by_flag(&pull(world, &guest, "stage/app").await));
-    registry.grant_cve_allowlist(officer, Some("stage")).await.unwrap();
+    registry.grant_cve_allowlist(officer, Some("stage"), None).await.unwrap();
     let less = registry.set_cve_allowlist(dev, "stage", &list).await.unwrap();
     assert!(less.granted_by.is_some());
     assert!(!by_flag(&pull(world, &guest, "stage/app").await));
