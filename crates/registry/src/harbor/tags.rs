@@ -103,14 +103,13 @@ impl Registry {
         self.delete_manifest(caller, &found.name()?, &Reference::Tag(tag), &condition).await
     }
 
-    /// Deletes an artifact with all its tags and its accessories.
+    /// Deletes an artifact with all its tags and its accessories; not while an index lists it.
     pub async fn delete_harbor_artifact(&self, caller: &Caller, place: Place<'_>) -> Result<()> {
         let mut tx = self.database().read().await?;
         let what = (Resource::Artifact, Act::Delete);
         let found = self.artifact_for(&mut tx, caller, place, what).await?;
         drop(tx);
-        let reference = Reference::Digest(found.row.digest);
-        self.delete_manifest(caller, &found.name()?, &reference, &Precondition::default()).await
+        self.delete_artifact(caller, &found.name()?, &found.row.digest).await
     }
 
     /// Puts a label on an artifact: one of its project, or of the whole system.
