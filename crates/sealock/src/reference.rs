@@ -225,6 +225,8 @@ fn sources(crates: &[&str]) -> Vec<String> {
             let path = entry.expect("an entry").path();
             match path.is_dir() {
                 true => open.push(path),
+                // Pictures stand there, too.
+                false if path.extension().is_none_or(|kind| kind != "rs") => {}
                 false => texts.push(std::fs::read_to_string(&path).expect("source")),
             }
         }
