@@ -33,6 +33,8 @@ pub mod listing;
 pub mod manifests;
 pub mod members;
 pub mod overviews;
+#[cfg(test)]
+mod plan;
 pub mod policies;
 pub mod product_keys;
 pub mod project_keys;

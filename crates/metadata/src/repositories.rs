@@ -255,18 +255,11 @@ pub async fn digests(tx: &mut Tx, repository_id: i64, limit: u32) -> Result<Vec<
 
 #[cfg(test)]
 mod tests {
-    use crate::{Database, DatabaseConfig, SystemClock, params};
-    use std::sync::Arc;
+    use crate::{params, plan};
 
     #[tokio::test]
     async fn names_are_read_from_an_index_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
-        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
-        let mut tx = db.read().await.unwrap();
-        let plan = tx.query(names!("EXPLAIN QUERY PLAN "), params!["", 10_i64]).await.unwrap();
-        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
-        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
-        assert!(lines[0].contains("USING COVERING INDEX"), "{lines:?}");
+        let values = params!["", 10_i64];
+        plan::assert_one_step(names!("EXPLAIN QUERY PLAN "), values, "USING COVERING INDEX").await;
     }
 }

@@ -209,19 +209,11 @@ pub async fn immutable(tx: &mut Tx, repository_id: i64) -> Result<Option<String>
 
 #[cfg(test)]
 mod tests {
-    use crate::{Database, DatabaseConfig, SystemClock, params};
-    use std::sync::Arc;
+    use crate::{params, plan};
 
     #[tokio::test]
     async fn names_are_read_from_an_index_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
-        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
-        let mut tx = db.read().await.unwrap();
         let values = params![1_i64, "", 10_i64];
-        let plan = tx.query(names!("EXPLAIN QUERY PLAN "), values).await.unwrap();
-        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
-        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
-        assert!(lines[0].contains("USING COVERING INDEX"), "{lines:?}");
+        plan::assert_one_step(names!("EXPLAIN QUERY PLAN "), values, "USING COVERING INDEX").await;
     }
 }

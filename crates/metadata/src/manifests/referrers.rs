@@ -110,24 +110,15 @@ fn read(row: &Row) -> Result<Referrer> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Database, DatabaseConfig, SystemClock, params};
-    use std::sync::Arc;
+    use crate::{params, plan};
 
     #[tokio::test]
     async fn both_lists_are_read_in_the_order_of_an_index() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
-        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
-        let mut tx = db.read().await.unwrap();
         let values = params![1_i64, "sha256:00", "", 10_i64];
-        let plan = tx.query(all!("EXPLAIN QUERY PLAN "), values).await.unwrap();
-        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
-        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
-        assert!(lines[0].contains("INDEX manifests_subject (repository_id=? AND subject_digest=?"));
+        let index = "INDEX manifests_subject (repository_id=? AND subject_digest=?";
+        plan::assert_one_step(all!("EXPLAIN QUERY PLAN "), values, index).await;
         let values = params![1_i64, "sha256:00", "", 10_i64, "t"];
-        let plan = tx.query(of_type!("EXPLAIN QUERY PLAN "), values).await.unwrap();
-        let lines: Vec<String> = plan.iter().map(|row| row.get("detail").unwrap()).collect();
-        assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
-        assert!(lines[0].contains("INDEX manifests_subject_type"), "{lines:?}");
+        let index = "INDEX manifests_subject_type";
+        plan::assert_one_step(of_type!("EXPLAIN QUERY PLAN "), values, index).await;
     }
 }
