@@ -248,7 +248,19 @@ fn quoted_after(texts: &[String], beginnings: &[&str]) -> BTreeSet<String> {
 }
 
 /// Words in capitals that are no codes.
-const NO_CODES: [&str; 5] = ["CERTIFICATE", "DELETE", "HEAD", "PATCH", "POST"];
+const NO_CODES: [&str; 11] = [
+    "CERTIFICATE",
+    "CHART",
+    "CNAB",
+    "DELETE",
+    "HEAD",
+    "IMAGE",
+    "MODEL",
+    "PATCH",
+    "POST",
+    "SBOM",
+    "WASM",
+];
 
 #[test]
 fn the_page_of_errors_knows_every_code() {
