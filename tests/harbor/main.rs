@@ -4,6 +4,8 @@
 
 mod advisories;
 mod artifacts;
+mod browsers;
+mod configure;
 mod groups;
 mod immutable;
 mod labels;

@@ -34,7 +34,6 @@ const LATER: &[(&str, &[Place])] = &[
             ),
         ],
     ),
-    ("configure", &[("/internalconfig", &[GET]), ("/configurations", &[GET, PUT])]),
     (
         "gc",
         &[
@@ -190,7 +189,6 @@ const LATER: &[(&str, &[Place])] = &[
     ),
     ("schedule", &[("/schedules", &[GET]), ("/schedules/{job_type}/paused", &[GET])]),
     ("securityhub", &[("/security/summary", &[GET]), ("/security/vul", &[GET])]),
-    ("systeminfo", &[("/systeminfo/getcert", &[GET])]),
     (
         "webhook",
         &[

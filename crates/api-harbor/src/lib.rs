@@ -8,6 +8,8 @@
 
 mod allowlists;
 mod artifacts;
+mod browser;
+mod configure;
 mod counts;
 mod face;
 mod groups;

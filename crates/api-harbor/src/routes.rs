@@ -1,7 +1,7 @@
 //! The whole surface of this face on one page; what this version does not have stands in `later`.
 
 use crate::{
-    allowlists, artifacts, counts,
+    allowlists, artifacts, browser, configure, counts,
     face::{BASE, Face, harbors_words},
     groups, icons, immutable, labels, later, log, members, metadata, projects, quotas,
     repositories, system, users,
@@ -13,15 +13,18 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use http::{Method, StatusCode, Uri};
-use sealock_http::HttpError;
+use sealock_http::{HttpError, with_browsers};
 
-/// `/api/v2.0/` and `/api/version`
+/// `/api/v2.0/`, `/api/version` and `/c/`
 pub fn router(face: Face) -> Router {
     let inner = Router::new()
         .route("/ping", get(system::ping))
         .route("/health", get(system::health))
         .route("/systeminfo", get(system::info))
         .route("/systeminfo/volumes", get(system::volumes))
+        .route("/systeminfo/getcert", get(system::certificate))
+        .route("/configurations", get(configure::list).put(configure::update))
+        .route("/internalconfig", get(configure::internal))
         .route("/statistics", get(counts::statistics))
         .route("/search", get(counts::search))
         .route("/permissions", get(counts::permissions))
@@ -42,10 +45,23 @@ pub fn router(face: Face) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(nowhere)
         // Each handler reads its body itself, with a limit of its own.
-        .layer(DefaultBodyLimit::disable())
-        .layer(map_response(harbors_words))
-        .with_state(face);
-    Router::new().route("/api/version", get(system::version)).nest(BASE, inner)
+        .layer(DefaultBodyLimit::disable());
+    let outside = Router::new()
+        .route("/login", post(browser::log_in))
+        .route("/log_out", get(browser::log_out))
+        .route("/userExists", post(browser::user_exists))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nowhere)
+        .layer(DefaultBodyLimit::disable());
+    let worded = |router: Router<Face>| {
+        with_browsers(router, face.gatekeeper.clone())
+            .layer(map_response(harbors_words))
+            .with_state(face.clone())
+    };
+    Router::new()
+        .route("/api/version", get(system::version))
+        .nest(BASE, worded(inner))
+        .nest("/c", worded(outside))
 }
 
 fn of_projects() -> Router<Face> {

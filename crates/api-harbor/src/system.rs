@@ -1,8 +1,13 @@
 //! The tags ping, health and systeminfo, and `/api/version`.
 
 use crate::face::{Asking, Face, Known};
-use axum::{Json, extract::State};
-use sealock_http::Result;
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use http::{StatusCode, header};
+use sealock_http::{HttpError, Result};
 use serde_json::{Value, json};
 
 /// The version of Harbor whose API this is; clients look whether a feature is there by it.
@@ -29,31 +34,49 @@ pub(crate) async fn health(State(face): State<Face>) -> Json<Value> {
 }
 
 /// `GET /systeminfo`: to strangers, what a log-in page needs; the version to users only.
-pub(crate) async fn info(State(face): State<Face>, Asking(caller): Asking) -> Json<Value> {
+pub(crate) async fn info(State(face): State<Face>, Asking(caller): Asking) -> Result<Json<Value>> {
+    let settings = face.registry.configuration().await?;
     let mut info = json!({
         "auth_mode": "db_auth",
         "primary_auth_mode": false,
         "self_registration": false,
-        "banner_message": "",
+        "banner_message": settings.banner,
     });
     if !caller.principal.is_anonymous() {
         let registry = &face.registry;
+        let restriction = if settings.projects_by_admins { "adminonly" } else { "everyone" };
         let more = json!({
             "current_time": registry.now().to_string(),
             "external_url": registry.external_url(),
             "registry_url": registry.external_host(),
-            "project_creation_restriction": "everyone",
-            "has_ca_root": false,
+            "project_creation_restriction": restriction,
+            "has_ca_root": face.certificate.is_some(),
             "harbor_version": HARBOR_VERSION,
             "registry_storage_provider_name": "filesystem",
-            "read_only": false,
+            "read_only": settings.read_only,
             "notification_enable": false,
         });
         if let (Value::Object(info), Value::Object(more)) = (&mut info, more) {
             info.extend(more);
         }
     }
-    Json(info)
+    Ok(Json(info))
+}
+
+/// `GET /systeminfo/getcert`: what clients need to trust this server's certificate.
+pub(crate) async fn certificate(State(face): State<Face>) -> Result<Response> {
+    let Some(pem) = &face.certificate else {
+        return Err(HttpError::with_code(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "no authority of this server's certificate was named with --tls-ca",
+        ));
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=ca.crt"),
+    ];
+    Ok((headers, pem.to_string()).into_response())
 }
 
 /// `GET /systeminfo/volumes`

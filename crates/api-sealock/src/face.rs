@@ -47,7 +47,8 @@ impl FromRequestParts<Face> for Asking {
     type Rejection = HttpError;
 
     async fn from_request_parts(parts: &mut Parts, face: &Face) -> Result<Self> {
-        let caller = face.gatekeeper.caller(parts).await.map_err(Gatekeeper::basic_challenge)?;
+        let caller = face.gatekeeper.caller_or_browser(parts).await;
+        let caller = caller.map_err(Gatekeeper::basic_challenge)?;
         if caller.scope.is_some() {
             return Err(Gatekeeper::basic_challenge(HttpError::unauthorized(
                 "a registry token does not open this API; log in with a name and a password, or \

@@ -12,6 +12,8 @@
 //! | GET `/me` | | `{name, kind: user\|robot\|anonymous, admin, security_officer}` |
 //! | GET, POST `/users` | `{name, password, email?, real_name?, admin?, security_officer?}` | list; 201 user |
 //! | PATCH, DELETE `/users/{name}` | `{password?, admin?, security_officer?, disabled?}` | 200 user; 204 |
+//! | GET, DELETE `/sessions` | `user=`? | list of `{id, address, user_agent, created_at, used_at}`; `{ended}` |
+//! | DELETE `/sessions/{id}` | | 204 |
 //! | GET, POST `/projects` | `{name, public?, tier?}` | list; 201 `{id, name, public, tier, created_at}` |
 //! | GET, PATCH `/projects/{project}` | `{public?, tier?}` | project |
 //! | GET, POST `/projects/{project}/keys` | `{name, pem}` | list; 201 `{name, id, algorithm, added_at, compromised_at}` |
@@ -76,6 +78,7 @@ mod records;
 mod releases;
 mod routes;
 mod schema;
+mod sessions;
 
 pub use advisories::MAX_ADVISORY_UPLOAD_BYTES;
 pub use face::Face;

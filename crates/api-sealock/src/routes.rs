@@ -3,7 +3,7 @@
 
 use crate::{
     advisories, artifacts, clusters, collections, examiners, exceptions, face::Face, people,
-    policies, projects, records, releases,
+    policies, projects, records, releases, sessions,
 };
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 use http::{Method, StatusCode, header};
-use sealock_http::HttpError;
+use sealock_http::{HttpError, with_browsers};
 use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
@@ -58,6 +58,8 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(people::me))
         .routes(routes!(people::users, people::create_user))
         .routes(routes!(people::update_user, people::delete_user))
+        .routes(routes!(sessions::sessions, sessions::end_sessions))
+        .routes(routes!(sessions::end_session))
         .routes(routes!(projects::projects, projects::create_project))
         .routes(routes!(projects::project, projects::update_project))
         .routes(routes!(projects::repositories))
@@ -143,14 +145,14 @@ pub fn router(face: Face) -> Router {
     let document = Bytes::from(written(&document).to_string());
     let served =
         get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document) });
+    let gatekeeper = face.gatekeeper.clone();
     let inner = router
         .route("/openapi.json", served)
         .method_not_allowed_fallback(wrong_method)
         .fallback(nowhere)
         // Each handler reads its body itself, with a limit of its own.
-        .layer(DefaultBodyLimit::disable())
-        .layer(map_response(own_words))
-        .with_state(face);
+        .layer(DefaultBodyLimit::disable());
+    let inner = with_browsers(inner, gatekeeper).layer(map_response(own_words)).with_state(face);
     Router::new().nest(BASE, inner)
 }
 

@@ -1,6 +1,6 @@
 use crate::{
     Access, AuthError, IssuedToken, Principal, Randomness, Right, RightSet, Scope, SecretString,
-    TokenError, Tokens,
+    TOKEN_LIFETIME, TokenError, Tokens,
     attempts::Attempts,
     name::{check_robot_name, check_user_name, robot_login, split_robot},
     password::{Passwords, check_new_password},
@@ -27,7 +27,7 @@ pub const FIRST_ADMIN: &str = "admin";
 pub struct Login {
     /// Who.
     pub principal: Principal,
-    holder: Holder,
+    pub(crate) holder: Holder,
 }
 
 impl Login {
@@ -38,7 +38,7 @@ impl Login {
 /// Finds out who is asking, and makes accounts. Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator {
-    db: Database,
+    pub(crate) db: Database,
     passwords: Passwords,
     attempts: Arc<Attempts>,
     tokens: Arc<Tokens>,
@@ -180,12 +180,23 @@ impl Authenticator {
         }
     }
 
-    /// A token for what of `scopes` the holder of this login may do now.
+    /// A token for what of `scopes` the holder of this login may do now, which counts for
+    /// [`TOKEN_LIFETIME`].
     pub async fn issue(&self, login: &Login, scopes: &[Scope]) -> Result<IssuedToken, AuthError> {
+        self.issue_for(login, scopes, TOKEN_LIFETIME).await
+    }
+
+    /// The same, which counts for this long.
+    pub async fn issue_for(
+        &self,
+        login: &Login,
+        scopes: &[Scope],
+        lifetime: SignedDuration,
+    ) -> Result<IssuedToken, AuthError> {
         let mut tx = self.db.read().await?;
         let access = grant(&mut tx, &login.principal, scopes).await?;
         tx.rollback().await?;
-        self.tokens.issue(&login.principal, login.holder.clone(), access)
+        self.tokens.issue(&login.principal, login.holder.clone(), access, lifetime)
     }
 
     /// Checks a bearer token. The account is looked up again: who was closed or has a new secret
@@ -361,7 +372,7 @@ fn open(robot: &robots::Robot, now: Timestamp) -> bool {
     !robot.disabled && robot.expires_at.is_none_or(|end| end > now)
 }
 
-fn user_login(found: users::Credentials) -> Result<Login, AuthError> {
+pub(crate) fn user_login(found: users::Credentials) -> Result<Login, AuthError> {
     let hash = found.password_hash.ok_or(AuthError::BadCredentials)?;
     let users::User { id, name, sysadmin, security_officer, .. } = found.user;
     Ok(Login {

@@ -16,6 +16,7 @@ mod right;
 mod role;
 mod scope;
 mod secret;
+mod session;
 mod token;
 
 pub use access::{Access, project_rights, readable_projects};
@@ -37,4 +38,5 @@ pub use right::{Right, RightSet};
 pub use role::Role;
 pub use scope::{MAX_SCOPES, Scope};
 pub use secret::SecretString;
+pub use session::{Browser, MAX_BROWSERS, SESSION_LIFETIME, csrf_token, is_csrf_token};
 pub use token::{IssuedToken, TOKEN_LIFETIME, TokenError, TokenKey, Tokens};

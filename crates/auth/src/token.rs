@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 use zeroize::Zeroizing;
 
-/// How long a token counts.
+/// How long a token counts where nothing else is said.
 pub const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_mins(30);
 /// How far the clocks of two replicas may differ.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
@@ -91,6 +91,10 @@ pub(crate) struct Mark(String);
 impl Mark {
     pub(crate) fn of(stored_hash: &[u8]) -> Self {
         Self(hex::encode(&Sha256::digest(stored_hash)[..8]))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -185,6 +189,7 @@ impl Tokens {
         principal: &Principal,
         holder: Holder,
         access: Vec<Access>,
+        lifetime: SignedDuration,
     ) -> Result<IssuedToken, AuthError> {
         let now = self.clock.now();
         let mut jti = [0; 16];
@@ -193,7 +198,7 @@ impl Tokens {
             iss: self.service.clone(),
             sub: principal.to_string(),
             aud: self.service.clone(),
-            exp: now.as_second().saturating_add(TOKEN_LIFETIME.as_secs()),
+            exp: now.as_second().saturating_add(lifetime.as_secs()),
             nbf: now.as_second(),
             iat: now.as_second(),
             jti: hex::encode(jti),
@@ -206,7 +211,7 @@ impl Tokens {
             .map_err(|_| AuthError::Crypto("the token cannot be signed"))?;
         Ok(IssuedToken {
             token: token.into(),
-            expires_in: TOKEN_LIFETIME,
+            expires_in: lifetime,
             issued_at: now,
             access: claims.access,
         })

@@ -1,8 +1,11 @@
-use crate::{Credentials, Front, HttpError, RequestId, RequestRates, Result, bearer_challenge};
+use crate::{
+    Credentials, Front, HttpError, RequestId, RequestRates, Result, SessionCookie, bearer_challenge,
+};
 use http::{HeaderValue, StatusCode, header, request::Parts};
+use jiff::SignedDuration;
 use moka::sync::Cache;
 use sealock_auth::{
-    AuthError, Authenticator, Caller, IssuedToken, Login, Principal, Scope, SecretString,
+    AuthError, Authenticator, Browser, Caller, IssuedToken, Login, Principal, Scope, SecretString,
 };
 use sealock_registry::Registry;
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -60,12 +63,50 @@ impl Gatekeeper {
             (caller.principal, caller.scope) = (principal, Some(scope));
             return Ok(caller);
         }
-        self.visitor(parts).await
+        self.by_header(parts).await
     }
 
-    /// Who sends a request, by a name and a secret or as nobody, for faces that take no tokens. The
-    /// log-in is recorded.
+    /// The same for a face that browsers use as well ([`crate::with_browsers`]).
+    pub async fn caller_or_browser(&self, parts: &Parts) -> Result<Caller> {
+        match self.browser(parts).await? {
+            Some((caller, _)) => Ok(caller),
+            None => self.caller(parts).await,
+        }
+    }
+
+    /// Who is logged in with the browser that sends a request. Whoever says who they are in the
+    /// header is that, whatever cookie comes with it. A cookie that is nobody's any more counts as
+    /// none: a browser sends it until it is closed.
+    pub async fn browser(&self, parts: &Parts) -> Result<Option<(Caller, Browser)>> {
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        let Some(SessionCookie(cookie)) = parts.extensions.get() else { return Ok(None) };
+        let Some(browser) = self.registry.session(&self.authenticator, cookie).await? else {
+            return Ok(None);
+        };
+        self.rates.take_of(&browser.principal, parts)?;
+        let mut caller = self.stranger(parts);
+        caller.principal = browser.principal.clone();
+        Ok(Some((caller, browser)))
+    }
+
+    /// Keeps a log-in for a browser; its cookie.
+    pub async fn begin_session(&self, caller: &Caller, login: &Login) -> Result<SecretString> {
+        Ok(self.registry.begin_session(&self.authenticator, caller, login).await?)
+    }
+
+    /// Who sends a request, by a browser's cookie, by a name and a secret or as nobody, for faces
+    /// that take no tokens. The log-in is recorded.
     pub async fn visitor(&self, parts: &Parts) -> Result<Caller> {
+        if let Some((caller, _)) = self.browser(parts).await? {
+            return Ok(caller);
+        }
+        self.by_header(parts).await
+    }
+
+    /// Who sends a request, by a name and a secret or as nobody, whatever cookie comes with it.
+    async fn by_header(&self, parts: &Parts) -> Result<Caller> {
         let (caller, _) = self.identify(parts).await?;
         let key = (caller.principal.to_string(), caller.address, caller.user_agent.clone());
         if !caller.principal.is_anonymous() && !self.recent.contains_key(&key) {
@@ -117,7 +158,9 @@ impl Gatekeeper {
         login: &Login,
         scopes: &[Scope],
     ) -> Result<IssuedToken> {
-        let issued = self.authenticator.issue(login, scopes).await?;
+        let settings = self.registry.configuration().await?;
+        let lifetime = SignedDuration::from_mins(settings.token_minutes);
+        let issued = self.authenticator.issue_for(login, scopes, lifetime).await?;
         self.registry.log_login(caller).await?;
         Ok(issued)
     }

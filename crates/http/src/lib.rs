@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod body;
+mod browsers;
 mod client_certificate;
 mod credentials;
 mod crowd;
@@ -12,6 +13,7 @@ mod layers;
 mod paging;
 mod patience;
 mod rates;
+mod read_only;
 mod room;
 mod server;
 #[cfg(feature = "testing")]
@@ -19,6 +21,9 @@ pub mod testing;
 mod turns;
 
 pub use body::{discard, read_limited};
+pub use browsers::{
+    CSRF_TOKEN, SessionCookie, give_session, refuse_other_sites, take_session, with_browsers,
+};
 pub use client_certificate::registered_client_certificates;
 pub use credentials::Credentials;
 pub use error::{HttpError, Result};
@@ -27,5 +32,6 @@ pub use gatekeeper::Gatekeeper;
 pub use layers::{REQUEST_ID, RequestId, around, around_limited};
 pub use paging::{encode, next_link};
 pub use rates::{BURST_SECONDS, REQUESTS_PER_ACCOUNT, REQUESTS_PER_ADDRESS, RequestRates};
+pub use read_only::unless_read_only;
 pub use server::{ListenerLimits, serve};
 pub use turns::Turns;

@@ -46,6 +46,7 @@ pub mod quotas;
 pub mod repositories;
 pub mod reviews;
 pub mod robots;
+pub mod sessions;
 pub mod settings;
 pub mod tags;
 #[cfg(feature = "testing")]

@@ -3,7 +3,7 @@
 use crate::{
     Result, Row, Tx,
     listing::{self, Field, Holds, Listed, Source, Wanted},
-    params,
+    params, sessions,
 };
 use jiff::Timestamp;
 
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-fn read(row: &Row) -> Result<User> {
+pub(crate) fn read(row: &Row) -> Result<User> {
     Ok(User {
         id: row.get("id")?,
         name: row.get("name")?,
@@ -157,15 +157,16 @@ pub async fn any(tx: &mut Tx) -> Result<bool> {
     Ok(tx.query_one("SELECT id FROM users LIMIT 1", params![]).await?.is_some())
 }
 
-/// Sets a new password hash.
+/// Sets a new password hash. Whoever is logged in with a browser is logged out.
 pub async fn set_password(tx: &mut Tx, id: i64, hash: &str) -> Result<bool> {
     let now = tx.now();
+    sessions::end_all(tx, id).await?;
     let sql = "UPDATE users SET password_hash = $2, updated_at = $3 \
                WHERE id = $1 AND deleted_at IS NULL";
     Ok(tx.execute(sql, params![id, hash, now]).await? == 1)
 }
 
-/// Sets the three global flags.
+/// Sets the three global flags. Who may not log in any more is logged out.
 pub async fn set_flags(
     tx: &mut Tx,
     id: i64,
@@ -174,6 +175,9 @@ pub async fn set_flags(
     disabled: bool,
 ) -> Result<bool> {
     let now = tx.now();
+    if disabled {
+        sessions::end_all(tx, id).await?;
+    }
     let sql = "UPDATE users SET sysadmin = $2, security_officer = $3, disabled = $4, \
                updated_at = $5 WHERE id = $1 AND deleted_at IS NULL";
     Ok(tx.execute(sql, params![id, sysadmin, security_officer, disabled, now]).await? == 1)
@@ -184,6 +188,7 @@ pub async fn set_flags(
 pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
     let now = tx.now();
     tx.execute("DELETE FROM members WHERE user_id = $1", params![id]).await?;
+    sessions::end_all(tx, id).await?;
     let sql = "UPDATE users SET name = name || '#' || id, password_hash = NULL, email = NULL, \
                disabled = 1, sysadmin = 0, security_officer = 0, deleted_at = $2, \
                updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";

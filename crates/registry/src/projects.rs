@@ -75,6 +75,12 @@ impl Registry {
                         new.tier
                     )));
                 }
+                if !sysadmin && self.configuration().await?.projects_by_admins {
+                    return Err(Error::forbidden(
+                        "only system administrators make projects here \
+                         (project_creation_restriction); ask one of them",
+                    ));
+                }
                 *id
             }
             Principal::Anonymous => return Err(Error::unauthenticated()),

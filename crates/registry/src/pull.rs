@@ -79,7 +79,9 @@ impl Registry {
         if let Reference::Tag(tag) = reference {
             event = event.tag(tag.as_str());
         }
-        self.log_pull(event).await?;
+        if self.configuration().await?.records_pulls {
+            self.log_pull(event).await?;
+        }
         Ok(pulled)
     }
 

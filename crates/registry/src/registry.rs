@@ -2,6 +2,7 @@ use crate::{
     Error, Result,
     admission_log::AdmissionLog,
     audit::{PullLog, SharedPullLog},
+    configuration::Settings,
     flights::Flights,
     inspect::Inspections,
     jobs::JOB_KINDS,
@@ -69,6 +70,7 @@ struct Inner {
     pulls: SharedPullLog,
     admissions: AdmissionLog,
     jobs: Jobs,
+    settings: Settings,
 }
 
 impl Registry {
@@ -99,6 +101,7 @@ impl Registry {
                 policies: PolicyCache::new(),
                 refusals: Refusals::new(),
                 jobs,
+                settings: Settings::default(),
             }),
         };
         for kind in JOB_KINDS {
@@ -161,6 +164,10 @@ impl Registry {
 
     pub(crate) fn unnamed(&self) -> &Unnamed {
         &self.inner.unnamed
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
     }
 
     pub(crate) fn pulls(&self) -> &PullLog {

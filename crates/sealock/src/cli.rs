@@ -2,7 +2,7 @@
 
 use crate::commands::{
     admission, advisories, affected, artifact, audit, cluster, decision, fsck, gc, policy, project,
-    promote, promotions, quarantine, scan, serve, user, waiver,
+    promote, promotions, quarantine, scan, serve, session, user, waiver,
 };
 use crate::{failure::EXIT_CODES, output::Format};
 use clap::{Args, Parser, Subcommand};
@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// People.
     #[command(subcommand)]
     User(user::Command),
+    /// Where people are logged in with a browser.
+    #[command(subcommand)]
+    Session(session::Command),
     /// Policy documents.
     #[command(subcommand)]
     Policy(policy::Command),

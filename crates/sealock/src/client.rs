@@ -124,6 +124,11 @@ impl Client {
         self.send(self.request(Method::DELETE, path, &[])?).await.map(|_| ())
     }
 
+    /// DELETE of what a query chooses, with what the server says of it.
+    pub(crate) async fn delete_all(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
+        self.send(self.request(Method::DELETE, path, query)?).await
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<Value> {
         let response = request.send().await.with_context(|| {
             format!("cannot reach {}; name the server with --url or SEALOCK_URL", self.base)

@@ -20,6 +20,7 @@ impl Api {
             registry: stand.registry.clone(),
             gatekeeper: stand.gatekeeper(),
             accounts: stand.authenticator.clone(),
+            certificate: None,
         });
         let url = stand.serve(face).await;
         Self { stand, url, http: reqwest::Client::builder().build().unwrap() }

@@ -99,6 +99,18 @@ pub(crate) struct User {
     created_at: String,
 }
 
+/// Somebody who is logged in with a browser.
+#[derive(ToSchema)]
+pub(crate) struct Session {
+    id: i64,
+    address: String,
+    user_agent: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    used_at: String,
+}
+
 /// A project.
 #[derive(ToSchema)]
 pub(crate) struct Project {

@@ -4,7 +4,7 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 10] = [
+pub(crate) const MIGRATIONS: [&str; 11] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -15,6 +15,7 @@ pub(crate) const MIGRATIONS: [&str; 10] = [
     include_str!("0009.sql"),
     include_str!("0010.sql"),
     include_str!("0012.sql"),
+    include_str!("0013.sql"),
 ];
 
 /// The schema that this program knows.

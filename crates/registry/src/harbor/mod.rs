@@ -2,6 +2,7 @@
 //! conditions. Rights come from the one table, [`sealock_auth::MATRIX`].
 
 mod artifacts;
+mod configuration;
 mod counts;
 mod groups;
 mod labels;
@@ -17,6 +18,7 @@ mod tags;
 pub use artifacts::{
     AccessoryDetail, ArtifactDetail, ArtifactRow, Beside, Child, Signature, TagDetail,
 };
+pub use configuration::{ConfigurationItem, MAX_SESSION_MINUTES, MAX_TOKEN_MINUTES};
 pub use counts::{Found, Health, Statistics, Volume};
 pub use groups::Group;
 pub use labels::{Label, LabelScope, LabelWords};

@@ -5,7 +5,7 @@ use crate::{Error, Registry, Result, audit::Event, users::refused};
 use sealock_auth::{Authenticator, Caller, Principal, SecretString, check_mixed_password};
 use sealock_metadata::{
     self as metadata, Tx,
-    listing::{Field, Listed, Wanted},
+    listing::{Field, Listed, Term, Wanted},
     users::User as Row,
 };
 
@@ -93,6 +93,18 @@ impl Registry {
     async fn people(&self, fields: &[Field], wanted: &Wanted) -> Result<Listed<Person>> {
         let mut tx = self.database().read().await?;
         Ok(metadata::users::page(&mut tx, fields, wanted).await?.map(Person::from))
+    }
+
+    /// Whether somebody has this `username` or `email`. For system administrators.
+    pub async fn harbor_user_exists(
+        &self,
+        caller: &Caller,
+        field: &str,
+        value: &str,
+    ) -> Result<bool> {
+        let is = vec![(field.to_owned(), Term::Is(value.to_owned()))];
+        let wanted = Wanted { terms: is, limit: 1, ..Wanted::default() };
+        Ok(self.harbor_users(caller, &wanted).await?.total > 0)
     }
 
     /// A user. For themselves and system administrators; to others each number is the same.

@@ -17,6 +17,7 @@ pub(crate) mod quarantine;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod serve_limits;
+pub(crate) mod session;
 pub(crate) mod user;
 pub(crate) mod waiver;
 

@@ -32,6 +32,9 @@ pub(crate) struct Serve {
     /// PEM private key of --tls-cert.
     #[arg(long, requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// PEM of the authority of --tls-cert, for people to fetch (/api/v2.0/systeminfo/getcert).
+    #[arg(long, env = "SEALOCK_TLS_CA", requires = "tls_cert")]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Address for the Kubernetes admission webhooks, always TLS.
     #[arg(
         long,

@@ -79,7 +79,8 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
         async move { sealock_lifecycle::look_after(&registry, &collector, upkeep).await }
     });
     let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
-    let app = faces(&product, &args, ca);
+    let certificate = args.tls_ca.as_deref().map(crate::files::read_text).transpose()?;
+    let app = faces(&product, &args, ca, certificate);
     let stop = stop_signals();
     tracing::info!(%url, "serving");
     let most = descriptors::connections(args.limits.max_connections());
@@ -192,7 +193,12 @@ fn admission_tls(args: &Serve, home: &Home) -> Result<Tls> {
 }
 
 /// Registry and APIs on one listener.
-fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Router {
+fn faces(
+    product: &Product,
+    args: &Serve,
+    admission_ca: Option<String>,
+    certificate: Option<String>,
+) -> Router {
     let registry = product.registry.clone();
     let rates = Arc::new(args.limits.rates());
     let gatekeeper =
@@ -214,11 +220,13 @@ fn faces(product: &Product, args: &Serve, admission_ca: Option<String>) -> Route
         registry: registry.clone(),
         gatekeeper: gatekeeper.clone(),
         accounts: product.accounts.clone(),
+        certificate: certificate.map(Arc::from),
     };
-    let app = sealock_api_distribution::router(registry, gatekeeper)
+    let app = sealock_api_distribution::router(registry.clone(), gatekeeper)
         .merge(sealock_api_sealock::router(own))
         .merge(sealock_api_harbor::router(harbor))
         .merge(health::router(product.database.clone()));
+    let app = sealock_http::unless_read_only(app, registry);
     sealock_http::around_limited(app, product.front.clone(), rates)
 }
 
