@@ -94,6 +94,11 @@ fn how_to_keep_tags_where_they_are() {
 }
 
 #[test]
+fn robots_for_pipelines() {
+    page_runs("docs/how-to/robots-for-pipelines.md");
+}
+
+#[test]
 fn how_to_check_and_repair_a_store() {
     page_runs("docs/how-to/check-and-repair-a-store.md");
 }

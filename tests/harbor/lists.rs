@@ -4,7 +4,7 @@ use crate::{on_both, person, project};
 use sealock_tests::{harbor::Harbor, server::Server};
 
 /// Lists that are here, for an administrator.
-const LISTS: [&str; 9] = [
+const LISTS: [&str; 10] = [
     "/projects",
     "/users",
     "/repositories",
@@ -14,6 +14,7 @@ const LISTS: [&str; 9] = [
     "/usergroups",
     "/quotas",
     "/projects/library/immutabletagrules",
+    "/robots",
 ];
 
 #[test]

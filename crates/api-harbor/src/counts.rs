@@ -6,7 +6,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use http::StatusCode;
-use sealock_auth::{Act, PROJECT_CATALOGUE, SYSTEM_CATALOGUE};
+use sealock_auth::{Catalogue, PROJECT_CATALOGUE, SYSTEM_CATALOGUE};
 use sealock_http::{HttpError, Result};
 use sealock_registry::harbor::RepositoryDetail;
 use serde_json::{Value, json};
@@ -68,14 +68,10 @@ pub(crate) async fn permissions(
             "only administrators of the system or of a project make robots",
         ));
     }
-    let pair = |resource: &str, act: &Act| json!({"resource": resource, "action": act.as_str()});
-    let system = SYSTEM_CATALOGUE.iter().filter(|_| sysadmin);
-    let system: Vec<Value> = system
-        .flat_map(|(resource, acts)| acts.iter().map(|act| pair(resource, act)).collect::<Vec<_>>())
-        .collect();
-    let project: Vec<Value> = PROJECT_CATALOGUE
-        .iter()
-        .flat_map(|(resource, acts)| acts.iter().map(|act| pair(resource.as_str(), act)))
-        .collect();
-    Ok(Json(json!({"system": system, "project": project})))
+    let shown = |catalogue: Catalogue| -> Vec<Value> {
+        let pairs = catalogue.iter().flat_map(|(one, acts)| acts.iter().map(move |act| (one, act)));
+        pairs.map(|(one, act)| json!({"resource": one.as_str(), "action": act.as_str()})).collect()
+    };
+    let system = if sysadmin { shown(SYSTEM_CATALOGUE) } else { Vec::new() };
+    Ok(Json(json!({"system": system, "project": shown(PROJECT_CATALOGUE)})))
 }

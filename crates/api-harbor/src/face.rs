@@ -128,6 +128,17 @@ pub(crate) fn created(place: &str) -> Result<Response> {
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 
+/// The same with what was made, which nobody may store: it tells a secret.
+pub(crate) fn created_secret(place: &str, body: serde_json::Value) -> Result<Response> {
+    let location = HeaderValue::from_str(&format!("{BASE}{place}")).map_err(HttpError::internal)?;
+    let headers = [(header::LOCATION, location), UNSTORED];
+    Ok((StatusCode::CREATED, headers, axum::Json(body)).into_response())
+}
+
+/// Keeps what tells a secret out of stores.
+pub(crate) const UNSTORED: (http::HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+
 /// A request that says what cannot be: 400.
 pub(crate) fn bad(message: impl Into<String>) -> HttpError {
     HttpError::with_code(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)

@@ -142,7 +142,6 @@ const LATER: &[(&str, &[Place])] = &[
             ("/retentions/{id}/executions/{eid}/tasks/{tid}", &[GET]),
         ],
     ),
-    ("robot", &[("/robots", &[GET, POST]), ("/robots/{robot_id}", &[GET, PUT, PATCH, DELETE])]),
     (
         "scan",
         &[

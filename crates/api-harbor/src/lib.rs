@@ -25,6 +25,7 @@ mod projects;
 mod query;
 mod quotas;
 mod repositories;
+mod robots;
 mod routes;
 mod system;
 mod users;

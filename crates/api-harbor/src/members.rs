@@ -18,6 +18,8 @@ pub(crate) struct MemberRequest {
     role_id: i64,
     member_user: Option<UserEntity>,
     member_group: Option<GroupEntity>,
+    /// Beyond Harbor: the pattern of repositories to which the member is limited.
+    repositories: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +41,8 @@ struct GroupEntity {
 pub(crate) struct RoleRequest {
     #[serde(default)]
     role_id: i64,
+    /// Beyond Harbor: the pattern of repositories to which the member is limited.
+    repositories: Option<String>,
 }
 
 impl MemberRequest {
@@ -90,8 +94,9 @@ pub(crate) async fn add(
     Sent(request): Sent<MemberRequest>,
 ) -> Result<Response> {
     let (project, who) = (naming.project(&project), request.who()?);
-    let role = request.role_id;
-    let (project, id) = face.registry.add_harbor_member(&caller, &project, &who, role).await?;
+    let (role, limit) = (request.role_id, request.repositories.as_deref());
+    let (project, id) =
+        face.registry.add_harbor_member(&caller, &project, &who, role, limit).await?;
     created(&place(&format!("/projects/{project}/members"), id))
 }
 
@@ -115,7 +120,8 @@ pub(crate) async fn update(
     Sent(request): Sent<RoleRequest>,
 ) -> Result<StatusCode> {
     let project = naming.project(&project);
-    face.registry.set_harbor_member(&caller, &project, id, request.role_id).await?;
+    let (role, limit) = (request.role_id, request.repositories.as_deref());
+    face.registry.set_harbor_member(&caller, &project, id, role, limit).await?;
     Ok(StatusCode::OK)
 }
 

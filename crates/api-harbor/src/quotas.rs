@@ -88,7 +88,7 @@ pub(crate) async fn update(
     Sent(request): Sent<QuotaRequest>,
 ) -> Result<StatusCode> {
     // Who may not is told so whatever they sent.
-    face.registry.quota(&caller, id).await?;
+    face.registry.require_keeper_of_quotas(&caller)?;
     face.registry.set_quota(&caller, id, request.storage()?).await?;
     Ok(StatusCode::OK)
 }

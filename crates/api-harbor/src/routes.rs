@@ -4,7 +4,7 @@ use crate::{
     allowlists, artifacts, browser, configure, counts,
     face::{BASE, Face, harbors_words},
     groups, icons, immutable, labels, later, log, members, metadata, projects, quotas,
-    repositories, system, users,
+    repositories, robots, system, users,
 };
 use axum::{
     Router,
@@ -38,6 +38,11 @@ pub fn router(face: Face) -> Router {
         .route("/quotas", get(quotas::list))
         .route("/quotas/{id}", get(quotas::get).put(quotas::update))
         .route("/system/CVEAllowlist", get(allowlists::get).put(allowlists::put))
+        .route("/robots", get(robots::list).post(robots::create))
+        .route(
+            "/robots/{robot_id}",
+            get(robots::get).put(robots::update).patch(robots::renew).delete(robots::delete),
+        )
         .route("/audit-logs", get(log::list))
         .route("/auditlog-exts", get(log::list_all))
         .route("/auditlog-exts/events", get(log::event_types))

@@ -193,13 +193,13 @@ pub(crate) async fn permissions(
     let scope = params.text("scope").unwrap_or("/").trim_end_matches('/');
     let pair = |resource: String, act: Act| json!({"resource": resource, "action": act.as_str()});
     if scope.is_empty() {
-        let all = SYSTEM_CATALOGUE.iter().filter(|_| caller.principal.is_sysadmin());
-        let name = |resource: &str| match relative {
-            true => resource.to_owned(),
+        let name = |resource: &Resource| match relative {
+            true => resource.to_string(),
             false => format!("/system/{resource}"),
         };
-        let pairs = all.flat_map(|(resource, acts)| {
-            acts.iter().map(|act| pair(name(resource), *act)).collect::<Vec<_>>()
+        let pairs = SYSTEM_CATALOGUE.iter().flat_map(|(resource, acts)| {
+            let held = acts.iter().filter(|act| caller.principal.may_in_system(*resource, **act));
+            held.map(|act| pair(name(resource), *act)).collect::<Vec<_>>()
         });
         return Ok(Json(pairs.collect()));
     }

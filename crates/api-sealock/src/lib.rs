@@ -19,9 +19,9 @@
 //! | GET, POST `/projects/{project}/keys` | `{name, pem}` | list; 201 `{name, id, algorithm, added_at, compromised_at}` |
 //! | POST `/projects/{project}/keys/{name}/compromise` | `{at?}` | key |
 //! | DELETE `/projects/{project}/keys/{name}` | | 204 |
-//! | GET, POST `/projects/{project}/members` | `{user, role}` | list; 201 `{user, role}` |
+//! | GET, POST `/projects/{project}/members` | `{user, role, repositories?}` | list; 201 `{user, role, repositories}` |
 //! | DELETE `/projects/{project}/members/{user}` | | 204 |
-//! | GET, POST `/projects/{project}/robots` | `{name, rights: [pull,push,attest,promote], expires_in_days?}` | list; 201 `{name, secret, rights, expires_at}` |
+//! | GET, POST `/projects/{project}/robots` | `{name, rights: [pull,push,attest,promote], repositories?, expires_in_days?}` | list; 201 `{name, secret, rights, expires_at}` |
 //! | DELETE `/projects/{project}/robots/{name}` | | 204 |
 //! | POST `/projects/{project}/robots/{name}/secret` | | `{name, secret, rights, expires_at}`, a new secret |
 //! | GET `/projects/{project}/examiners`; PUT, DELETE `/projects/{project}/examiners/{name}` | | list of `{name, granted_by, granted_at}`; 204 |
@@ -39,6 +39,8 @@
 //! | GET `/artifact/evidence` | `image=` | the evidence document |
 //! | POST `/promotions` | `{image, to: "project[/repository][:tag]"}` | 201 `{digest, image, decision, vsa, linked, left_behind}` or 412 |
 //! | GET `/promotions` | `project=`? | list |
+//! | GET `/allowlist`, `/projects/{project}/allowlist` | | what it excuses, and who granted it |
+//! | POST `/allowlist/grant`, `/projects/{project}/allowlist/grant` | | the same |
 //! | GET, POST `/projects/{project}/waivers` | `{vulnerability, component?, repository?, digest?, reason, expires_at}` | list; 201 waiver |
 //! | POST `/projects/{project}/waivers/{id}/grant`, `/projects/{project}/waivers/{id}/refuse`, `/projects/{project}/waivers/{id}/revoke` | `{reason?}` | waiver |
 //! | GET `/quarantines`; PUT, DELETE `/quarantines/{digest}` | `{target: manifest\|blob, reason}` | list; quarantine; 204 |

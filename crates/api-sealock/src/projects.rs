@@ -185,6 +185,9 @@ pub(crate) struct MemberToPut {
     user: String,
     /// Harbor's role: projectAdmin, maintainer, developer, guest, limitedGuest.
     role: String,
+    /// The repositories to which the member is limited, as a pattern: `team/app-*`; `**` for all.
+    /// When absent a limit that is there stays.
+    repositories: Option<String>,
 }
 
 /// Members of a project. For its administrators.
@@ -216,7 +219,8 @@ pub(crate) async fn put_member(
         let names: Vec<_> = Role::ALL.iter().map(|role| role.name()).collect();
         bad(format!("{:?} is not a role; write one of {}", sent.role, names.join(", ")))
     })?;
-    Ok(created(face.registry.put_member(&caller, &project, &sent.user, role).await?))
+    let (user, limit) = (&sent.user, sent.repositories.as_deref());
+    Ok(created(face.registry.put_member(&caller, &project, user, role, limit).await?))
 }
 
 /// Takes a member out. For the project's administrators.
@@ -241,6 +245,8 @@ pub(crate) struct RobotToMake {
     rights: Vec<String>,
     /// For people.
     description: Option<String>,
+    /// The repositories to which it is limited, as a pattern: `team/app-*`; all when absent.
+    repositories: Option<String>,
     /// Days until it stops; never when absent.
     expires_in_days: Option<u32>,
 }
@@ -281,6 +287,7 @@ pub(crate) async fn create_robot(
         name: sent.name,
         description: sent.description.unwrap_or_default(),
         rights: rights.collect::<Result<Vec<_>>>()?,
+        repositories: sent.repositories,
         expires_in_days: sent.expires_in_days,
     };
     let (robot, secret) = face.registry.create_robot(&caller, &project, &new).await?;

@@ -1,7 +1,7 @@
 //! Guessing passwords is slow: who fails often under one name from one address waits longer and
 //! longer there. Others are not touched: not the same name from elsewhere, not another name from
-//! the same address, and not who has shown the right password a moment ago. Robots' secrets cannot
-//! be guessed and are not counted.
+//! the same address, and not who has shown the right password a moment ago. Robots are counted like
+//! people, but who shows a secret that was made at random never waits.
 //!
 //! Trying many names is slow, too: an address from which too many log-ins failed, whatever the
 //! names, is refused without a look at the password; those who have logged in from there before are

@@ -1,9 +1,10 @@
 use crate::{
-    Access, AuthError, IssuedToken, Principal, Randomness, Right, RightSet, Scope, SecretString,
-    TOKEN_LIFETIME, TokenError, Tokens,
-    attempts::Attempts,
-    name::{check_robot_name, check_user_name, robot_login, split_robot},
-    password::{Passwords, check_new_password},
+    Access, AuthError, IssuedToken, Principal, Randomness, Scope, SecretString, TOKEN_LIFETIME,
+    TokenError, Tokens,
+    attempts::{Attempts, Key},
+    name::{check_user_name, split_robot},
+    password::{Passwords, check_mixed_password, check_new_password},
+    robot::{RobotSecret, is_open, principal},
     scope::grant,
     token::{Holder, Mark},
 };
@@ -12,7 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 use sealock_metadata::{Answers, Basis, Database, robots, users};
 use sha2::{Digest as _, Sha256};
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
-use subtle::ConstantTimeEq as _;
 
 /// Log-ins and accounts that are remembered while they stand.
 const REMEMBERED: u64 = 10_000;
@@ -53,17 +53,6 @@ impl std::fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authenticator").field("tokens", &self.tokens).finish_non_exhaustive()
     }
-}
-
-/// A robot that was just made.
-#[derive(Debug, Clone)]
-pub struct NewRobot {
-    /// Number.
-    pub id: i64,
-    /// Login name.
-    pub login: String,
-    /// The secret; shown this once.
-    pub secret: SecretString,
 }
 
 impl Authenticator {
@@ -109,13 +98,11 @@ impl Authenticator {
         let robot = split_robot(name);
         let question = self.passwords.question(name, secret);
         if let Some(login) = self.logins.get(&question) {
-            if robot.is_none() {
-                self.attempts.succeeded(&Attempts::key(address, name));
-            }
+            self.attempts.succeeded(&Attempts::key(address, name));
             return Ok(login);
         }
         let (login, basis, end) = match robot {
-            Some((project, robot)) => self.login_robot(project, robot, secret).await?,
+            Some(robot) => self.login_robot(address, name, robot, secret).await?,
             None => self.login_user(address, name, secret).await?,
         };
         let until = self.db.clock().now().checked_add(REMEMBER).ok();
@@ -136,17 +123,8 @@ impl Authenticator {
         tx.rollback().await?;
         let stored = found.as_ref().and_then(|found| found.password_hash.as_deref());
         let attempt = Attempts::key(address, name);
-        let mut turn = None;
-        if !self.passwords.is_verified(stored, secret) {
-            self.attempts.admit(&attempt)?;
-            self.attempts.enter(&attempt).await?;
-            turn = Some(self.attempts.turn(&attempt).await?);
-            // Of those who waited, others may have failed too often meanwhile.
-            self.attempts.admit(&attempt)?;
-        }
         // Done for unknown and closed accounts too: the time tells nothing.
-        let right = self.passwords.verify(stored, secret).await?;
-        drop(turn);
+        let right = self.verify(&attempt, stored, secret).await?;
         match found {
             Some(found) if right && !found.user.disabled => {
                 self.attempts.succeeded(&attempt);
@@ -159,24 +137,59 @@ impl Authenticator {
         }
     }
 
+    /// Compares a secret that a person chose, which takes its turn.
+    async fn verify(
+        &self,
+        attempt: &Key,
+        stored: Option<&str>,
+        secret: &SecretString,
+    ) -> Result<bool, AuthError> {
+        let mut turn = None;
+        if !self.passwords.is_verified(stored, secret) {
+            self.attempts.admit(attempt)?;
+            self.attempts.enter(attempt).await?;
+            turn = Some(self.attempts.turn(attempt).await?);
+            // Of those who waited, others may have failed too often meanwhile.
+            self.attempts.admit(attempt)?;
+        }
+        let right = self.passwords.verify(stored, secret).await?;
+        drop(turn);
+        Ok(right)
+    }
+
+    /// A secret that was made at random costs nothing. What it is not takes as long as a wrong
+    /// password, so that nobody learns which robots there are, and which of their secrets somebody
+    /// chose and could be guessed.
     async fn login_robot(
         &self,
-        project: &str,
-        name: &str,
+        address: IpAddr,
+        login: &str,
+        (project, name): (Option<&str>, &str),
         secret: &SecretString,
     ) -> Result<Found, AuthError> {
         let mut tx = self.db.read().await?;
         let found = robots::credentials(&mut tx, project, name).await?;
         let (now, basis) = (tx.now(), tx.basis());
         tx.rollback().await?;
-        let given = secret_hash(secret);
-        let stored = found.as_ref().map_or(&[0; 32][..], |found| &found.secret_hash);
-        let right: bool = given.ct_eq(stored).into();
-        match found {
-            Some(found) if right && open(&found.robot, now) => {
-                Ok((robot_login_of(&found), basis, found.robot.expires_at))
+        let kept = found.as_ref().map(|found| RobotSecret::stored(&found.secret_hash));
+        let attempt = Attempts::key(address, login);
+        let right = match &kept {
+            Some(kept) if kept.is_random(secret) => true,
+            kept => {
+                let chosen = kept.as_ref().and_then(RobotSecret::chosen);
+                self.verify(&attempt, chosen, secret).await?
             }
-            _ => Err(AuthError::BadCredentials),
+        };
+        match found {
+            Some(found) if right && is_open(&found.robot, now) => {
+                self.attempts.succeeded(&attempt);
+                let end = found.robot.expires_at;
+                Ok((robot_login_of(&found), basis, end))
+            }
+            _ => {
+                self.attempts.failed(attempt);
+                Err(AuthError::BadCredentials)
+            }
         }
     }
 
@@ -227,7 +240,7 @@ impl Authenticator {
             Holder::Robot { id, project_id, .. } => {
                 let now = tx.now();
                 let found = robots::credentials_of(&mut tx, *project_id, *id).await?;
-                let found = found.filter(|found| open(&found.robot, now));
+                let found = found.filter(|found| is_open(&found.robot, now));
                 until = found.as_ref().and_then(|found| found.robot.expires_at);
                 found.map(|found| robot_login_of(&found))
             }
@@ -292,51 +305,11 @@ impl Authenticator {
         Ok(made.filter(|_| given.is_none()).map(|_| password))
     }
 
-    /// A new robot's row, to be stored by [`Self::create_robot`] in the caller's transaction.
-    ///
-    /// The secret is 256 random bits, so a plain SHA-256 keeps it safe: there is nothing to guess,
-    /// and argon2's cost would only slow every request of a pipeline.
-    pub async fn create_robot(
-        &self,
-        tx: &mut sealock_metadata::Tx,
-        project: &sealock_metadata::projects::Project,
-        name: &str,
-        settings: &RobotSettings<'_>,
-    ) -> Result<Option<NewRobot>, AuthError> {
-        check_robot_name(name)?;
-        let allowed = RightSet::of(&Right::OF_ROBOTS);
-        if settings.rights.is_empty() || settings.rights.intersection(allowed) != settings.rights {
-            return Err(AuthError::Name(
-                "a robot has some of the rights pull, push, attest, promote",
-            ));
-        }
-        let secret = self.random_secret::<32>()?;
-        let rights: Vec<String> =
-            settings.rights.iter().map(|right| right.as_str().to_owned()).collect();
-        let new = robots::NewRobot {
-            project_id: project.id,
-            name,
-            description: settings.description,
-            secret_hash: &secret_hash(&secret),
-            rights: &rights,
-            expires_at: settings.expires_at,
-            created_by: settings.created_by,
-        };
-        let id = robots::create(tx, &new).await?;
-        Ok(id.map(|id| NewRobot { id, login: robot_login(&project.name, name), secret }))
-    }
-
-    /// Gives a robot of a project a new secret; the former one and its tokens end at once.
-    pub async fn renew_robot(
-        &self,
-        tx: &mut sealock_metadata::Tx,
-        project_id: i64,
-        id: i64,
-    ) -> Result<Option<SecretString>, AuthError> {
-        let secret = self.random_secret::<32>()?;
-        let hash = secret_hash(&secret);
-        let renewed = robots::set_secret(tx, project_id, id, &hash).await?;
-        Ok(renewed.then_some(secret))
+    /// Checks a secret that somebody chose for a robot, by Harbor's rules for passwords, and hashes
+    /// it for `robots::set_secret`.
+    pub async fn hash_robot_secret(&self, secret: &SecretString) -> Result<RobotSecret, AuthError> {
+        check_mixed_password("", secret)?;
+        self.passwords.hash(secret).await.map(RobotSecret::of_chosen)
     }
 
     /// A random secret of `N` bytes for a credential, in URL-safe base64: robots, clusters.
@@ -350,26 +323,9 @@ impl Authenticator {
 /// A log-in, what was read for it, and when the account ends.
 type Found = (Login, Option<Basis>, Option<Timestamp>);
 
-/// What a new robot is like.
-#[derive(Debug, Clone)]
-pub struct RobotSettings<'a> {
-    /// For people.
-    pub description: &'a str,
-    /// Some of [`Right::OF_ROBOTS`].
-    pub rights: RightSet,
-    /// When it stops.
-    pub expires_at: Option<Timestamp>,
-    /// Who makes it.
-    pub created_by: &'a str,
-}
-
 /// How a random secret is stored: SHA-256, because it has 256 bits of its own.
 pub fn secret_hash(secret: &SecretString) -> [u8; 32] {
     Sha256::digest(secret.expose().as_bytes()).into()
-}
-
-fn open(robot: &robots::Robot, now: Timestamp) -> bool {
-    !robot.disabled && robot.expires_at.is_none_or(|end| end > now)
 }
 
 pub(crate) fn user_login(found: users::Credentials) -> Result<Login, AuthError> {
@@ -382,20 +338,7 @@ pub(crate) fn user_login(found: users::Credentials) -> Result<Login, AuthError> 
 }
 
 fn robot_login_of(found: &robots::Credentials) -> Login {
-    let robot = &found.robot;
-    // A word that this version does not know, or that no robot may have, is no right.
-    let rights: RightSet = robot.rights.iter().filter_map(|right| right.parse().ok()).collect();
-    Login {
-        principal: Principal::Robot {
-            id: robot.id,
-            name: robot_login(&robot.project, &robot.name),
-            project_id: robot.project_id,
-            rights: rights.intersection(RightSet::of(&Right::OF_ROBOTS)),
-        },
-        holder: Holder::Robot {
-            id: robot.id,
-            project_id: robot.project_id,
-            mark: Mark::of(&found.secret_hash),
-        },
-    }
+    let robots::Robot { id, project_id, .. } = found.robot;
+    let mark = Mark::of(&found.secret_hash);
+    Login { principal: principal(&found.robot), holder: Holder::Robot { id, project_id, mark } }
 }

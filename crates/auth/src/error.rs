@@ -30,6 +30,9 @@ pub enum AuthError {
     /// Not a name for a user or robot.
     #[error("{0}")]
     Name(&'static str),
+    /// Not a pattern of repositories.
+    #[error("{0}")]
+    Pattern(String),
     /// Not a password that may be set.
     #[error("{0}")]
     Password(&'static str),

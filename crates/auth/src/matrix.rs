@@ -1,77 +1,10 @@
-//! Harbor's roles: who may do what to which part of a project, and what robots may be given. The
-//! one table; `docs/reference/permissions.md` is made from it.
+//! Harbor's roles: who may do what to which part of a project. The one table;
+//! `docs/reference/permissions.md` is made from it.
 
-use crate::{Principal, Right, Role};
-use sealock_metadata::{Result, Tx, members, projects::Project};
-use std::fmt;
-
-/// Declares an enum with Harbor's word for each variant.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name {
-            $(#[doc = concat!("`", $word, "`")] $variant,)+
-        }
-
-        impl $name {
-            /// Harbor's word.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
-}
-
-words! {
-    /// A part of a project.
-    Resource {
-        Project = "project",
-        Member = "member",
-        Metadata = "metadata",
-        Log = "log",
-        Label = "label",
-        Quota = "quota",
-        Repository = "repository",
-        Artifact = "artifact",
-        ArtifactAddition = "artifact-addition",
-        Accessory = "accessory",
-        ArtifactLabel = "artifact-label",
-        Tag = "tag",
-        TagRetention = "tag-retention",
-        ImmutableTag = "immutable-tag",
-        Configuration = "configuration",
-        Robot = "robot",
-        NotificationPolicy = "notification-policy",
-        Scan = "scan",
-        Sbom = "sbom",
-        Scanner = "scanner",
-        PreheatPolicy = "preheat-policy",
-        ExportCve = "export-cve",
-    }
-}
-
-words! {
-    /// What is done to it.
-    Act {
-        Create = "create",
-        Read = "read",
-        Update = "update",
-        Delete = "delete",
-        List = "list",
-        Pull = "pull",
-        Push = "push",
-        Operate = "operate",
-        Stop = "stop",
-    }
-}
-
+use crate::{
+    Act, Resource, Right, RightSet, Role,
+    permission::{Catalogue, Permission, Permissions},
+};
 use Act::{Create, Delete, List, Operate, Pull, Push, Read, Stop, Update};
 
 /// Which roles may do what, by their letters: project Admin, Maintainer, Developer, Guest, Limited
@@ -118,58 +51,68 @@ pub const MATRIX: &[(Resource, &[Act], &str)] = &[
     (Resource::ExportCve, &[Create, Read, List], "AMD"),
 ];
 
-const ALL: &[Act] = &[Create, Read, Update, Delete, List];
-const CHANGE: &[Act] = &[Create, Read, Update, Delete];
-
-/// What a robot of the whole system may be given: Harbor's catalogue, anything else is refused.
-pub const SYSTEM_CATALOGUE: &[(&str, &[Act])] = &[
-    ("audit-log", &[List]),
-    ("preheat-instance", ALL),
-    ("project", &[Create, List]),
-    ("replication-policy", ALL),
-    ("replication", &[Create, Read, List]),
-    ("replication-adapter", &[List]),
-    ("registry", ALL),
-    ("scan-all", &[Create, Read, Update, Stop]),
-    ("system-volumes", &[Read]),
-    ("garbage-collection", &[Create, Read, Update, List, Stop]),
-    ("purge-audit", &[Create, Read, Update, List, Stop]),
-    ("jobservice-monitor", &[List, Stop]),
-    ("scanner", ALL),
-    ("label", CHANGE),
-    ("security-hub", &[Read, List]),
-    ("catalog", &[Read]),
-    ("quota", &[Read, List, Update]),
-    ("robot", &[Create, Read, List, Delete]),
-    ("user", ALL),
-    ("user-group", ALL),
-    ("ldap-user", &[Create, List]),
+/// The same of what Harbor has no words for: to add accessories (decision D8), to promote into the
+/// project, to ask for waivers; and to operate it: its policy, keys, members and robots through
+/// Sealock's own API.
+pub const ADDITIONS: &[(Resource, &[Act], &str)] = &[
+    (Resource::Accessory, &[Create], "AMD"),
+    (Resource::Promotion, &[Create], "AM"),
+    (Resource::Waiver, &[Create], "AMD"),
+    (Resource::Project, &[Operate], "A"),
 ];
 
-/// What a robot may be given in a project.
-pub const PROJECT_CATALOGUE: &[(Resource, &[Act])] = &[
-    (Resource::Log, &[List]),
-    (Resource::Project, &[Read, Update, Delete]),
-    (Resource::Metadata, ALL),
-    (Resource::Repository, &[Read, Update, Delete, List, Pull, Push]),
-    (Resource::Artifact, &[Create, Read, List, Delete]),
-    (Resource::Scan, &[Create, Read, Stop]),
-    (Resource::Sbom, &[Create, Read, Stop]),
-    (Resource::Tag, &[Create, List, Delete]),
-    (Resource::Accessory, &[List]),
+/// What each right at the doors and in Sealock's own API is, in the words of the two tables. The
+/// right to examine is none of them: it is granted by name (decision D10).
+pub const DOORS: &[(Right, Permission)] = &[
+    (Right::Pull, (Resource::Repository, Pull)),
+    (Right::Push, (Resource::Repository, Push)),
+    (Right::Delete, (Resource::Artifact, Delete)),
+    (Right::Untag, (Resource::Tag, Delete)),
+    (Right::Attest, (Resource::Accessory, Create)),
+    (Right::Promote, (Resource::Promotion, Create)),
+    (Right::RequestWaiver, (Resource::Waiver, Create)),
+    (Right::ReadAudit, (Resource::Log, List)),
+    (Right::ManageProject, (Resource::Project, Operate)),
+];
+
+/// What Sealock's own API gives a robot with one of its rights: what the right is at the doors, and
+/// what goes with it where the same is asked through Harbor's API.
+const OF_ROBOTS: &[(Right, Catalogue)] = &[
+    (Right::Pull, LOOKS),
+    (
+        Right::Push,
+        &[
+            (Resource::Repository, &[Push]),
+            (Resource::Artifact, &[Create]),
+            (Resource::Tag, &[Create]),
+        ],
+    ),
+    (Right::Attest, &[(Resource::Accessory, &[Create])]),
+    (Right::Promote, &[(Resource::Promotion, &[Create])]),
+];
+
+/// Who may do anything else may look.
+const LOOKS: Catalogue = &[
+    (Resource::Repository, &[List, Read, Pull]),
+    (Resource::Artifact, &[List, Read]),
     (Resource::ArtifactAddition, &[Read]),
-    (Resource::ArtifactLabel, &[Create, Delete]),
-    (Resource::Scanner, &[Create, Read]),
-    (Resource::PreheatPolicy, ALL),
-    (Resource::ImmutableTag, &[Create, Update, Delete, List]),
-    (Resource::NotificationPolicy, ALL),
-    (Resource::TagRetention, ALL),
-    (Resource::Label, ALL),
-    (Resource::Quota, &[Read]),
-    (Resource::Robot, &[Create, Read, List, Delete]),
-    (Resource::ExportCve, &[Create, Read]),
-    (Resource::Member, ALL),
+    (Resource::Accessory, &[List]),
+    (Resource::Tag, &[List]),
 ];
+
+impl Permissions {
+    /// What Sealock's own API gives a robot with these rights.
+    pub fn of_rights(rights: RightSet) -> Self {
+        let given = OF_ROBOTS.iter().filter(|(right, _)| rights.contains(*right));
+        let given = given.flat_map(|(_, catalogue)| catalogue.iter().chain(LOOKS));
+        given.flat_map(|(resource, acts)| acts.iter().map(|act| (*resource, *act))).collect()
+    }
+
+    /// The rights at the doors that these are.
+    pub fn rights(&self) -> RightSet {
+        DOORS.iter().filter(|(_, what)| self.holds(*what)).map(|(right, _)| *right).collect()
+    }
+}
 
 impl Role {
     /// Its letter in [`MATRIX`].
@@ -182,12 +125,20 @@ impl Role {
             Self::LimitedGuest => 'L',
         }
     }
-}
 
-impl Role {
     /// Its place among the roles, the strongest first.
     pub fn rank(self) -> usize {
         RANKS.iter().position(|role| *role == self).unwrap_or(RANKS.len())
+    }
+
+    /// Whether it may do this.
+    pub fn may(self, what: Permission) -> bool {
+        holders(what).contains(self.letter())
+    }
+
+    /// Its rights at the doors.
+    pub fn rights(self) -> RightSet {
+        DOORS.iter().filter(|(_, what)| self.may(*what)).map(|(right, _)| *right).collect()
     }
 }
 
@@ -196,80 +147,10 @@ const RANKS: [Role; 5] =
     [Role::ProjectAdmin, Role::Maintainer, Role::Developer, Role::Guest, Role::LimitedGuest];
 
 /// The letters of those who may do this.
-fn holders(resource: Resource, act: Act) -> &'static str {
-    let found = MATRIX.iter().find(|(one, acts, _)| *one == resource && acts.contains(&act));
+pub(crate) fn holders((resource, act): Permission) -> &'static str {
+    let mut all = MATRIX.iter().chain(ADDITIONS);
+    let found = all.find(|(one, acts, _)| *one == resource && acts.contains(&act));
     found.map_or("", |(_, _, letters)| letters)
-}
-
-/// How somebody stands to a project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Administers the whole system.
-    pub sysadmin: bool,
-    /// Roles in the project, the strongest first.
-    pub roles: Vec<Role>,
-    /// The project is public.
-    public: bool,
-    /// May look everywhere: a security officer.
-    looks: bool,
-    robot: Option<crate::RightSet>,
-}
-
-impl Standing {
-    /// How this principal stands to this project. At most one query.
-    pub async fn of(tx: &mut Tx, principal: &Principal, project: &Project) -> Result<Self> {
-        let mut standing = Self {
-            sysadmin: principal.is_sysadmin(),
-            roles: Vec::new(),
-            public: project.public,
-            looks: principal.is_security_officer(),
-            robot: None,
-        };
-        match principal {
-            Principal::User { id, .. } => {
-                let roles = members::roles(tx, project.id, *id).await?;
-                standing.roles = roles.into_iter().filter_map(Role::from_id).collect();
-                standing.roles.sort_by_key(|role| role.rank());
-            }
-            Principal::Robot { project_id, rights, .. } if *project_id == project.id => {
-                standing.robot = Some(*rights);
-            }
-            Principal::Robot { .. } | Principal::Anonymous => {}
-        }
-        Ok(standing)
-    }
-
-    /// Whether this may be done.
-    pub fn may(&self, resource: Resource, act: Act) -> bool {
-        let letters = holders(resource, act);
-        self.sysadmin
-            || (self.public && letters.contains('P'))
-            || (self.looks && letters.contains(Role::LimitedGuest.letter()))
-            || self.roles.iter().any(|role| letters.contains(role.letter()))
-            || self.robot.is_some_and(|rights| of_rights(rights, resource, act))
-    }
-
-    /// Everything that may be done.
-    pub fn all(&self) -> impl Iterator<Item = (Resource, Act)> + '_ {
-        let pairs = MATRIX
-            .iter()
-            .flat_map(|(resource, acts, _)| acts.iter().map(move |act| (*resource, *act)));
-        pairs.filter(|(resource, act)| self.may(*resource, *act))
-    }
-}
-
-/// What a robot's rights mean in Harbor's words.
-fn of_rights(rights: crate::RightSet, resource: Resource, act: Act) -> bool {
-    let pushes = rights.contains(Right::Push);
-    let reads = pushes || rights.contains(Right::Pull);
-    match (resource, act) {
-        (Resource::Repository, List | Read | Pull)
-        | (Resource::Artifact, List | Read)
-        | (Resource::ArtifactAddition, Read)
-        | (Resource::Accessory | Resource::Tag, List) => reads,
-        (Resource::Repository, Push) | (Resource::Artifact | Resource::Tag, Create) => pushes,
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -277,41 +158,55 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn standing(role: Role) -> Standing {
-        Standing { sysadmin: false, roles: vec![role], public: false, looks: false, robot: None }
-    }
-
     #[test]
-    fn each_pair_stands_in_the_table_once() {
+    fn each_pair_stands_in_the_tables_once() {
         let mut seen = BTreeSet::new();
-        for (resource, acts, letters) in MATRIX {
+        for (resource, acts, letters) in MATRIX.iter().chain(ADDITIONS) {
             assert!(letters.chars().all(|letter| "AMDGLP".contains(letter)), "{letters}");
             for act in *acts {
                 assert!(seen.insert((*resource, *act)), "{resource} {act} twice");
             }
         }
+        for (right, what) in DOORS {
+            assert!(seen.contains(what), "{right} is nothing that anybody may do");
+        }
+        let doors: Vec<Right> = DOORS.iter().map(|(right, _)| *right).collect();
+        let none = Right::ALL.into_iter().filter(|right| !doors.contains(right));
+        assert_eq!(none.collect::<Vec<_>>(), [Right::Examine]);
     }
 
     #[test]
     fn a_role_does_what_its_letter_says() {
-        let may = |role, resource, act| standing(role).may(resource, act);
-        assert!(may(Role::Developer, Resource::Repository, Push));
-        assert!(!may(Role::Developer, Resource::Tag, Delete));
-        assert!(may(Role::Maintainer, Resource::Metadata, Read));
-        assert!(!may(Role::Maintainer, Resource::Metadata, Update));
-        assert!(!may(Role::ProjectAdmin, Resource::Metadata, List), "Harbor's own gap");
-        assert!(!may(Role::LimitedGuest, Resource::Member, List));
-        let guest = Standing { public: true, roles: Vec::new(), ..standing(Role::Guest) };
-        assert!(guest.may(Resource::Project, Read) && !guest.may(Resource::Repository, Read));
+        assert!(Role::Developer.may((Resource::Repository, Push)));
+        assert!(!Role::Developer.may((Resource::Tag, Delete)));
+        assert!(Role::Maintainer.may((Resource::Metadata, Read)));
+        assert!(!Role::Maintainer.may((Resource::Metadata, Update)));
+        assert!(!Role::ProjectAdmin.may((Resource::Metadata, List)), "Harbor's own gap");
+        assert!(!Role::LimitedGuest.may((Resource::Member, List)));
+        use Right::{
+            Attest, Delete as Remove, ManageProject, Promote, Pull as Get, Push as Put, ReadAudit,
+            RequestWaiver, Untag,
+        };
+        let developer = RightSet::of(&[Get, Put, Attest, RequestWaiver]);
+        let maintainer = developer.union(RightSet::of(&[Remove, Untag, Promote]));
+        let admin = maintainer.union(RightSet::of(&[ReadAudit, ManageProject]));
+        assert_eq!(Role::ProjectAdmin.rights(), admin);
+        assert_eq!(Role::Maintainer.rights(), maintainer);
+        assert_eq!(Role::Developer.rights(), developer);
+        for guest in [Role::Guest, Role::LimitedGuest] {
+            assert_eq!(guest.rights(), RightSet::of(&[Get]));
+        }
     }
 
     #[test]
-    fn a_robot_of_the_rights_to_pull_changes_nothing() {
-        let robot = Some(crate::RightSet::of(&[Right::Pull]));
-        let robot = Standing { roles: Vec::new(), robot, ..standing(Role::Guest) };
-        assert!(robot.may(Resource::Artifact, Read));
-        for (_, act) in robot.all() {
-            assert!(matches!(act, Read | List | Pull), "{act}");
+    fn the_rights_of_robots_are_what_they_were() {
+        for rights in [&[Right::Pull][..], &[Right::Push], &[Right::Attest], &Right::OF_ROBOTS] {
+            let given = Permissions::of_rights(RightSet::of(rights));
+            let expected = RightSet::of(rights).union(RightSet::of(&[Right::Pull]));
+            assert_eq!(given.rights(), expected);
         }
+        assert!(Permissions::of_rights(RightSet::NONE).is_empty());
+        let pull = Permissions::of_rights(RightSet::of(&[Right::Pull]));
+        assert!(pull.iter().all(|(_, act)| matches!(act, Read | List | Pull)));
     }
 }

@@ -1,7 +1,11 @@
 use crate::AuthError;
 
-/// What every robot's login name begins with. No user's name may.
+/// What every robot's login name begins with, unless the operator sets something else. No user's
+/// name may.
 pub const ROBOT_PREFIX: &str = "robot$";
+
+/// Longest name of a robot within its project or the system, in bytes.
+pub const MAX_ROBOT_NAME_BYTES: usize = 255;
 
 /// Names that records use for something else.
 const RESERVED: [&str; 3] = ["anonymous", "system", "sealock"];
@@ -21,33 +25,38 @@ pub fn check_user_name(name: &str) -> Result<(), AuthError> {
     Ok(())
 }
 
-/// Whether this may be a robot's name within its project.
+/// Whether this may be a robot's name within its project or the system, by Harbor's rule: letters
+/// in lower case and digits, with one of `._-` between them.
 pub fn check_robot_name(name: &str) -> Result<(), AuthError> {
-    let plain =
-        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let good = name.len() <= 64
-        && name.chars().all(plain)
-        && name.starts_with(ends)
-        && name.ends_with(ends);
-    if good {
+    let letters = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    if name.len() <= MAX_ROBOT_NAME_BYTES && name.split(['.', '_', '-']).all(letters) {
         return Ok(());
     }
     Err(AuthError::Name(
-        "a robot's name has 1 to 64 lower-case letters, digits or any of . _ - and begins and \
-         ends with a letter or digit",
+        "a robot's name has 1 to 255 lower-case letters and digits, with one of . _ - between them",
     ))
 }
 
-/// A robot's login name.
-pub fn robot_login(project: &str, name: &str) -> String {
-    format!("{ROBOT_PREFIX}{project}+{name}")
+/// A robot's login name; without a project that of a robot of the whole system. This and
+/// [`split_robot`] alone know what such a name looks like.
+pub fn robot_login(project: Option<&str>, name: &str) -> String {
+    match project {
+        Some(project) => format!("{ROBOT_PREFIX}{project}+{name}"),
+        None => format!("{ROBOT_PREFIX}{name}"),
+    }
 }
 
-/// Project and name of a robot's login name. `None` when it is a user's.
-pub(crate) fn split_robot(login: &str) -> Option<(&str, &str)> {
-    // A project's name holds no `+`.
-    login.strip_prefix(ROBOT_PREFIX).map(|rest| rest.split_once('+').unwrap_or((rest, "")))
+/// Project and name of a robot's login name; no project for a robot of the whole system. `None`
+/// when it is a user's.
+pub fn split_robot(login: &str) -> Option<(Option<&str>, &str)> {
+    // A project's name holds no `+`, nor does a robot's.
+    let rest = login.strip_prefix(ROBOT_PREFIX)?;
+    Some(match rest.split_once('+') {
+        Some((project, name)) => (Some(project), name),
+        None => (None, rest),
+    })
 }
 
 #[cfg(test)]
@@ -62,14 +71,14 @@ mod tests {
         for bad in ["", "a b", "a:b", "robot$x+y", "a\0", "é", "Anonymous", &"a".repeat(256)] {
             assert!(check_user_name(bad).is_err(), "{bad}");
         }
-        for good in ["ci", "ci-1", "a.b_c"] {
+        for good in ["ci", "ci-1", "a.b_c", &"a".repeat(255)] {
             assert!(check_robot_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "-ci", "ci-", "CI", "a+b", "a$b", &"a".repeat(65)] {
+        for bad in ["", "-ci", "ci-", "c--i", "CI", "a+b", "a$b", "é", &"a".repeat(256)] {
             assert!(check_robot_name(bad).is_err(), "{bad}");
         }
-        assert_eq!(split_robot(&robot_login("app", "ci")), Some(("app", "ci")));
-        assert_eq!(split_robot("robot$app"), Some(("app", "")));
+        assert_eq!(split_robot(&robot_login(Some("app"), "ci")), Some((Some("app"), "ci")));
+        assert_eq!(split_robot(&robot_login(None, "ci")), Some((None, "ci")));
         assert_eq!(split_robot("ann+ci"), None);
     }
 }

@@ -1,4 +1,7 @@
-use crate::{Access, Right, RightSet};
+use crate::{
+    Access, Grants, Right, RightSet,
+    permission::{Act, Permission, Resource},
+};
 use std::{fmt, net::IpAddr, sync::Arc};
 
 /// Who is asking.
@@ -21,12 +24,12 @@ pub enum Principal {
     Robot {
         /// Number.
         id: i64,
-        /// Full login name, `robot$project+name`.
+        /// Full login name, `robot$project+name` or `robot$name`.
         name: String,
-        /// Its only project.
-        project_id: i64,
-        /// What it may do there.
-        rights: RightSet,
+        /// Its project; none for a robot of the whole system.
+        project_id: Option<i64>,
+        /// What it may do, and where.
+        grants: Arc<Grants>,
     },
 }
 
@@ -47,6 +50,30 @@ impl Principal {
     /// Whether this is a system administrator.
     pub const fn is_sysadmin(&self) -> bool {
         matches!(self, Self::User { sysadmin: true, .. })
+    }
+
+    /// Whether this may be done in the system as a whole: by its administrators, and by robots that
+    /// were given it.
+    pub fn may_in_system(&self, resource: Resource, act: Act) -> bool {
+        match self {
+            Self::User { sysadmin, .. } => *sysadmin,
+            Self::Robot { grants, .. } => grants.hold_in_system((resource, act)),
+            Self::Anonymous => false,
+        }
+    }
+
+    /// Whether this may be done in every project, so that none is hidden.
+    pub fn may_everywhere(&self, what: Permission) -> bool {
+        match self {
+            Self::User { sysadmin, .. } => *sysadmin,
+            Self::Robot { grants, .. } => grants.hold_everywhere(what),
+            Self::Anonymous => false,
+        }
+    }
+
+    /// Whether this is a robot.
+    pub const fn is_robot(&self) -> bool {
+        matches!(self, Self::Robot { .. })
     }
 
     /// Whether this person holds the security role.
@@ -90,9 +117,12 @@ impl Caller {
             .flat_map(Access::rights)
             .collect();
         let mut left = rights.intersection(granted);
-        // A token names Docker's three actions only; who may attest does it by pushing.
-        if granted.contains(Right::Push) && rights.contains(Right::Attest) {
-            left = left.union(RightSet::of(&[Right::Attest]));
+        // A token names Docker's three actions only; who may attest does it by pushing, and who may
+        // remove tags does it by deleting.
+        for (action, right) in [(Right::Push, Right::Attest), (Right::Delete, Right::Untag)] {
+            if granted.contains(action) && rights.contains(right) {
+                left = left.union(RightSet::of(&[right]));
+            }
         }
         left
     }

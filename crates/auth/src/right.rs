@@ -9,8 +9,10 @@ pub enum Right {
     Pull,
     /// Upload.
     Push,
-    /// Remove manifests and tags.
+    /// Remove manifests, with their tags, and blobs.
     Delete,
+    /// Remove tags, and nothing else.
+    Untag,
     /// Add accessories to what exists, nothing else (decision D8).
     Attest,
     /// Bring artifacts into this project from others.
@@ -27,10 +29,11 @@ pub enum Right {
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Pull,
         Self::Push,
         Self::Delete,
+        Self::Untag,
         Self::Attest,
         Self::Promote,
         Self::RequestWaiver,
@@ -38,7 +41,7 @@ impl Right {
         Self::ManageProject,
         Self::Examine,
     ];
-    /// What a robot may be given.
+    /// What Sealock's own API gives to robots; Harbor's knows many more permissions.
     pub const OF_ROBOTS: [Self; 4] = [Self::Pull, Self::Push, Self::Attest, Self::Promote];
 
     /// The word.
@@ -47,6 +50,7 @@ impl Right {
             Self::Pull => "pull",
             Self::Push => "push",
             Self::Delete => "delete",
+            Self::Untag => "untag",
             Self::Attest => "attest",
             Self::Promote => "promote",
             Self::RequestWaiver => "request-waiver",

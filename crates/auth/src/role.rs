@@ -1,4 +1,3 @@
-use crate::{Right, RightSet};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -47,26 +46,6 @@ impl Role {
             Self::Guest => "guest",
             Self::Maintainer => "maintainer",
             Self::LimitedGuest => "limitedGuest",
-        }
-    }
-
-    /// What it may do. Pull, push and delete as in Harbor; deletion is not a developer's.
-    pub const fn rights(self) -> RightSet {
-        use Right::{Attest, Delete, ManageProject, Promote, Pull, Push, ReadAudit, RequestWaiver};
-        match self {
-            Self::ProjectAdmin => RightSet::of(&[
-                Pull,
-                Push,
-                Delete,
-                Attest,
-                Promote,
-                RequestWaiver,
-                ReadAudit,
-                ManageProject,
-            ]),
-            Self::Maintainer => RightSet::of(&[Pull, Push, Delete, Attest, Promote, RequestWaiver]),
-            Self::Developer => RightSet::of(&[Pull, Push, Attest, RequestWaiver]),
-            Self::Guest | Self::LimitedGuest => RightSet::of(&[Pull]),
         }
     }
 }

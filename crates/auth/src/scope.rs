@@ -1,4 +1,4 @@
-use crate::{Access, Principal, Right, RightSet, project_rights};
+use crate::{Access, Principal, Right, RightSet, Spot, rights_at};
 use sealock_metadata::{Result, Tx, projects};
 use sealock_oci::RepositoryName;
 use std::collections::BTreeSet;
@@ -57,16 +57,17 @@ pub(crate) async fn grant(
         }
         let project = projects::find(tx, repository.project()).await?;
         let rights = match &project {
-            Some(project) => project_rights(tx, principal, project).await?,
+            Some(project) => {
+                let within = repository.within_project().unwrap_or_default();
+                rights_at(tx, principal, project, Spot::Repository(within)).await?
+            }
             None => RightSet::default(),
         };
         let asked = |action: &str| scope.actions.contains(action) || scope.actions.contains("*");
         let pushes = rights.contains(Right::Push) || rights.contains(Right::Attest);
-        let actions = [
-            ("pull", rights.contains(Right::Pull)),
-            ("push", pushes),
-            ("delete", rights.contains(Right::Delete)),
-        ];
+        let deletes = rights.contains(Right::Delete) || rights.contains(Right::Untag);
+        let actions =
+            [("pull", rights.contains(Right::Pull)), ("push", pushes), ("delete", deletes)];
         let actions: Vec<String> = actions
             .into_iter()
             .filter(|(action, may)| *may && asked(action))

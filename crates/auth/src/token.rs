@@ -104,7 +104,7 @@ impl Mark {
 pub(crate) enum Holder {
     Anonymous,
     User { id: i64, mark: Mark },
-    Robot { id: i64, project_id: i64, mark: Mark },
+    Robot { id: i64, project_id: Option<i64>, mark: Mark },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::{net::IpAddr, sync::Arc};
 
 const SERVICE: &str = "sealock";
+const PULLED: Permission = (Resource::Repository, Act::Pull);
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn authenticator(t: &TestDatabase, key: &TokenKey) -> Authenticator {
@@ -45,26 +46,56 @@ async fn join(t: &TestDatabase, project: &Project, user: &users::User, role: Rol
 
 async fn robot(
     t: &TestDatabase,
-    auth: &Authenticator,
     project: &Project,
     rights: &[Right],
     expires_at: Option<Timestamp>,
 ) -> NewRobot {
-    let mut tx = t.db.write().await.unwrap();
-    let settings = RobotSettings {
+    let grant = Grant {
+        place: Place::Project(project.id),
+        limit: None,
+        permissions: Permissions::of_rights(RightSet::of(rights)),
+    };
+    made(t, Some(project), "ci", &[grant], expires_at).await
+}
+
+/// A robot, and the secret that it was made with.
+struct NewRobot {
+    id: i64,
+    login: String,
+    secret: SecretString,
+}
+
+async fn made(
+    t: &TestDatabase,
+    project: Option<&Project>,
+    name: &str,
+    grants: &[Grant],
+    expires_at: Option<Timestamp>,
+) -> NewRobot {
+    let (secret, stored) = RobotSecret::generate(&SystemRandomness).unwrap();
+    let grants: Vec<_> = grants.iter().map(Grant::to_row).collect();
+    let new = robots::NewRobot {
+        project_id: project.map(|project| project.id),
+        name,
         description: "",
-        rights: RightSet::of(rights),
+        secret_hash: stored.as_bytes(),
+        disabled: false,
+        duration: -1,
         expires_at,
         created_by: "ann",
+        creator: ("local", 1),
+        grants: &grants,
     };
-    let made = auth.create_robot(&mut tx, project, "ci", &settings).await.unwrap().unwrap();
+    let mut tx = t.db.write().await.unwrap();
+    let id = robots::create(&mut tx, &new).await.unwrap().unwrap();
     tx.commit().await.unwrap();
-    made
+    let login = robot_login(project.map(|project| project.name.as_str()), name);
+    NewRobot { id, login, secret }
 }
 
 async fn rights(t: &TestDatabase, principal: &Principal, project: &Project) -> RightSet {
     let mut tx = t.db.read().await.unwrap();
-    project_rights(&mut tx, principal, project).await.unwrap()
+    rights_at(&mut tx, principal, project, Spot::Project).await.unwrap()
 }
 
 fn scope(text: &str) -> Vec<Scope> {
@@ -94,6 +125,8 @@ both_engines!(
     tokens_of_a_former_key_count_and_of_a_forgotten_one_do_not,
     a_token_ends_with_its_account_and_its_secret,
     a_robot_is_nobody_outside_its_project,
+    a_robot_of_the_system_is_somebody_where_it_was_given_something,
+    a_secret_that_somebody_chose_is_a_password,
     a_token_opens_only_what_it_names_and_nothing_in_a_namesake,
     roles_as_in_harbor,
     the_first_administrator_is_made_once,
@@ -270,20 +303,32 @@ async fn a_token_ends_with_its_account_and_its_secret(t: &mut TestDatabase) {
 
     let ends = t.clock.as_ref();
     let ends = sealock_metadata::Clock::now(ends) + SignedDuration::from_hours(1);
-    let ci = robot(t, &auth, &app, &[Right::Push], Some(ends)).await;
+    let ci = robot(t, &app, &[Right::Push], Some(ends)).await;
     let login = auth.login(HERE, &ci.login, &ci.secret).await.unwrap();
     let token = auth.issue(&login, &[]).await.unwrap().token;
     assert!(auth.bearer(token.expose()).await.is_ok());
     for closed in [true, false] {
         let mut tx = t.db.write().await.unwrap();
-        robots::set_disabled(&mut tx, app.id, ci.id, closed).await.unwrap();
+        let row = robots::get(&mut tx, ci.id).await.unwrap().unwrap();
+        let grants: Vec<_> = Grants::stored(&row.grants).iter().map(Grant::to_row).collect();
+        let change = robots::Change {
+            description: "",
+            disabled: closed,
+            duration: row.duration,
+            expires_at: row.expires_at,
+            grants: &grants,
+        };
+        assert!(robots::update(&mut tx, Some(app.id), ci.id, &change).await.unwrap());
         tx.commit().await.unwrap();
         assert_eq!(revoked(auth.bearer(token.expose()).await), closed);
         assert_eq!(auth.login(HERE, &ci.login, &ci.secret).await.is_err(), closed);
     }
     let mut tx = t.db.write().await.unwrap();
-    let secret = auth.renew_robot(&mut tx, app.id, ci.id).await.unwrap().unwrap();
-    assert!(auth.renew_robot(&mut tx, app.id + 1, ci.id).await.unwrap().is_none());
+    let (secret, stored) = RobotSecret::generate(&SystemRandomness).unwrap();
+    let bytes = stored.as_bytes();
+    assert!(!robots::set_secret(&mut tx, Some(app.id + 1), ci.id, bytes).await.unwrap());
+    assert!(!robots::set_secret(&mut tx, None, ci.id, bytes).await.unwrap());
+    assert!(robots::set_secret(&mut tx, Some(app.id), ci.id, bytes).await.unwrap());
     tx.commit().await.unwrap();
     assert!(revoked(auth.bearer(token.expose()).await));
     assert!(auth.login(HERE, &ci.login, &ci.secret).await.is_err());
@@ -298,7 +343,7 @@ async fn a_robot_is_nobody_outside_its_project(t: &mut TestDatabase) {
     let auth = authenticator(t, &TokenKey::generate().unwrap());
     let (a, b) = (project(t, "a", false).await, project(t, "b", false).await);
     let open = project(t, "open", true).await;
-    let ci = robot(t, &auth, &a, &[Right::Push], None).await;
+    let ci = robot(t, &a, &[Right::Push], None).await;
     assert_eq!(ci.login, "robot$a+ci");
     let login = auth.login(HERE, &ci.login, &ci.secret).await.unwrap();
     let pull = RightSet::of(&[Right::Pull]);
@@ -316,16 +361,93 @@ async fn a_robot_is_nobody_outside_its_project(t: &mut TestDatabase) {
     assert_eq!(given, [("a/x", "pull,push".into()), ("b/x", nothing.clone()), ("no/x", nothing)]);
     assert!(issued.access[1..].iter().all(|access| access.project_id.is_none()));
     let mut tx = t.db.read().await.unwrap();
-    let visible = readable_projects(&mut tx, &login.principal).await.unwrap();
+    let visible = visible(&mut tx, &login.principal, PULLED).await.unwrap();
     assert!(visible.contains(a.id) && visible.contains(open.id) && !visible.contains(b.id));
-    // Rights that no robot may have.
-    let mut tx = t.db.write().await.unwrap();
-    for wrong in [Right::Delete, Right::ManageProject, Right::Examine] {
-        let rights = RightSet::of(&[Right::Push, wrong]);
-        let settings =
-            RobotSettings { description: "", rights, expires_at: None, created_by: "ann" };
-        assert!(auth.create_robot(&mut tx, &a, "x", &settings).await.is_err());
+    drop(tx);
+    // Whatever stands in the database, a robot of a project has nothing elsewhere.
+    let words = ["repository:push", "robot:create", "user:create"];
+    let everything = |place| Grant {
+        place,
+        limit: None,
+        permissions: Permissions::from_words(words.iter().copied()),
+    };
+    let places = [Place::EveryProject, Place::System, Place::Project(b.id)];
+    let odd = made(t, Some(&a), "odd", &places.map(everything), None).await;
+    let login = auth.login(HERE, &odd.login, &odd.secret).await.unwrap();
+    for project in [&a, &b] {
+        assert_eq!(rights(t, &login.principal, project).await, RightSet::NONE);
     }
+    assert!(!login.principal.may_in_system(Resource::User, Act::Create));
+}
+
+async fn a_robot_of_the_system_is_somebody_where_it_was_given_something(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let (a, b) = (project(t, "a", false).await, project(t, "b", false).await);
+    let grant = |place, limit: &str, words: &[&str]| Grant {
+        place,
+        limit: (!limit.is_empty()).then(|| Limit::parse(limit).unwrap()),
+        permissions: Permissions::from_words(words.iter().copied()),
+    };
+    let grants = [
+        grant(Place::Project(a.id), "", &["repository:pull"]),
+        grant(Place::Project(b.id), "app-*", &["repository:push"]),
+        grant(Place::System, "", &["user:list"]),
+    ];
+    let ci = made(t, None, "ci", &grants, None).await;
+    assert_eq!(ci.login, "robot$ci");
+    let login = auth.login(HERE, &ci.login, &ci.secret).await.unwrap();
+    assert!(login.principal.may_in_system(Resource::User, Act::List));
+    assert!(!login.principal.may_in_system(Resource::User, Act::Create));
+    let asked =
+        scope("repository:a/x:pull,push repository:b/app-1:pull,push repository:b/other:pull,push");
+    let issued = auth.issue(&login, &asked).await.unwrap();
+    let given: Vec<_> = issued.access.iter().map(|a| a.actions.join(",")).collect();
+    assert_eq!(given, ["pull", "pull,push", ""]);
+    let everywhere = [grant(Place::EveryProject, "", &["repository:pull"])];
+    let all = made(t, None, "all", &everywhere, None).await;
+    let all = auth.login(HERE, &all.login, &all.secret).await.unwrap().principal;
+    let later = project(t, "later", false).await;
+    assert_eq!(rights(t, &all, &later).await, RightSet::of(&[Right::Pull]));
+    // A grant ends with its project, and the namesake is another one.
+    let mut tx = t.db.write().await.unwrap();
+    assert!(projects::delete(&mut tx, a.id).await.unwrap());
+    tx.commit().await.unwrap();
+    let namesake = project(t, "a", false).await;
+    let (principal, access) = auth.bearer(issued.token.expose()).await.unwrap();
+    assert_eq!(rights(t, &principal, &namesake).await, RightSet::NONE);
+    assert!(access.iter().all(|access| !access.covers(namesake.id, "a/x")));
+}
+
+async fn a_secret_that_somebody_chose_is_a_password(t: &mut TestDatabase) {
+    let auth = authenticator(t, &TokenKey::generate().unwrap());
+    let app = project(t, "app", false).await;
+    let ci = robot(t, &app, &[Right::Pull], None).await;
+    for bad in ["Short1", "nouppercase1", "NOLOWERCASE1", "NoNumbersAtAll", &"aB1".repeat(50)] {
+        assert!(auth.hash_robot_secret(&bad.into()).await.is_err(), "{bad}");
+    }
+    let chosen: SecretString = "Chosen-secret-1".into();
+    let stored = auth.hash_robot_secret(&chosen).await.unwrap();
+    assert!(stored.as_bytes().starts_with(b"$argon2id$"));
+    let login = auth.login(HERE, &ci.login, &ci.secret).await.unwrap();
+    let token = auth.issue(&login, &[]).await.unwrap().token;
+    let mut tx = t.db.write().await.unwrap();
+    robots::set_secret(&mut tx, Some(app.id), ci.id, stored.as_bytes()).await.unwrap();
+    tx.commit().await.unwrap();
+    let revoked = auth.bearer(token.expose()).await;
+    assert!(matches!(revoked, Err(AuthError::Token(TokenError::Revoked))));
+    assert!(auth.login(HERE, &ci.login, &ci.secret).await.is_err());
+    let login = auth.login(HERE, &ci.login, &chosen).await.unwrap();
+    let token = auth.issue(&login, &[]).await.unwrap().token;
+    assert!(auth.bearer(token.expose()).await.is_ok());
+    // It can be guessed, so guesses are counted.
+    let guess = SecretString::new("x".repeat(1_000));
+    let mut told = false;
+    for _ in 0..150 {
+        let error = auth.login([192, 0, 2, 9].into(), &ci.login, &guess).await.unwrap_err();
+        told = told || matches!(error, AuthError::TooManyAttempts { .. });
+    }
+    assert!(told, "nobody tries 150 secrets in a moment");
+    auth.login(HERE, &ci.login, &chosen).await.unwrap();
 }
 
 async fn a_token_opens_only_what_it_names_and_nothing_in_a_namesake(t: &mut TestDatabase) {
@@ -400,8 +522,8 @@ async fn roles_as_in_harbor(t: &mut TestDatabase) {
     let got = rights(t, &principal, &private).await;
     assert!(got.contains(Right::ManageProject) && !got.contains(Right::Examine));
     let mut tx = t.db.read().await.unwrap();
-    assert_eq!(readable_projects(&mut tx, &principal).await.unwrap(), Visible::All);
-    let nobody = readable_projects(&mut tx, &Principal::Anonymous).await.unwrap();
+    assert_eq!(visible(&mut tx, &principal, PULLED).await.unwrap(), Visible::All);
+    let nobody = visible(&mut tx, &Principal::Anonymous, PULLED).await.unwrap();
     assert_eq!(nobody, Visible::Only(vec![public.id]));
 }
 

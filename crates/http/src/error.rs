@@ -242,7 +242,7 @@ impl From<AuthError> for HttpError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, text)
                     .with_header(header::RETRY_AFTER, seconds.into())
             }
-            AuthError::Name(_) | AuthError::Password(_) => {
+            AuthError::Name(_) | AuthError::Password(_) | AuthError::Pattern(_) => {
                 Self::bad_request(ErrorCode::Unsupported, text)
             }
             AuthError::Crypto(_) => Self::internal(text),

@@ -117,7 +117,7 @@ impl Stand {
 
     /// Makes a user a member of a project.
     pub async fn member(&self, project: &str, user: &str, role: Role) {
-        let put = self.registry.put_member(&self.admin, project, user, role).await;
+        let put = self.registry.put_member(&self.admin, project, user, role, None).await;
         put.expect("a member");
     }
 

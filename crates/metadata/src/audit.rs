@@ -192,7 +192,7 @@ pub async fn list(
     let common = params![
         bound,
         all,
-        &ids,
+        ids,
         filter.actions.is_empty(),
         &filter.actions,
         filter.actor.as_deref(),
@@ -255,7 +255,7 @@ pub async fn page(
                  AND ($3 = 0 OR result = 'allowed')",
         count: "SELECT 1 AS one FROM audit_events WHERE ($1 = 1 OR project_id = ANY($2)) \
                 AND ($3 = 0 OR result = 'allowed')",
-        values: params![all, &ids, done],
+        values: params![all, ids, done],
         fields: FIELDS,
         order: "id DESC",
     };

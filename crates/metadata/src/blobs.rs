@@ -159,13 +159,13 @@ pub async fn find_mountable(
     visible: &crate::projects::Visible,
     digest: &Digest,
 ) -> Result<Option<i64>> {
-    let (all, ids) = visible.params();
+    let (all, ids, some) = visible.repositories();
     let sql = "SELECT l.repository_id AS id FROM repository_blobs l \
                JOIN repositories r ON r.id = l.repository_id \
                JOIN blobs b ON b.digest = l.digest \
                WHERE l.digest = $1 AND b.state = 'active' \
-               AND ($2 = 1 OR r.project_id = ANY($3)) LIMIT 1";
-    tx.find(sql, params![digest, all, &ids], |row| row.get("id")).await
+               AND ($2 = 1 OR r.project_id = ANY($3) OR r.id = ANY($4)) LIMIT 1";
+    tx.find(sql, params![digest, all, ids, some], |row| row.get("id")).await
 }
 
 /// Which of these blobs the repository holds, with sizes: what a manifest may name. The links are

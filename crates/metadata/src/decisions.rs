@@ -157,7 +157,7 @@ pub async fn get(tx: &mut Tx, visible: &Visible, id: i64) -> Result<Option<(Deci
                JOIN decision_inputs i ON i.digest = d.input_digest \
                WHERE d.id = $1 AND ($2 = 1 OR d.project_id = ANY($3))";
     let read_both = |row: &Row| Ok((read(row)?, row.get("document")?));
-    tx.find(sql, params![id, all, &ids], read_both).await
+    tx.find(sql, params![id, all, ids], read_both).await
 }
 
 /// Decisions, newest first, with a number below `before`.
@@ -171,7 +171,7 @@ pub async fn list(
     let values = params![
         before.unwrap_or(i64::MAX),
         all,
-        &ids,
+        ids,
         filter.door,
         filter.project_id,
         limit,

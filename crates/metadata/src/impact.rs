@@ -112,7 +112,7 @@ pub async fn by_vulnerability(
     after: Cursor,
     limit: u32,
 ) -> Result<Vec<Affected>> {
-    let (all, ids) = visible.params();
+    let (all, ids, some) = visible.repositories();
     let sql = "SELECT m.id AS manifest_id, m.digest AS digest, r.name AS repository, \
                p.id AS project_id, p.name AS project, p.tier AS tier, \
                c.id AS component_id, c.purl AS purl, \
@@ -125,11 +125,11 @@ pub async fn by_vulnerability(
                JOIN manifests m ON m.contents_id = i.contents_id \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN projects p ON p.id = r.project_id \
-               WHERE a.alias = $1 AND ($2 = 1 OR p.id = ANY($3)) \
-               AND (m.id, i.position, f.id) > ($4, $5, $6) \
-               ORDER BY m.id, i.position, f.id LIMIT $7";
-    let values =
-        params![alias(id), all, &ids, after.manifest_id, after.position, after.finding_id, limit];
+               WHERE a.alias = $1 AND ($2 = 1 OR p.id = ANY($3) OR r.id = ANY($4)) \
+               AND (m.id, i.position, f.id) > ($5, $6, $7) \
+               ORDER BY m.id, i.position, f.id LIMIT $8";
+    let Cursor { manifest_id, position, finding_id } = after;
+    let values = params![alias(id), all, ids, some, manifest_id, position, finding_id, limit];
     let rows = tx.list(sql, values, |row| read(row, true)).await?;
     with_tags(tx, rows).await
 }
@@ -143,7 +143,7 @@ pub async fn by_components(
     after: Cursor,
     limit: u32,
 ) -> Result<Vec<Affected>> {
-    let (all, ids) = visible.params();
+    let (all, ids, some) = visible.repositories();
     let sql = "SELECT m.id AS manifest_id, m.digest AS digest, r.name AS repository, \
                p.id AS project_id, p.name AS project, p.tier AS tier, \
                c.id AS component_id, c.purl AS purl, \
@@ -153,9 +153,10 @@ pub async fn by_components(
                JOIN manifests m ON m.contents_id = i.contents_id \
                JOIN repositories r ON r.id = m.repository_id \
                JOIN projects p ON p.id = r.project_id \
-               WHERE c.id = ANY($1) AND ($2 = 1 OR p.id = ANY($3)) \
-               AND (m.id, i.position) > ($4, $5) ORDER BY m.id, i.position LIMIT $6";
-    let values = params![component_ids, all, &ids, after.manifest_id, after.position, limit];
+               WHERE c.id = ANY($1) AND ($2 = 1 OR p.id = ANY($3) OR r.id = ANY($4)) \
+               AND (m.id, i.position) > ($5, $6) ORDER BY m.id, i.position LIMIT $7";
+    let Cursor { manifest_id, position, .. } = after;
+    let values = params![component_ids, all, ids, some, manifest_id, position, limit];
     let rows = tx.list(sql, values, |row| read(row, false)).await?;
     with_tags(tx, rows).await
 }

@@ -27,6 +27,8 @@ pub struct Member {
     pub user_name: String,
     /// Harbor's role number, 1 to 5.
     pub role: i64,
+    /// Pattern of the names of repositories within the project; nothing for all.
+    pub repositories: String,
     /// Since when.
     pub created_at: Timestamp,
 }
@@ -38,11 +40,12 @@ fn read(row: &Row) -> Result<Member> {
         user_id: row.get("user_id")?,
         user_name: row.get("user_name")?,
         role: row.get("role")?,
+        repositories: row.get("repositories")?,
         created_at: row.get("created_at")?,
     })
 }
 
-/// Adds a member or changes the role.
+/// Adds a member or changes the role; the limit of one that is there stays.
 pub async fn put(tx: &mut Tx, project_id: i64, user_id: i64, role: i64) -> Result<i64> {
     let now = tx.now();
     let sql = "INSERT INTO members (project_id, user_id, role, created_at) \
@@ -56,12 +59,6 @@ pub async fn put(tx: &mut Tx, project_id: i64, user_id: i64, role: i64) -> Resul
 pub async fn remove(tx: &mut Tx, project_id: i64, user_id: i64) -> Result<bool> {
     let sql = "DELETE FROM members WHERE project_id = $1 AND user_id = $2";
     Ok(tx.execute(sql, params![project_id, user_id]).await? == 1)
-}
-
-/// The role of a user in a project.
-pub async fn role(tx: &mut Tx, project_id: i64, user_id: i64) -> Result<Option<i64>> {
-    let sql = "SELECT role FROM members WHERE project_id = $1 AND user_id = $2";
-    tx.find(sql, params![project_id, user_id], |row| row.get("role")).await
 }
 
 /// Members of a project by number, after `after`.
@@ -86,6 +83,8 @@ pub struct Entity {
     pub name: String,
     /// Harbor's role number, 1 to 5.
     pub role: i64,
+    /// Pattern of the names of repositories within the project; nothing for all.
+    pub repositories: String,
 }
 
 fn read_entity(row: &Row) -> Result<Entity> {
@@ -96,6 +95,7 @@ fn read_entity(row: &Row) -> Result<Entity> {
         group_id: row.opt("group_id")?,
         name: row.get("entity_name")?,
         role: row.get("role")?,
+        repositories: row.get("repositories")?,
     })
 }
 
@@ -150,16 +150,23 @@ pub async fn set_role(tx: &mut Tx, project_id: i64, id: i64, role: i64) -> Resul
     Ok(tx.execute(sql, params![project_id, id, role]).await? == 1)
 }
 
+/// Limits a membership to repositories; nothing is no limit.
+pub async fn set_limit(tx: &mut Tx, project_id: i64, id: i64, repositories: &str) -> Result<bool> {
+    let sql = "UPDATE members SET repositories = $3 WHERE project_id = $1 AND id = $2";
+    Ok(tx.execute(sql, params![project_id, id, repositories]).await? == 1)
+}
+
 /// Ends a membership.
 pub async fn end(tx: &mut Tx, project_id: i64, id: i64) -> Result<bool> {
     let sql = "DELETE FROM members WHERE project_id = $1 AND id = $2";
     Ok(tx.execute(sql, params![project_id, id]).await? == 1)
 }
 
-/// The roles of a user in a project.
-pub async fn roles(tx: &mut Tx, project_id: i64, user_id: i64) -> Result<Vec<i64>> {
-    let sql = "SELECT role FROM members WHERE project_id = $1 AND user_id = $2";
-    tx.list(sql, params![project_id, user_id], |row| row.get("role")).await
+/// The roles of a user in a project, each with the pattern of repositories to which it is limited.
+pub async fn roles(tx: &mut Tx, project_id: i64, user_id: i64) -> Result<Vec<(i64, String)>> {
+    let sql = "SELECT role, repositories FROM members WHERE project_id = $1 AND user_id = $2";
+    let read = |row: &Row| Ok((row.get("role")?, row.get("repositories")?));
+    tx.list(sql, params![project_id, user_id], read).await
 }
 
 /// The roles of a user in each of these projects.

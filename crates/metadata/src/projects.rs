@@ -36,24 +36,65 @@ pub enum Visible {
     All,
     /// These, by number.
     Only(Vec<i64>),
+    /// Some as a whole, and of others some repositories only, all by number.
+    Parts {
+        /// Whole projects.
+        projects: Vec<i64>,
+        /// Projects of which some repositories are seen.
+        partly: Vec<i64>,
+        /// These repositories.
+        repositories: Vec<i64>,
+    },
 }
 
 impl Visible {
-    /// As two parameters: 1 for every project, and the list.
-    pub(crate) fn params(&self) -> (bool, Vec<i64>) {
+    /// As two parameters: 1 for every project, and the list of those that are seen as a whole. For
+    /// what does not stand in a repository.
+    pub(crate) fn params(&self) -> (bool, &[i64]) {
         match self {
-            Self::All => (true, Vec::new()),
-            Self::Only(ids) => (false, ids.clone()),
+            Self::All => (true, &[]),
+            Self::Only(ids) => (false, ids),
+            Self::Parts { projects, .. } => (false, projects),
         }
     }
 
-    /// Whether this project is among them.
-    pub fn contains(&self, project: i64) -> bool {
+    /// As three parameters: 1 for every project, the list of those that are seen as a whole, and
+    /// repositories of others.
+    pub(crate) fn repositories(&self) -> (bool, &[i64], &[i64]) {
+        let (all, projects) = self.params();
         match self {
-            Self::All => true,
-            Self::Only(ids) => ids.contains(&project),
+            Self::All | Self::Only(_) => (all, projects, &[]),
+            Self::Parts { repositories, .. } => (all, projects, repositories),
         }
     }
+
+    /// As two parameters: 1 for every project, and the list of those of which something is seen.
+    pub(crate) fn projects(&self) -> (bool, Vec<i64>) {
+        let (all, projects) = self.params();
+        match self {
+            Self::All | Self::Only(_) => (all, projects.to_vec()),
+            Self::Parts { partly, .. } => (all, [projects, partly].concat()),
+        }
+    }
+
+    /// Whether something of this project is among them.
+    pub fn contains(&self, project: i64) -> bool {
+        let (all, ids) = self.projects();
+        all || ids.contains(&project)
+    }
+}
+
+/// Why somebody may read a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readable {
+    /// The project.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Their role there; none where anybody may.
+    pub role: Option<i64>,
+    /// Pattern of the repositories to which the role is limited; nothing for all.
+    pub repositories: String,
 }
 
 pub(crate) fn read(row: &Row) -> Result<Project> {
@@ -103,18 +144,40 @@ pub async fn find(tx: &mut Tx, name: &str) -> Result<Option<Project>> {
 
 /// Projects by name, after `after`, among those the caller may see.
 pub async fn list(tx: &mut Tx, visible: &Visible, after: &str, limit: u32) -> Result<Vec<Project>> {
-    let (all, ids) = visible.params();
+    let (all, ids) = visible.projects();
     let sql = "SELECT * FROM projects WHERE name > $1 AND ($2 = 1 OR id = ANY($3)) \
                ORDER BY name LIMIT $4";
     tx.list(sql, params![after, all, &ids, limit], read).await
 }
 
-/// Numbers of the projects that a user may read: public ones and those of which they are a member;
-/// public ones only for `None`.
-pub async fn readable(tx: &mut Tx, user_id: Option<i64>) -> Result<Vec<i64>> {
-    let sql = "SELECT p.id AS id FROM projects p WHERE p.public = 1 \
-               OR EXISTS (SELECT 1 FROM members m WHERE m.project_id = p.id AND m.user_id = $1)";
-    tx.list(sql, params![user_id], |row| row.get("id")).await
+/// The projects that a user may read: public ones, and those of which they are a member; public
+/// ones only for `None`. One that is both comes twice.
+pub async fn readable(tx: &mut Tx, user_id: Option<i64>) -> Result<Vec<Readable>> {
+    let sql = "SELECT p.id AS id, p.name AS name, 0 AS role, '' AS repositories FROM projects p \
+               WHERE p.public = 1 UNION ALL SELECT p.id AS id, p.name AS name, m.role AS role, \
+               m.repositories AS repositories FROM members m JOIN projects p \
+               ON p.id = m.project_id WHERE m.user_id = $1";
+    tx.list(sql, params![user_id], |row| {
+        let role: i64 = row.get("role")?;
+        Ok(Readable {
+            id: row.get("id")?,
+            name: row.get("name")?,
+            role: (role != 0).then_some(role),
+            repositories: row.get("repositories")?,
+        })
+    })
+    .await
+}
+
+/// The numbers of all projects.
+pub async fn ids(tx: &mut Tx) -> Result<Vec<i64>> {
+    tx.list("SELECT id FROM projects ORDER BY id", params![], |row| row.get("id")).await
+}
+
+/// The names of projects, by number.
+pub async fn names(tx: &mut Tx, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    let sql = "SELECT id, name FROM projects WHERE id = ANY($1)";
+    tx.list(sql, params![ids], |row| Ok((row.get("id")?, row.get("name")?))).await
 }
 
 /// Changes visibility and tier, and the policy revision with them.
@@ -187,16 +250,18 @@ fn read_described(row: &Row) -> Result<Described> {
 
 /// Projects among those that the caller may see, by conditions and in an order.
 pub async fn page(tx: &mut Tx, visible: &Visible, wanted: &Wanted) -> Result<Listed<Described>> {
-    let (all, ids) = visible.params();
+    let (all, ids) = visible.projects();
+    let (_, whole, repositories) = visible.repositories();
     let source = Source {
         select: "SELECT p.*, \
                  coalesce(CASE WHEN u.deleted_at IS NULL THEN u.name END, '') AS owner_name, \
-                 (SELECT count(*) FROM repositories r WHERE r.project_id = p.id) AS repositories \
+                 (SELECT count(*) FROM repositories r WHERE r.project_id = p.id \
+                 AND ($1 = 1 OR p.id = ANY($3) OR r.id = ANY($4))) AS repositories \
                  FROM projects p LEFT JOIN users u ON u.id = p.owner_id \
                  WHERE ($1 = 1 OR p.id = ANY($2))",
         count: "SELECT count(*) AS total FROM projects p LEFT JOIN users u ON u.id = p.owner_id \
-                WHERE ($1 = 1 OR p.id = ANY($2))",
-        values: params![all, &ids],
+                WHERE ($1 = 1 OR p.id = ANY($2)) AND ($3 IS NOT NULL OR $4 IS NULL)",
+        values: params![all, &ids, whole, repositories],
         fields: FIELDS,
         order: "p.name",
     };
@@ -225,15 +290,19 @@ pub struct Counts {
 
 /// Counts what the caller may see: one statement.
 pub async fn count(tx: &mut Tx, visible: &Visible) -> Result<Counts> {
-    let (all, ids) = visible.params();
+    let (all, ids) = visible.projects();
+    let (_, whole, some) = visible.repositories();
     let sql = "SELECT p.public AS public, count(*) AS projects, CAST(sum(\
-               (SELECT count(*) FROM repositories r WHERE r.project_id = p.id)) AS BIGINT) AS repositories \
+               (SELECT count(*) FROM repositories r WHERE r.project_id = p.id \
+               AND ($1 = 1 OR p.id = ANY($3) OR r.id = ANY($4)))) AS BIGINT) AS repositories \
                FROM projects p WHERE ($1 = 1 OR p.id = ANY($2)) GROUP BY p.public";
     let read = |row: &Row| -> Result<(bool, u64, u64)> {
         Ok((row.get("public")?, row.get("projects")?, row.get("repositories")?))
     };
     let mut counts = Counts::default();
-    for (public, projects, repositories) in tx.list(sql, params![all, &ids], read).await? {
+    for (public, projects, repositories) in
+        tx.list(sql, params![all, &ids, whole, some], read).await?
+    {
         if public {
             (counts.public_projects, counts.public_repositories) = (projects, repositories);
         } else {

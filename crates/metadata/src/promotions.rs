@@ -106,7 +106,7 @@ pub async fn list(
     let (all, ids) = visible.params();
     let sql = "SELECT * FROM promotions WHERE id < $1 AND ($2 = 1 OR target_project_id = ANY($3)) \
                AND ($4 IS NULL OR digest = $4) ORDER BY id DESC LIMIT $5";
-    tx.list(sql, params![before.unwrap_or(i64::MAX), all, &ids, digest, limit], read).await
+    tx.list(sql, params![before.unwrap_or(i64::MAX), all, ids, digest, limit], read).await
 }
 
 /// Whether this digest was promoted into this project: findings that are new since then warn at

@@ -72,10 +72,10 @@ pub async fn list(
     after: &str,
     limit: u32,
 ) -> Result<Vec<Repository>> {
-    let (all, ids) = visible.params();
-    let sql = "SELECT * FROM repositories WHERE name > $1 AND ($2 = 1 OR project_id = ANY($3)) \
-               ORDER BY name LIMIT $4";
-    tx.list(sql, params![after, all, &ids, limit], read).await
+    let (all, ids, some) = visible.repositories();
+    let sql = "SELECT * FROM repositories WHERE name > $1 \
+               AND ($2 = 1 OR project_id = ANY($3) OR id = ANY($4)) ORDER BY name LIMIT $5";
+    tx.list(sql, params![after, all, ids, some, limit], read).await
 }
 
 /// The names alone of what [`list`] gives.
@@ -94,6 +94,12 @@ pub async fn names(
                        ORDER BY name LIMIT $3";
             tx.list(sql, params![after, ids, limit], read).await
         }
+        Visible::Parts { .. } => {
+            let (_, ids, some) = visible.repositories();
+            let sql = "SELECT name FROM repositories WHERE name > $1 \
+                       AND (project_id = ANY($2) OR id = ANY($3)) ORDER BY name LIMIT $4";
+            tx.list(sql, params![after, ids, some, limit], read).await
+        }
     }
 }
 
@@ -102,19 +108,44 @@ pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Repository>> {
     tx.find("SELECT * FROM repositories WHERE id = $1", params![id], read).await
 }
 
-/// Repositories of a project by name, after `after`, each with its number of manifests and of tags.
+/// Most repositories that somebody who is limited by patterns finds in lists.
+pub const MAX_MATCHED: u32 = 100_000;
+
+/// Numbers of the repositories of these projects whose names lie between two, both included, and
+/// which `fits` takes, by project and full name. At most [`MAX_MATCHED`] are looked at.
+pub async fn matching(
+    tx: &mut Tx,
+    projects: &[i64],
+    (low, high): (&str, &str),
+    fits: impl Fn(i64, &str) -> bool,
+) -> Result<Vec<i64>> {
+    let sql = "SELECT id, project_id, name FROM repositories WHERE name >= $2 AND name <= $3 \
+               AND project_id = ANY($1) ORDER BY name LIMIT $4";
+    let found = tx
+        .list(sql, params![projects, low, high, MAX_MATCHED], |row| {
+            let (project, name): (i64, String) = (row.get("project_id")?, row.get("name")?);
+            Ok(fits(project, &name).then_some(row.get("id")?))
+        })
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Repositories of a project among those that are seen, by name, after `after`, each with its
+/// number of manifests and of tags.
 pub async fn with_counts(
     tx: &mut Tx,
     project_id: i64,
+    visible: &Visible,
     after: &str,
     limit: u32,
 ) -> Result<Vec<(Repository, u64, u64)>> {
+    let (all, ids, some) = visible.repositories();
     let sql = "SELECT r.*, \
                (SELECT count(*) FROM manifests m WHERE m.repository_id = r.id) AS manifests, \
                (SELECT count(*) FROM tags t WHERE t.repository_id = r.id) AS tags \
                FROM repositories r WHERE r.project_id = $1 AND r.name > $2 \
-               ORDER BY r.name LIMIT $3";
-    tx.list(sql, params![project_id, after, limit], |row| {
+               AND ($3 = 1 OR r.project_id = ANY($4) OR r.id = ANY($5)) ORDER BY r.name LIMIT $6";
+    tx.list(sql, params![project_id, after, all, ids, some, limit], |row| {
         Ok((read(row)?, row.get("manifests")?, row.get("tags")?))
     })
     .await
@@ -156,11 +187,12 @@ pub async fn holders(
     digest: &Digest,
     limit: u32,
 ) -> Result<Vec<(String, Tier)>> {
-    let (all, ids) = visible.params();
+    let (all, ids, some) = visible.repositories();
     let sql = "SELECT r.name AS name, p.tier AS tier FROM manifests m \
                JOIN repositories r ON r.id = m.repository_id JOIN projects p ON p.id = r.project_id \
-               WHERE m.digest = $1 AND ($2 = 1 OR p.id = ANY($3)) ORDER BY m.id LIMIT $4";
-    let rows = tx.query(sql, params![digest, all, &ids, limit]).await?;
+               WHERE m.digest = $1 AND ($2 = 1 OR p.id = ANY($3) OR r.id = ANY($4)) \
+               ORDER BY m.id LIMIT $5";
+    let rows = tx.query(sql, params![digest, all, ids, some, limit]).await?;
     rows.iter().map(|row| Ok((row.get("name")?, row.get("tier")?))).collect()
 }
 
@@ -216,12 +248,12 @@ macro_rules! described {
 
 /// Repositories of the projects that the caller may see, by conditions and in an order.
 pub async fn page(tx: &mut Tx, visible: &Visible, wanted: &Wanted) -> Result<Listed<Described>> {
-    let (all, ids) = visible.params();
+    let (all, ids, some) = visible.repositories();
     let source = Source {
-        select: described!("WHERE ($1 = 1 OR r.project_id = ANY($2))"),
-        count: "SELECT count(*) AS total FROM repositories r JOIN projects p \
-                ON p.id = r.project_id WHERE ($1 = 1 OR r.project_id = ANY($2))",
-        values: params![all, &ids],
+        select: described!("WHERE ($1 = 1 OR r.project_id = ANY($2) OR r.id = ANY($3))"),
+        count: "SELECT count(*) AS total FROM repositories r JOIN projects p ON p.id = r.project_id \
+                WHERE ($1 = 1 OR r.project_id = ANY($2) OR r.id = ANY($3))",
+        values: params![all, ids, some],
         fields: FIELDS,
         order: "r.name",
     };

@@ -158,7 +158,7 @@ pub async fn list(
     let sql = "SELECT * FROM waivers WHERE id < $1 AND ($2 = 1 OR project_id = ANY($3)) \
                AND ($4 IS NULL OR state = $4) ORDER BY id DESC LIMIT $5";
     let before = before.unwrap_or(i64::MAX);
-    tx.list(sql, params![before, all, &ids, state.map(word), limit], read).await
+    tx.list(sql, params![before, all, ids, state.map(word), limit], read).await
 }
 
 /// The granted waivers of a project that have not ended, and what its CVE allowlists excuse: what

@@ -25,6 +25,7 @@ both_engines!(
     members_belong_to_one_project,
     examiners_are_named_one_by_one,
     robots_belong_to_one_project,
+    robots_of_the_system_belong_to_no_project,
     keys_count_in_the_policys_revision,
     clusters_are_known_by_their_tokens,
     policies_keep_every_version,
@@ -42,17 +43,30 @@ async fn members_belong_to_one_project(t: &mut TestDatabase) {
     let ann = users::create(&mut tx, &new).await.unwrap().unwrap();
     members::put(&mut tx, a.id, ann.id, 2).await.unwrap();
     members::put(&mut tx, a.id, ann.id, 4).await.unwrap();
-    assert_eq!(members::role(&mut tx, a.id, ann.id).await.unwrap(), Some(4));
-    assert_eq!(members::role(&mut tx, b.id, ann.id).await.unwrap(), None);
+    assert_eq!(members::roles(&mut tx, a.id, ann.id).await.unwrap(), [(4, String::new())]);
+    assert!(members::roles(&mut tx, b.id, ann.id).await.unwrap().is_empty());
     let listed = members::list(&mut tx, a.id, 0, 9).await.unwrap();
     assert_eq!((listed.len(), listed[0].user_name.as_str()), (1, "ann"));
     assert!(members::list(&mut tx, a.id, listed[0].id, 9).await.unwrap().is_empty());
-    assert_eq!(projects::readable(&mut tx, Some(ann.id)).await.unwrap(), [a.id]);
+    let limited = listed[0].id;
+    assert!(!members::set_limit(&mut tx, b.id, limited, "app-*").await.unwrap());
+    assert!(members::set_limit(&mut tx, a.id, limited, "app-*").await.unwrap());
+    members::put(&mut tx, a.id, ann.id, 2).await.unwrap();
+    let own = (2, "app-*".to_owned());
+    assert_eq!(members::roles(&mut tx, a.id, ann.id).await.unwrap(), [own], "the limit stays");
+    let readable = projects::readable(&mut tx, Some(ann.id)).await.unwrap();
+    assert_eq!(readable.len(), 1);
+    let only = &readable[0];
+    assert_eq!(
+        (only.id, &*only.name, only.role, &*only.repositories),
+        (a.id, "a", Some(2), "app-*")
+    );
     assert!(projects::readable(&mut tx, None).await.unwrap().is_empty());
     assert!(projects::update(&mut tx, b.id, true, Tier::Release).await.unwrap());
     let changed = projects::find(&mut tx, "b").await.unwrap().unwrap();
     assert_eq!((changed.tier, changed.policy_rev), (Tier::Release, b.policy_rev + 1));
-    assert_eq!(projects::readable(&mut tx, None).await.unwrap(), [b.id]);
+    let readable = projects::readable(&mut tx, None).await.unwrap();
+    assert_eq!(readable.iter().map(|row| (row.id, row.role)).collect::<Vec<_>>(), [(b.id, None)]);
     assert!(users::set_password(&mut tx, ann.id, "i").await.unwrap());
     let stored = users::credentials(&mut tx, "ann").await.unwrap().unwrap();
     assert_eq!(stored.password_hash.as_deref(), Some("i"));
@@ -70,15 +84,7 @@ async fn examiners_are_named_one_by_one(t: &mut TestDatabase) {
         (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
     let new = users::NewUser { name: "ann", ..Default::default() };
     let ann = Examiner::User(users::create(&mut tx, &new).await.unwrap().unwrap().id);
-    let new = robots::NewRobot {
-        project_id: a.id,
-        name: "scan",
-        description: "",
-        secret_hash: &[1],
-        rights: &[],
-        expires_at: None,
-        created_by: "ann",
-    };
+    let new = new_robot(Some(a.id), "scan", &[]);
     let robot_id = robots::create(&mut tx, &new).await.unwrap().unwrap();
     let robot = Examiner::Robot(robot_id);
     for who in [ann, robot] {
@@ -94,7 +100,7 @@ async fn examiners_are_named_one_by_one(t: &mut TestDatabase) {
     assert!(examiners::withdraw(&mut tx, a.id, ann).await.unwrap());
     assert!(!examiners::withdraw(&mut tx, a.id, ann).await.unwrap());
     assert!(!examiners::holds(&mut tx, a.id, ann).await.unwrap());
-    assert!(robots::delete(&mut tx, a.id, robot_id).await.unwrap());
+    assert!(robots::delete(&mut tx, Some(a.id), robot_id).await.unwrap());
     assert!(examiners::list(&mut tx, a.id, 0, 9).await.unwrap().is_empty());
 }
 
@@ -102,29 +108,96 @@ async fn robots_belong_to_one_project(t: &mut TestDatabase) {
     let mut tx = t.db.write().await.unwrap();
     let (a, b) =
         (project(&mut tx, "a", Tier::Sandbox).await, project(&mut tx, "b", Tier::Sandbox).await);
-    let rights = ["push".to_owned()];
-    let new = robots::NewRobot {
-        project_id: a.id,
-        name: "ci",
-        description: "",
-        secret_hash: &[1; 32],
-        rights: &rights,
-        expires_at: None,
-        created_by: "ann",
-    };
+    let grants = [robots::NewGrant {
+        project_id: Some(a.id),
+        every_project: false,
+        repositories: "app-*".to_owned(),
+        permissions: vec!["repository:push".to_owned()],
+    }];
+    let new = new_robot(Some(a.id), "ci", &grants);
     let id = robots::create(&mut tx, &new).await.unwrap().unwrap();
     assert_eq!(robots::create(&mut tx, &new).await.unwrap(), None);
-    let found = robots::credentials(&mut tx, "a", "ci").await.unwrap().unwrap();
-    assert_eq!((found.robot.id, found.robot.rights.as_slice()), (id, &rights[..]));
+    let found = robots::credentials(&mut tx, Some("a"), "ci").await.unwrap().unwrap();
+    let granted = &found.robot.grants[0];
+    assert_eq!((found.robot.id, granted.project.as_deref()), (id, Some("a")));
+    assert_eq!(granted.permissions, grants[0].permissions);
     assert!(!format!("{found:?}").contains("secret"));
-    assert!(robots::credentials(&mut tx, "b", "ci").await.unwrap().is_none());
-    assert!(robots::get(&mut tx, b.id, id).await.unwrap().is_none());
-    assert!(robots::get(&mut tx, a.id, id).await.unwrap().is_some());
+    let (one, two) = (Some(a.id), Some(b.id));
+    for (project, name) in [(Some("b"), "ci"), (None, "ci"), (Some("a"), "a+ci")] {
+        assert!(robots::credentials(&mut tx, project, name).await.unwrap().is_none());
+    }
+    assert!(robots::credentials_of(&mut tx, one, id).await.unwrap().is_some());
     assert_eq!(robots::list(&mut tx, a.id, 0, 9).await.unwrap().len(), 1);
-    assert!(!robots::set_disabled(&mut tx, b.id, id, true).await.unwrap());
-    assert!(!robots::set_secret(&mut tx, b.id, id, &[2; 32]).await.unwrap());
-    assert!(!robots::delete(&mut tx, b.id, id).await.unwrap());
-    assert!(robots::delete(&mut tx, a.id, id).await.unwrap());
+    for other in [two, None] {
+        assert!(robots::credentials_of(&mut tx, other, id).await.unwrap().is_none());
+        let change = change(true, &grants);
+        assert!(!robots::update(&mut tx, other, id, &change).await.unwrap());
+        assert!(!robots::set_secret(&mut tx, other, id, &[2; 32]).await.unwrap());
+        assert!(!robots::delete(&mut tx, other, id).await.unwrap());
+    }
+    assert!(robots::update(&mut tx, one, id, &change(true, &[])).await.unwrap());
+    let changed = robots::get(&mut tx, id).await.unwrap().unwrap();
+    assert!(changed.disabled && changed.grants.is_empty());
+    assert!(robots::delete(&mut tx, one, id).await.unwrap());
+}
+
+/// A robot of the system has its name there; what it was given in a project ends with it.
+async fn robots_of_the_system_belong_to_no_project(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let a = project(&mut tx, "a", Tier::Sandbox).await;
+    let grant = |project_id, every_project| robots::NewGrant {
+        project_id,
+        every_project,
+        repositories: String::new(),
+        permissions: vec!["repository:pull".to_owned()],
+    };
+    let grants = [grant(Some(a.id), false), grant(None, true), grant(None, false)];
+    let new = new_robot(None, "ci", &grants);
+    let id = robots::create(&mut tx, &new).await.unwrap().unwrap();
+    assert_eq!(robots::create(&mut tx, &new).await.unwrap(), None, "the name is taken");
+    let own = new_robot(Some(a.id), "ci", &[]);
+    assert!(robots::create(&mut tx, &own).await.unwrap().is_some(), "in a project it is not");
+    let wanted = Wanted { limit: 10, ..Wanted::default() };
+    let listed = robots::page(&mut tx, None, &wanted).await.unwrap();
+    assert_eq!((listed.total, listed.items[0].id, listed.items[0].grants.len()), (1, id, 3));
+    let by = |text: &str| Wanted {
+        terms: vec![("name".to_owned(), Term::Is(text.to_owned()))],
+        ..wanted.clone()
+    };
+    for (project, name, found) in
+        [(None, "ci", 1), (Some(a.id), "a+ci", 1), (Some(a.id), "ci", 0), (None, "a+ci", 0)]
+    {
+        let listed = robots::page(&mut tx, project, &by(name)).await.unwrap();
+        assert_eq!(listed.total, found, "{name}");
+    }
+    assert!(robots::credentials(&mut tx, None, "ci").await.unwrap().is_some());
+    assert!(projects::delete(&mut tx, a.id).await.unwrap());
+    let left = robots::get(&mut tx, id).await.unwrap().unwrap().grants;
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().all(|grant| grant.project_id.is_none()));
+}
+
+fn new_robot<'a>(
+    project_id: Option<i64>,
+    name: &'a str,
+    grants: &'a [robots::NewGrant],
+) -> robots::NewRobot<'a> {
+    robots::NewRobot {
+        project_id,
+        name,
+        description: "",
+        secret_hash: &[1; 32],
+        disabled: false,
+        duration: -1,
+        expires_at: None,
+        created_by: "ann",
+        creator: ("local", 1),
+        grants,
+    }
+}
+
+fn change(disabled: bool, grants: &[robots::NewGrant]) -> robots::Change<'_> {
+    robots::Change { description: "", disabled, duration: -1, expires_at: None, grants }
 }
 
 async fn keys_count_in_the_policys_revision(t: &mut TestDatabase) {
@@ -359,7 +432,7 @@ async fn members_are_people_or_groups(t: &mut TestDatabase) {
     assert!(!members::set_role(&mut tx, b.id, one, 1).await.unwrap());
     assert!(!members::end(&mut tx, b.id, one).await.unwrap());
     assert!(members::set_role(&mut tx, a.id, one, 4).await.unwrap());
-    assert_eq!(members::roles(&mut tx, a.id, ann.id).await.unwrap(), [4]);
+    assert_eq!(members::roles(&mut tx, a.id, ann.id).await.unwrap(), [(4, String::new())]);
     assert_eq!(members::projects_with_role(&mut tx, ann.id, 4).await.unwrap(), [a.id]);
     assert!(user_groups::delete(&mut tx, group).await.unwrap());
     assert!(members::get(&mut tx, a.id, two).await.unwrap().is_none());

@@ -6,6 +6,7 @@
 
 mod config;
 mod digest;
+pub mod doublestar;
 mod error_code;
 mod fuzz;
 mod manifest;

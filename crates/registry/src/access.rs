@@ -1,7 +1,7 @@
 //! Who may do what where: the one place that turns a name into a project with rights.
 
 use crate::{Error, Kind, Registry, Result};
-use sealock_auth::{Caller, Principal, Right, RightSet};
+use sealock_auth::{Act, Caller, Permission, Principal, Resource, Right, RightSet, Spot};
 use sealock_metadata::{
     self as metadata, Tx,
     projects::{Project as ProjectRow, Visible},
@@ -16,7 +16,12 @@ pub(crate) enum Need {
     Has(Right),
     /// To push anything, or at least accessories.
     PushOrAttest,
+    /// To pull from some repository or other: for what shows nothing of any.
+    PullSomewhere,
 }
+
+/// To list repositories and what is in them.
+pub(crate) const PULLED: Permission = (Resource::Repository, Act::Pull);
 
 /// A project, and perhaps a repository in it, with what the caller may do there.
 pub(crate) struct Scope {
@@ -81,7 +86,8 @@ impl Registry {
         Ok(Scope { project, name: name.clone(), repository, rights, whole })
     }
 
-    /// Resolves a project for a caller. A bearer token, which is for repositories, opens none.
+    /// Resolves a project for a caller, as a whole: who is limited to some repositories has no
+    /// rights there. A bearer token, which is for repositories, opens none.
     pub(crate) async fn project_scope(
         &self,
         tx: &mut Tx,
@@ -91,6 +97,17 @@ impl Registry {
     ) -> Result<(ProjectRow, RightSet)> {
         let (project, rights, _) = self.scope_in(tx, caller, name, None, need).await?;
         Ok((project, rights))
+    }
+
+    /// The project of a repository to be, for who has a right there.
+    pub(crate) async fn scope_of(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        (project, repository): (&str, &RepositoryName),
+        need: Need,
+    ) -> Result<ProjectRow> {
+        Ok(self.scope_in(tx, caller, project, Some(repository), need).await?.0)
     }
 
     async fn scope_in(
@@ -113,12 +130,18 @@ impl Registry {
             }
         };
         let Some(project) = metadata::projects::find(tx, name).await? else { return Err(hidden()) };
-        let whole = sealock_auth::project_rights(tx, &caller.principal, &project).await?;
+        let spot = match repository {
+            Some(repository) => Spot::Repository(repository.within_project().unwrap_or_default()),
+            None if need == Need::PullSomewhere => Spot::Somewhere,
+            None => Spot::Project,
+        };
+        let whole = sealock_auth::rights_at(tx, &caller.principal, &project, spot).await?;
         let repository = repository.map_or("", RepositoryName::as_str);
         let rights = caller.within_scope(whole, project.id, repository);
         let held = match need {
             Need::Has(right) => rights.contains(right),
             Need::PushOrAttest => rights.contains(Right::Push) || rights.contains(Right::Attest),
+            Need::PullSomewhere => rights.contains(Right::Pull),
         };
         if held {
             return Ok((project, rights, whole));
@@ -136,9 +159,28 @@ impl Registry {
         )))
     }
 
-    /// The projects whose lists a caller may see.
-    pub(crate) async fn visible(&self, tx: &mut Tx, caller: &Caller) -> Result<Visible> {
-        Ok(sealock_auth::readable_projects(tx, &caller.principal).await?)
+    /// The projects, and parts of projects, in which a caller may do this.
+    pub(crate) async fn visible(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        what: Permission,
+    ) -> Result<Visible> {
+        Ok(sealock_auth::visible(tx, &caller.principal, what).await?)
+    }
+
+    /// Fails unless this may be done in the system as a whole: by its administrators, and by robots
+    /// that were given it.
+    pub(crate) fn require_system(
+        &self,
+        caller: &Caller,
+        resource: Resource,
+        act: Act,
+    ) -> Result<()> {
+        if caller.principal.may_in_system(resource, act) {
+            return Ok(());
+        }
+        self.require_admin(caller)
     }
 
     /// Fails unless the caller administers the whole system.
@@ -170,6 +212,7 @@ impl Need {
         match self {
             Self::Has(right) => right.to_string(),
             Self::PushOrAttest => "push or attest".to_owned(),
+            Self::PullSomewhere => Right::Pull.to_string(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Page, PageRequest, Registry, Result,
-    access::{Need, Scope},
+    access::{Need, PULLED, Scope},
     contents::StoredContents,
     gate::Question,
     pull::resolve,
@@ -145,7 +145,7 @@ impl Registry {
     /// repositories that they may read, one in the highest tier, there the one that had it first.
     pub async fn locate(&self, caller: &Caller, digest: &Digest) -> Result<RepositoryName> {
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = self.visible(&mut tx, caller, PULLED).await?;
         let holders =
             metadata::repositories::holders(&mut tx, &visible, digest, MOST_HOLDERS).await?;
         let highest = holders.into_iter().rev().max_by_key(|(_, tier)| *tier);

@@ -1,9 +1,6 @@
 //! Clusters that ask for admission (decision D11).
 
-use crate::{
-    Error, Page, PageRequest, Registry, Result, audit::Event, policies::namespace_target,
-    robots::fresh_secret,
-};
+use crate::{Error, Page, PageRequest, Registry, Result, audit::Event, policies::namespace_target};
 use sealock_auth::{Caller, SecretString};
 use sealock_facts::Tier;
 use sealock_metadata::{
@@ -270,6 +267,12 @@ async fn remove_policies(
         }
     }
     Ok(())
+}
+
+/// A new random secret: two random UUIDs without their fixed bits hold 244.
+fn fresh_secret() -> SecretString {
+    let (one, two) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+    SecretString::new(format!("{}{}", one.simple(), two.simple()))
 }
 
 fn lower_case(hosts: &[String]) -> Vec<String> {

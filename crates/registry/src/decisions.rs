@@ -1,7 +1,10 @@
 //! Decisions: what a door answered, kept with the document that it was made from.
 
 use crate::{
-    Error, Page, PageRequest, Refusal, Registry, Result, access::Need, audit::Event, gate::Judged,
+    Error, Page, PageRequest, Refusal, Registry, Result,
+    access::{Need, PULLED},
+    audit::Event,
+    gate::Judged,
 };
 use sealock_auth::{Caller, Right};
 use sealock_facts::{Action, Door, Verdict};
@@ -176,7 +179,7 @@ impl Registry {
                 let (project, _) = self.project_scope(&mut tx, caller, name, need).await?;
                 (Visible::Only(vec![project.id]), Some(project.id))
             }
-            None => (self.visible(&mut tx, caller).await?, None),
+            None => (self.visible(&mut tx, caller, PULLED).await?, None),
         };
         let filter = Filter { visible, digest: query.digest, door: query.door, project_id };
         let limit = page.limit();
@@ -188,7 +191,7 @@ impl Registry {
     /// A decision with its canonical input document.
     pub async fn decision(&self, caller: &Caller, id: i64) -> Result<(Decision, Vec<u8>)> {
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = self.visible(&mut tx, caller, PULLED).await?;
         let found = metadata::decisions::get(&mut tx, &visible, id).await?;
         let (row, document) = found.ok_or_else(|| {
             Error::not_found(

@@ -51,9 +51,13 @@ impl Registry {
         condition: &Precondition,
         unlisted: bool,
     ) -> Result<()> {
+        let right = match reference {
+            Reference::Tag(_) => Right::Untag,
+            Reference::Digest(_) => Right::Delete,
+        };
         loop {
             let mut tx = self.database().write().await?;
-            let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
+            let scope = self.scope(&mut tx, caller, name, Need::Has(right)).await?;
             let done = match reference {
                 Reference::Tag(tag) => {
                     delete_tag(&mut tx, caller, &scope, tag, condition).await?;

@@ -1,10 +1,8 @@
 //! Who may read what the pull door refuses: scanners, mostly (decision D10). Nobody may until a
 //! security officer names them; what is quarantined stays closed to them too.
 
-use crate::{
-    Error, Page, PageRequest, Registry, Result, access::Need, audit::Event, robots::full_name,
-};
-use sealock_auth::{Caller, Right};
+use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Event};
+use sealock_auth::{Caller, Right, robot_login, split_robot};
 use sealock_metadata::{
     self as metadata, Tx,
     examiners::{Examiner as Who, Grant},
@@ -28,7 +26,7 @@ pub struct Examiner {
 
 impl Examiner {
     fn of(project: &Project, grant: Grant) -> Self {
-        let robot = grant.robot.map(|name| full_name(&project.name, &name));
+        let robot = grant.robot.map(|name| robot_login(Some(&project.name), &name));
         Self {
             name: grant.user.or(robot).unwrap_or_default(),
             granted_by: grant.granted_by,
@@ -110,8 +108,9 @@ async fn find(tx: &mut Tx, project: &str) -> Result<Project> {
 }
 
 async fn principal(tx: &mut Tx, project: &Project, name: &str) -> Result<Who> {
-    if let Some(short) = name.strip_prefix(&full_name(&project.name, "")) {
-        let robot = metadata::robots::credentials(tx, &project.name, short).await?;
+    if let Some((Some(of), short)) = split_robot(name).filter(|(of, _)| *of == Some(&project.name))
+    {
+        let robot = metadata::robots::credentials(tx, Some(of), short).await?;
         let robot = robot.map(|found| Who::Robot(found.robot.id));
         return robot.ok_or_else(|| unknown(&format!("there is no robot {name:?}")));
     }

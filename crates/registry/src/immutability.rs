@@ -6,21 +6,17 @@
 //! from them (decision D7).
 
 use crate::{
-    Error, Kind, Registry, Result,
-    access::{Need, Scope},
-    audit::Event,
-    doublestar::Pattern,
-    harbor::ProjectName,
+    Error, Kind, Registry, Result, access::Scope, audit::Event, harbor::ProjectName,
     incoming::legacy_subject,
 };
-use sealock_auth::{Act, Caller, Principal, Resource, Right};
+use sealock_auth::{Act, Caller, Resource};
 use sealock_metadata::{
     self as metadata, Tx,
     immutable_rules::{self as rows, Made, RuleRow},
     listing::{Listed, Wanted},
     projects::Project,
 };
-use sealock_oci::{Digest, ErrorCode, ReferrersTag, RepositoryName, Tag};
+use sealock_oci::{Digest, ErrorCode, ReferrersTag, RepositoryName, Tag, doublestar::Pattern};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -63,8 +59,8 @@ pub struct Selector {
     pub kind: String,
     /// `matches` or `excludes` of tags, `repoMatches` or `repoExcludes` of repositories.
     pub decoration: String,
-    /// The pattern; see [`crate::doublestar`]. Of a repository's name it is about what follows the
-    /// project.
+    /// The pattern; see [`sealock_oci::doublestar`]. Of a repository's name it is about what
+    /// follows the project.
     pub pattern: String,
 }
 
@@ -258,7 +254,7 @@ impl Registry {
     }
 
     /// A project whose rules the caller keeps: a maintainer or an administrator of it, or a robot
-    /// that may manage it.
+    /// that was given it.
     async fn keeper_of(
         &self,
         tx: &mut Tx,
@@ -266,16 +262,7 @@ impl Registry {
         name: &ProjectName,
         act: Act,
     ) -> Result<Project> {
-        let asked = self.harbor_project(tx, caller, name, Resource::ImmutableTag, act).await;
-        if let (Err(_), Principal::Robot { .. }, ProjectName::Name(name)) =
-            (&asked, &caller.principal, name)
-        {
-            let need = Need::Has(Right::ManageProject);
-            if let Ok((project, _)) = self.project_scope(tx, caller, name, need).await {
-                return Ok(project);
-            }
-        }
-        asked.map(|(project, _)| project)
+        Ok(self.harbor_project(tx, caller, name, Resource::ImmutableTag, act).await?.0)
     }
 }
 

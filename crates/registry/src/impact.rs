@@ -1,6 +1,6 @@
 //! Impact: which images hold what is affected.
 
-use crate::{Error, Page, PageRequest, Registry, Result};
+use crate::{Error, Page, PageRequest, Registry, Result, access::PULLED};
 use sealock_advisories::VersionRange;
 use sealock_auth::Caller;
 use sealock_facts::{ComponentKind, FixState, Severity, Tier};
@@ -92,7 +92,7 @@ impl Registry {
         let after = read_cursor(page.after.as_deref())?;
         let limit = page.limit();
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = self.visible(&mut tx, caller, PULLED).await?;
         let rows = match query {
             ImpactQuery::Vulnerability(id) => {
                 bounded("vulnerability", id)?;

@@ -1,8 +1,12 @@
 //! Lists of the distribution API: tags, referrers, catalog.
 
-use crate::{Page, PageRequest, Registry, Result, access::Need, incoming::legacy_subject};
-use sealock_auth::{Caller, Right};
-use sealock_metadata::{self as metadata, Tx, manifests::Referrer};
+use crate::{
+    Page, PageRequest, Registry, Result,
+    access::{Need, PULLED},
+    incoming::legacy_subject,
+};
+use sealock_auth::{Act, Caller, Resource, Right};
+use sealock_metadata::{self as metadata, Tx, manifests::Referrer, projects::Visible};
 use sealock_oci::{Descriptor, Digest, Manifest, ReferrersTag, RepositoryName, Tag};
 
 /// Annotations in one page of referrers, in bytes, after which it ends: what a client reads as an
@@ -80,14 +84,18 @@ impl Registry {
         Ok(Page::cut(fit.1, limit, |descriptor| descriptor.digest.to_string()))
     }
 
-    /// Names of the repositories that the caller may pull from, in bytewise order.
+    /// Names of the repositories that the caller may pull from, in bytewise order; all of them for
+    /// a robot that may read the catalogue.
     pub async fn catalog(
         &self,
         caller: &Caller,
         page: &PageRequest,
     ) -> Result<Page<RepositoryName>> {
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = match caller.principal.may_in_system(Resource::Catalog, Act::Read) {
+            true => Visible::All,
+            false => self.visible(&mut tx, caller, PULLED).await?,
+        };
         let after = page.after.clone().unwrap_or_default();
         let limit = page.limit();
         let names = metadata::repositories::names(&mut tx, &visible, &after, limit + 1).await?;

@@ -1,7 +1,7 @@
 //! Who is asking: what a user may know of their own account, and the record of log-ins.
 
 use crate::{Error, Kind, Project, Registry, Result, access::Need, audit::Event};
-use sealock_auth::{Caller, Principal, Right};
+use sealock_auth::{Caller, Principal};
 use sealock_metadata as metadata;
 use sealock_oci::ErrorCode;
 
@@ -63,7 +63,7 @@ impl Registry {
         let row = metadata::projects::get(&mut tx, id).await?;
         // The answer for a missing project is the one for a project that is not the caller's.
         let name = row.map_or_else(String::new, |row| row.name);
-        let need = Need::Has(Right::Pull);
+        let need = Need::PullSomewhere;
         Ok(self.project_scope(&mut tx, caller, &name, need).await?.0.into())
     }
 

@@ -1,7 +1,11 @@
 //! Projects, repositories and who belongs to them.
 
-use crate::{Error, Page, PageRequest, Registry, Result, access::Need, audit::Event};
-use sealock_auth::{Caller, Principal, Right};
+use crate::{
+    Error, Page, PageRequest, Registry, Result,
+    access::{Need, PULLED},
+    audit::Event,
+};
+use sealock_auth::{Act, Caller, Principal, Resource, Right};
 use sealock_facts::Tier;
 use sealock_metadata::{self as metadata, Tx, projects::Project as ProjectRow};
 use sealock_oci::{ErrorCode, RepositoryName};
@@ -60,7 +64,8 @@ impl Registry {
         Ok(row.into())
     }
 
-    /// The same, within a transaction.
+    /// The same, within a transaction. A robot that was given it makes projects which nobody but
+    /// the system's administrators administers.
     pub(crate) async fn make_project(
         &self,
         tx: &mut Tx,
@@ -81,19 +86,28 @@ impl Registry {
                          (project_creation_restriction); ask one of them",
                     ));
                 }
-                *id
+                Some(*id)
             }
             Principal::Anonymous => return Err(Error::unauthenticated()),
+            robot if new.tier < Tier::Release => {
+                if !robot.may_in_system(Resource::Project, Act::Create) {
+                    return Err(Error::forbidden("the robot may make no projects"));
+                }
+                None
+            }
             Principal::Robot { .. } => {
-                return Err(Error::forbidden("a robot belongs to its project and makes no other"));
+                return Err(Error::forbidden("robots make no projects of the higher tiers"));
             }
         };
         check_name(&new.name)?;
-        let made = metadata::projects::create(tx, &new.name, new.public, new.tier, Some(owner));
+        let made = metadata::projects::create(tx, &new.name, new.public, new.tier, owner);
         let row = made.await?.ok_or_else(|| {
             Error::conflict(format!("there is a project of the name {:?}", new.name))
         })?;
-        metadata::members::put(tx, row.id, owner, sealock_auth::Role::ProjectAdmin.id()).await?;
+        if let Some(owner) = owner {
+            let admin = sealock_auth::Role::ProjectAdmin.id();
+            metadata::members::put(tx, row.id, owner, admin).await?;
+        }
         let event = Event::new(caller, "create-project");
         with_settings(event, &row).record(tx).await?;
         Ok(row)
@@ -102,14 +116,14 @@ impl Registry {
     /// A project that the caller may pull from.
     pub async fn project(&self, caller: &Caller, name: &str) -> Result<Project> {
         let mut tx = self.database().read().await?;
-        let need = Need::Has(Right::Pull);
+        let need = Need::PullSomewhere;
         Ok(self.project_scope(&mut tx, caller, name, need).await?.0.into())
     }
 
     /// Projects that the caller may pull from, by name.
     pub async fn projects(&self, caller: &Caller, page: &PageRequest) -> Result<Page<Project>> {
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = self.visible(&mut tx, caller, PULLED).await?;
         let (after, limit) = (page.after.clone().unwrap_or_default(), page.limit());
         let rows = metadata::projects::list(&mut tx, &visible, &after, limit + 1).await?;
         let rows = rows.into_iter().map(Project::from).collect();
@@ -148,11 +162,12 @@ impl Registry {
         page: &PageRequest,
     ) -> Result<Page<RepositorySummary>> {
         let mut tx = self.database().read().await?;
-        let need = Need::Has(Right::Pull);
+        let need = Need::PullSomewhere;
         let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
+        let visible = self.visible(&mut tx, caller, PULLED).await?;
         let (after, limit) = (page.after.clone().unwrap_or_default(), page.limit());
-        let rows =
-            metadata::repositories::with_counts(&mut tx, project.id, &after, limit + 1).await?;
+        let (id, most) = (project.id, limit + 1);
+        let rows = metadata::repositories::with_counts(&mut tx, id, &visible, &after, most).await?;
         let summary = |(row, artifacts, tags): (metadata::repositories::Repository, u64, u64)| {
             let name = row.name.parse().map_err(Error::internal)?;
             Ok(RepositorySummary { name, artifacts, tags })

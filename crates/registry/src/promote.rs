@@ -6,7 +6,7 @@
 
 use crate::{
     Error, Page, PageRequest, Registry, Result,
-    access::{Need, Scope},
+    access::{Need, PULLED, Scope},
     audit::Event,
     gate::{Judged, Node, Question},
     promotion_plan::Plan,
@@ -162,7 +162,7 @@ impl Registry {
                 let (project, _) = self.project_scope(&mut tx, caller, name, need).await?;
                 metadata::projects::Visible::Only(vec![project.id])
             }
-            None => self.visible(&mut tx, caller).await?,
+            None => self.visible(&mut tx, caller, PULLED).await?,
         };
         let limit = page.limit();
         let before = page.after_id();
@@ -181,9 +181,15 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, source, Need::Has(Right::Pull)).await?;
         let row = resolve(&mut tx, scope.repository()?.id, reference).await?;
+        let within = match &target.repository {
+            Some(within) => within.as_str(),
+            None => source.within_project().unwrap_or_default(),
+        };
+        let target_name: RepositoryName = format!("{}/{within}", target.project).parse()?;
         let need = Need::Has(Right::Promote);
-        let project = match self.project_scope(&mut tx, caller, &target.project, need).await {
-            Ok((project, _)) => project,
+        let place = (&*target.project, &target_name);
+        let project = match self.scope_of(&mut tx, caller, place, need).await {
+            Ok(project) => project,
             Err(refused) => {
                 let invited = self.invited(&mut tx, caller, &scope, &target.project).await?;
                 invited.ok_or(refused)?
@@ -195,11 +201,6 @@ impl Registry {
                 "a promotion goes into another project",
             ));
         }
-        let within = match &target.repository {
-            Some(within) => within.as_str(),
-            None => source.within_project().unwrap_or_default(),
-        };
-        let target_name = format!("{}/{within}", project.name).parse()?;
         let tag = match (&target.tag, reference) {
             (Some(tag), _) => Some(tag.clone()),
             (None, Reference::Tag(tag)) => Some(tag.clone()),
@@ -227,7 +228,7 @@ impl Registry {
         target: &str,
     ) -> Result<Option<Project>> {
         let own = matches!(&caller.principal,
-            Principal::Robot { project_id, .. } if *project_id == source.project.id);
+            Principal::Robot { project_id, .. } if *project_id == Some(source.project.id));
         if !own || !source.rights.contains(Right::Promote) {
             return Ok(None);
         }

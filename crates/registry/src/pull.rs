@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Kind, Registry, Result,
-    access::{Need, Scope, is_security},
+    access::{Need, PULLED, Scope, is_security},
     audit::Event,
     gate::{Judged, Question},
     standing::{Open, OpenBlob},
@@ -255,7 +255,7 @@ impl Registry {
         let source = match from {
             Some(from) => Some(from.clone()),
             None => {
-                let visible = self.visible(&mut tx, caller).await?;
+                let visible = self.visible(&mut tx, caller, PULLED).await?;
                 self.mount_source(&mut tx, &visible, digest).await?
             }
         };

@@ -4,7 +4,7 @@
 //! and while they arrive, so that nobody sends for minutes what cannot be let in.
 
 use crate::{Error, Registry, Result, access::Need, audit::Event};
-use sealock_auth::{Caller, Right};
+use sealock_auth::{Act, Caller, Resource, Right};
 use sealock_metadata::{
     self as metadata, Tx,
     listing::{Listed, Wanted},
@@ -54,14 +54,14 @@ impl Room {
 impl Registry {
     /// Quotas. For system administrators.
     pub async fn quotas(&self, caller: &Caller, wanted: &Wanted) -> Result<Listed<Quota>> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::Quota, Act::List)?;
         let mut tx = self.database().read().await?;
         Ok(rows::page(&mut tx, wanted).await?)
     }
 
     /// A quota by its number. For system administrators.
     pub async fn quota(&self, caller: &Caller, id: i64) -> Result<Quota> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::Quota, Act::Read)?;
         let mut tx = self.database().read().await?;
         rows::get(&mut tx, id).await?.ok_or_else(|| unknown(id))
     }
@@ -75,10 +75,15 @@ impl Registry {
         row.ok_or_else(|| Error::internal("a project without a quota"))
     }
 
+    /// Fails unless the caller may set limits.
+    pub fn require_keeper_of_quotas(&self, caller: &Caller) -> Result<()> {
+        self.require_system(caller, Resource::Quota, Act::Update)
+    }
+
     /// Sets a project's limit, in bytes, or [`UNLIMITED`]. It may be below what the project holds:
     /// then nothing more comes in. For system administrators.
     pub async fn set_quota(&self, caller: &Caller, id: i64, hard: i64) -> Result<Quota> {
-        self.require_admin(caller)?;
+        self.require_keeper_of_quotas(caller)?;
         check_limit(hard)?;
         let mut tx = self.database().write().await?;
         let project = metadata::projects::get(&mut tx, id).await?.ok_or_else(|| unknown(id))?;

@@ -214,6 +214,7 @@ fn unknown(name: &str) -> Error {
 pub(crate) fn refused(error: AuthError) -> Error {
     match error {
         AuthError::Name(message) | AuthError::Password(message) => bad(message.to_owned()),
+        AuthError::Pattern(message) => bad(message),
         AuthError::Busy => Error::new(Kind::Busy, ErrorCode::TooManyRequests, error.to_string()),
         AuthError::Database(error) => error.into(),
         other => Error::internal(other),

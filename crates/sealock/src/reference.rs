@@ -302,24 +302,31 @@ fn the_page_of_errors_knows_every_code() {
 
 #[test]
 fn the_page_of_permissions_is_the_matrix() {
-    use sealock_auth::{Act, MATRIX, PROJECT_CATALOGUE, SYSTEM_CATALOGUE};
-    let mut made = String::from(
-        "| what | may be | admin | maintainer | developer | guest | limited guest | everybody |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
+    use sealock_auth::{
+        ADDITIONS, Act, MATRIX, OWN_CATALOGUE, PROJECT_CATALOGUE, Resource, SYSTEM_CATALOGUE,
+    };
+    let head = "| what | may be | admin | maintainer | developer | guest | limited guest | everybody \
+                |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n";
     let words = |acts: &[Act]| acts.iter().map(|act| act.as_str()).collect::<Vec<_>>().join(", ");
-    for (resource, acts, letters) in MATRIX {
-        let marks = "AMDGLP".chars().map(|one| if letters.contains(one) { "yes" } else { "" });
-        let marks = marks.collect::<Vec<_>>().join(" | ");
-        made.push_str(&format!("| {resource} | {} | {marks} |\n", words(acts)));
-    }
-    keep("permissions.md", "matrix", &made);
+    let rows = |table: &[(Resource, &[Act], &str)]| {
+        let row = |(resource, acts, letters): &(Resource, &[Act], &str)| {
+            let marks = "AMDGLP".chars().map(|one| if letters.contains(one) { "yes" } else { "" });
+            let marks = marks.collect::<Vec<_>>().join(" | ");
+            format!("| {resource} | {} | {marks} |\n", words(acts))
+        };
+        table.iter().map(row).collect::<String>()
+    };
+    keep("permissions.md", "matrix", &format!("{head}{}", rows(MATRIX)));
+    keep("permissions.md", "additions", &format!("{head}{}", rows(ADDITIONS)));
     let mut made = String::from("| where | what | may be |\n| --- | --- | --- |\n");
     for (resource, acts) in SYSTEM_CATALOGUE {
         made.push_str(&format!("| system | {resource} | {} |\n", words(acts)));
     }
     for (resource, acts) in PROJECT_CATALOGUE {
         made.push_str(&format!("| project | {resource} | {} |\n", words(acts)));
+    }
+    for (resource, acts) in OWN_CATALOGUE {
+        made.push_str(&format!("| project, Sealock's own API | {resource} | {} |\n", words(acts)));
     }
     keep("permissions.md", "catalogue", &made);
 }

@@ -85,7 +85,8 @@ impl Contract {
     }
 
     /// The operation that a request is for: the one with the most parts that are no parameters.
-    fn operation(&self, method: &Method, path: &str) -> Option<&Operation> {
+    #[must_use]
+    pub fn find(&self, method: &Method, path: &str) -> Option<&Operation> {
         let path = path.split('?').next().unwrap_or_default();
         let fits = |operation: &&Operation| {
             let (asked, parts) = (path.split('/'), operation.path.split('/'));
@@ -110,7 +111,7 @@ impl Contract {
             return Err("it has no X-Request-Id".to_owned());
         }
         let status = answer.status.as_u16();
-        let Some(operation) = self.operation(method, path) else {
+        let Some(operation) = self.find(method, path) else {
             return match status {
                 404 | 405 => valid(&self.errors, &answer.body),
                 _ => Err("the contract has no such operation".to_owned()),
@@ -275,11 +276,11 @@ mod tests {
     #[test]
     fn the_contract_is_the_one_that_was_pinned() {
         assert_eq!(Contract::get().operations().len(), 203);
-        let found = Contract::get().operation(&Method::GET, "/users/current?x=1");
+        let found = Contract::get().find(&Method::GET, "/users/current?x=1");
         assert_eq!(found.map(|operation| operation.id.as_str()), Some("getCurrentUserInfo"));
-        let found = Contract::get().operation(&Method::GET, "/users/7");
+        let found = Contract::get().find(&Method::GET, "/users/7");
         assert_eq!(found.map(|operation| operation.id.as_str()), Some("getUser"));
-        assert!(Contract::get().operation(&Method::PATCH, "/users/7").is_none());
+        assert!(Contract::get().find(&Method::PATCH, "/users/7").is_none());
     }
 
     #[test]

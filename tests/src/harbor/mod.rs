@@ -48,6 +48,12 @@ impl Harbor {
         Self { http: server.http().with_user(name, secret), headers: Vec::new() }
     }
 
+    /// The client below, for what is not Harbor's.
+    #[must_use]
+    pub const fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// Sends this header, too.
     #[must_use]
     pub fn with_header(&self, name: &str, value: &str) -> Self {
@@ -107,6 +113,11 @@ impl Harbor {
     /// PUT.
     pub fn put(&self, path: &str, body: &Value) -> Answer {
         self.ask(Method::PUT, path, Some(body))
+    }
+
+    /// PATCH.
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.ask(Method::PATCH, path, Some(body))
     }
 
     /// DELETE.

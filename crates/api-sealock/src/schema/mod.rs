@@ -152,6 +152,8 @@ pub(crate) struct ProjectKey {
 pub(crate) struct Member {
     user: String,
     role: String,
+    /// Pattern of the repositories to which the member is limited; null for all.
+    repositories: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
 }
@@ -173,6 +175,8 @@ pub(crate) struct Robot {
     name: String,
     description: String,
     rights: Vec<String>,
+    /// Pattern of the repositories to which it is limited; null for all.
+    repositories: Option<String>,
     disabled: bool,
     #[schema(format = DateTime)]
     expires_at: Option<String>,
@@ -190,6 +194,8 @@ pub(crate) struct RobotWithSecret {
     secret: String,
     description: String,
     rights: Vec<String>,
+    /// Pattern of the repositories to which it is limited; null for all.
+    repositories: Option<String>,
     disabled: bool,
     #[schema(format = DateTime)]
     expires_at: Option<String>,

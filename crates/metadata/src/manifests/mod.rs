@@ -479,12 +479,13 @@ pub async fn places(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Manifest>> {
-    let (all, ids) = visible.params();
+    let (all, ids, some) = visible.repositories();
     let sql = select!(
         "FROM manifests m JOIN repositories r ON r.id = m.repository_id WHERE m.digest = $1 \
-         AND m.id > $2 AND ($3 = 1 OR r.project_id = ANY($4)) ORDER BY m.id LIMIT $5"
+         AND m.id > $2 AND ($3 = 1 OR r.project_id = ANY($4) OR r.id = ANY($5)) \
+         ORDER BY m.id LIMIT $6"
     );
-    tx.list(sql, params![digest, after, all, &ids, limit], read).await
+    tx.list(sql, params![digest, after, all, ids, some, limit], read).await
 }
 
 /// Manifests of a repository, newest first, with a number below `before`.

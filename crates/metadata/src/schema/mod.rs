@@ -4,7 +4,7 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 11] = [
+pub(crate) const MIGRATIONS: [&str; 12] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -16,6 +16,7 @@ pub(crate) const MIGRATIONS: [&str; 11] = [
     include_str!("0010.sql"),
     include_str!("0012.sql"),
     include_str!("0013.sql"),
+    include_str!("0014.sql"),
 ];
 
 /// The schema that this program knows.
@@ -131,7 +132,7 @@ mod tests {
     use sealock_oci::Digest;
     use std::collections::BTreeMap;
 
-    crate::both_engines!(quotas_count_what_was_there_before_them);
+    crate::both_engines!(quotas_count_what_was_there_before_them, robots_may_do_what_they_could);
 
     /// What migration 8 makes of a database that knew no quotas is what is counted since.
     async fn quotas_count_what_was_there_before_them(test: &mut TestDatabase) {
@@ -163,6 +164,77 @@ mod tests {
             assert_eq!(fsck::quotas::miscount(&mut tx, *id).await.unwrap(), None);
             assert_eq!(quotas::used(&mut tx, *id).await.unwrap(), used);
         }
+        tx.commit().await.unwrap();
+    }
+
+    /// What migration 14 makes of robots that were given rights: they may do what they could, and
+    /// who could examine still can.
+    async fn robots_may_do_what_they_could(test: &mut TestDatabase) {
+        let mut tx = test.db.write().await.unwrap();
+        let project = projects::create(&mut tx, "team", false, Tier::Sandbox, None);
+        let project = project.await.unwrap().unwrap();
+        let new = crate::users::NewUser { name: "ann", ..Default::default() };
+        let ann = crate::users::create(&mut tx, &new).await.unwrap().unwrap();
+        for table in ["examiners", "robot_grants", "robots"] {
+            tx.run_built(format!("DROP TABLE {table}")).await.unwrap();
+        }
+        let engine = test.db.engine();
+        let old = [include_str!("0001.sql"), include_str!("0002.sql")].map(|text| {
+            statements(text, engine).into_iter().filter(|statement| {
+                ["robots", "examiners"]
+                    .iter()
+                    .any(|table| statement.starts_with(&format!("CREATE TABLE {table} ")))
+            })
+        });
+        for statement in old.into_iter().flatten() {
+            tx.run_built(statement).await.unwrap();
+        }
+        let day = 86_400_000_000_i64;
+        let rows = [
+            ("gone", r#"["pull"]"#, "NULL".to_owned()),
+            ("pull", r#"["pull"]"#, (100 + 30 * day).to_string()),
+            ("push", r#"["attest","pull","push"]"#, "NULL".to_owned()),
+            ("promote", r#"["promote"]"#, "NULL".to_owned()),
+        ];
+        let secret = if engine == Engine::Sqlite { "x'01'" } else { "'\\x01'" };
+        for (name, rights, end) in rows {
+            let insert = format!(
+                "INSERT INTO robots (project_id, name, description, secret_hash, rights, disabled, \
+                 expires_at, created_by, created_at) VALUES ({}, '{name}', '', {secret}, \
+                 '{rights}', 0, {end}, 'ann', 100)",
+                project.id
+            );
+            tx.run_built(insert).await.unwrap();
+        }
+        let insert = format!(
+            "INSERT INTO examiners (project_id, user_id, robot_id, granted_by, created_at) \
+             SELECT {}, NULL, id, 'sofia', 1 FROM robots WHERE name = 'push'",
+            project.id
+        );
+        tx.run_built(insert).await.unwrap();
+        tx.run_built("DELETE FROM robots WHERE name = 'gone'".to_owned()).await.unwrap();
+        for statement in statements(include_str!("0014.sql"), engine) {
+            if !statement.starts_with("ALTER TABLE members") {
+                tx.run_built(statement).await.unwrap();
+            }
+        }
+        let robots = crate::robots::list(&mut tx, project.id, 0, 9).await.unwrap();
+        let looks = "repository:list repository:read repository:pull artifact:list artifact:read \
+                     artifact-addition:read accessory:list tag:list";
+        for (robot, (name, more)) in robots.iter().zip([
+            ("pull", ""),
+            ("push", " repository:push artifact:create tag:create accessory:create"),
+            ("promote", " promotion:create"),
+        ]) {
+            assert_eq!(robot.name, name);
+            assert_eq!(robot.grants.len(), 1);
+            assert_eq!(robot.grants[0].project_id, Some(project.id));
+            assert_eq!(robot.grants[0].permissions.join(" "), format!("{looks}{more}"));
+            assert_eq!((robot.creator_kind.as_str(), robot.creator_id), ("local", ann.id));
+        }
+        assert_eq!(robots.iter().map(|r| r.duration).collect::<Vec<_>>(), [30, -1, -1]);
+        let examines = crate::examiners::Examiner::Robot(robots[1].id);
+        assert!(crate::examiners::holds(&mut tx, project.id, examines).await.unwrap());
         tx.commit().await.unwrap();
     }
 

@@ -9,15 +9,15 @@ use crate::{
     shown,
 };
 use jiff::Timestamp;
-use sealock_auth::{Act, Caller, Resource};
+use sealock_auth::{Act, Caller, Permission, Resource, Spot};
 use sealock_blobs::{BlobKey, BlobStore};
 use sealock_metadata::{
     self as metadata, Tx,
     artifacts::{Accessory, Place, ShownTag},
     labels::Label,
-    listing::{Listed, Wanted},
+    listing::{Listed, Term, Wanted},
     manifests::{Kind as RowKind, Manifest as ManifestRow},
-    projects::Project as ProjectRow,
+    projects::{Project as ProjectRow, Visible},
     repositories::Repository,
 };
 use sealock_oci::{Digest, Reference, RepositoryName};
@@ -25,6 +25,8 @@ use std::collections::{BTreeSet, HashMap};
 
 pub use sealock_metadata::{artifacts::Reference as Child, manifests::Manifest as ArtifactRow};
 
+/// To list artifacts.
+const LISTED: Permission = (Resource::Artifact, Act::List);
 /// Most children of the indexes of one page, and most accessories of its artifacts.
 const MAX_CHILDREN: u32 = 20_000;
 const MAX_ACCESSORIES: u32 = 10_000;
@@ -129,9 +131,8 @@ impl Registry {
         beside: Beside,
     ) -> Result<Listed<ArtifactDetail>> {
         let mut tx = self.database().read().await?;
-        let name = ProjectName::Name(project.to_owned());
-        let (project, _) =
-            self.harbor_project(&mut tx, caller, &name, Resource::Artifact, Act::List).await?;
+        let (name, spot) = (ProjectName::Name(project.to_owned()), Spot::Repository(repository));
+        let (project, _) = self.harbor_spot(&mut tx, caller, &name, spot, LISTED).await?;
         // As in Harbor, a repository that is not there has no artifacts.
         let repository = match named(&mut tx, &project, repository).await {
             Ok(repository) => repository,
@@ -156,8 +157,16 @@ impl Registry {
         beside: Beside,
     ) -> Result<Listed<ArtifactDetail>> {
         let mut tx = self.database().read().await?;
-        let (project, _) =
-            self.harbor_project(&mut tx, caller, project, Resource::Artifact, Act::List).await?;
+        let spot = Spot::Somewhere;
+        let (project, standing) = self.harbor_spot(&mut tx, caller, project, spot, LISTED).await?;
+        let mut wanted = wanted.clone();
+        let visible = sealock_auth::visible_in(&mut tx, &standing, &project, LISTED).await?;
+        if let Visible::Parts { repositories, .. } = visible {
+            let only = repositories.iter().map(ToString::to_string).collect();
+            // Before all that a caller asks for, of which not endlessly much counts.
+            wanted.terms.insert(0, ("repository_id".to_owned(), Term::AnyOf(only)));
+        }
+        let wanted = &wanted;
         let place = match newest {
             true => Place::NewestOfEach(project.id),
             false => Place::Project(project.id),
@@ -215,10 +224,10 @@ impl Registry {
         tx: &mut Tx,
         caller: &Caller,
         (project, repository, reference): (&str, &str, &str),
-        (resource, act): (Resource, Act),
+        what: Permission,
     ) -> Result<Found> {
-        let name = ProjectName::Name(project.to_owned());
-        let (project, _) = self.harbor_project(tx, caller, &name, resource, act).await?;
+        let (name, spot) = (ProjectName::Name(project.to_owned()), Spot::Repository(repository));
+        let (project, _) = self.harbor_spot(tx, caller, &name, spot, what).await?;
         let repository = named(tx, &project, repository).await?;
         let unknown = || missing("artifact", format!("{}: {reference}", repository.name));
         let digest = match reference.parse().map_err(|_| unknown())? {

@@ -2,7 +2,7 @@
 
 use super::{ProjectDetail, RepositoryDetail, require_login};
 use crate::{Error, Registry, Result};
-use sealock_auth::{Caller, Principal, Standing};
+use sealock_auth::{Act, Caller, Principal, Resource, Standing};
 use sealock_metadata::{
     self as metadata,
     listing::{Term, Wanted},
@@ -55,7 +55,7 @@ impl Registry {
     pub async fn harbor_statistics(&self, caller: &Caller) -> Result<Statistics> {
         require_login(caller)?;
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = self.visible_projects(&mut tx, caller).await?;
         let seen = metadata::projects::count(&mut tx, &visible).await?;
         if visible != Visible::All || !caller.principal.is_sysadmin() {
             return Ok(Statistics { seen, all: None, storage: None });
@@ -94,7 +94,7 @@ impl Registry {
 
     /// How much the disk of the bytes holds. For system administrators.
     pub async fn harbor_volume(&self, caller: &Caller) -> Result<Volume> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::SystemVolumes, Act::Read)?;
         let (total, free) = self.blobs().space().map_err(Error::internal)?;
         Ok(Volume { total, free })
     }

@@ -3,7 +3,7 @@
 
 use super::{bad, missing, require_login};
 use crate::{Error, Registry, Result, audit::Event};
-use sealock_auth::Caller;
+use sealock_auth::{Act, Caller, Resource};
 use sealock_metadata::{
     self as metadata,
     listing::{Listed, Wanted},
@@ -21,17 +21,20 @@ const MAX_NAME_BYTES: usize = 512;
 impl Registry {
     /// Groups. For system administrators.
     pub async fn harbor_groups(&self, caller: &Caller, wanted: &Wanted) -> Result<Listed<Group>> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::UserGroup, Act::List)?;
         self.groups(wanted).await
     }
 
-    /// Groups by a part of their name. For everybody who is logged in.
+    /// Groups by a part of their name. For everybody who is logged in, and robots that may list.
     pub async fn search_harbor_groups(
         &self,
         caller: &Caller,
         wanted: &Wanted,
     ) -> Result<Listed<Group>> {
         require_login(caller)?;
+        if caller.principal.is_robot() {
+            self.require_system(caller, Resource::UserGroup, Act::List)?;
+        }
         self.groups(wanted).await
     }
 
@@ -42,7 +45,7 @@ impl Registry {
 
     /// A group. For system administrators.
     pub async fn harbor_group(&self, caller: &Caller, id: i64) -> Result<Group> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::UserGroup, Act::Read)?;
         let mut tx = self.database().read().await?;
         metadata::user_groups::get(&mut tx, id).await?.ok_or_else(|| missing("user group", id))
     }
@@ -55,7 +58,7 @@ impl Registry {
         kind: i64,
         ldap_dn: &str,
     ) -> Result<i64> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::UserGroup, Act::Create)?;
         check_name(name)?;
         if !KINDS.contains(&kind) {
             return Err(bad("group_type is 1 (LDAP), 2 (HTTP) or 3 (OIDC)"));
@@ -77,7 +80,7 @@ impl Registry {
 
     /// Renames a group. For system administrators.
     pub async fn rename_harbor_group(&self, caller: &Caller, id: i64, name: &str) -> Result<()> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::UserGroup, Act::Update)?;
         check_name(name)?;
         let mut tx = self.database().write().await?;
         let group = metadata::user_groups::get(&mut tx, id).await?;
@@ -92,7 +95,7 @@ impl Registry {
 
     /// Removes a group, and its memberships with it. For system administrators.
     pub async fn delete_harbor_group(&self, caller: &Caller, id: i64) -> Result<()> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::UserGroup, Act::Delete)?;
         let mut tx = self.database().write().await?;
         let group = metadata::user_groups::get(&mut tx, id).await?;
         let group = group.ok_or_else(|| missing("user group", id))?;

@@ -139,7 +139,7 @@ impl Registry {
         let unknown = || missing("label", id);
         let label = metadata::labels::get(tx, id).await?.ok_or_else(unknown)?;
         let Some(project) = label.project_id else {
-            self.require_admin(caller)?;
+            self.require_system(caller, Resource::Label, act)?;
             return Ok((label, None));
         };
         let scope = LabelScope::Project(project);
@@ -163,7 +163,7 @@ impl Registry {
         act: Act,
     ) -> Result<Option<metadata::projects::Project>> {
         let LabelScope::Project(id) = scope else {
-            return self.require_admin(caller).map(|()| None);
+            return self.require_system(caller, Resource::Label, act).map(|()| None);
         };
         let name = ProjectName::Number(id);
         let (project, _) = self.harbor_project(tx, caller, &name, Resource::Label, act).await?;

@@ -2,9 +2,9 @@
 
 use super::{ProjectName, require_login};
 use crate::{Registry, Result};
-use sealock_auth::{Act, Caller, Resource, Role};
+use sealock_auth::{Act, Caller, Resource};
 use sealock_metadata::{
-    self as metadata,
+    self as metadata, Tx,
     audit::Event,
     listing::{Listed, Term, Wanted},
     projects::Visible,
@@ -54,6 +54,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("compromise-key", "update", "key"),
     ("remove-key", "delete", "key"),
     ("create-robot", "create", "robot"),
+    ("update-robot", "update", "robot"),
     ("renew-robot", "update", "robot"),
     ("delete-robot", "delete", "robot"),
     ("request-waiver", "create", "waiver"),
@@ -173,18 +174,28 @@ impl Registry {
     ) -> Result<Listed<Logged>> {
         require_login(caller)?;
         let mut tx = self.database().read().await?;
-        let principal = &caller.principal;
-        let visible = match principal.user_id() {
-            _ if principal.is_sysadmin() || principal.is_security_officer() => Visible::All,
-            Some(id) => {
-                let admin = Role::ProjectAdmin.id();
-                Visible::Only(metadata::members::projects_with_role(&mut tx, id, admin).await?)
+        let visible = match caller.principal.may_in_system(Resource::AuditLog, Act::List) {
+            true => Visible::All,
+            false => self.visible(&mut tx, caller, (Resource::Log, Act::List)).await?,
+        };
+        // What a robot was given in every project is nothing of the system's own records.
+        let visible = match visible {
+            Visible::All if !caller.principal.may_in_system(Resource::AuditLog, Act::List) => {
+                self.every_project(&mut tx, caller).await?
             }
-            None => Visible::Only(Vec::new()),
+            visible => visible,
         };
         let wanted = translated(wanted);
         let listed = metadata::audit::page(&mut tx, &visible, done, &wanted, MAX_LOGGED).await?;
         Ok(listed.map(logged))
+    }
+
+    /// Every project one by one, for a robot; security officers look everywhere.
+    async fn every_project(&self, tx: &mut Tx, caller: &Caller) -> Result<Visible> {
+        match caller.principal.is_robot() {
+            true => Ok(Visible::Only(metadata::projects::ids(tx).await?)),
+            false => Ok(Visible::All),
+        }
     }
 
     /// Events of a project.
@@ -207,7 +218,7 @@ impl Registry {
 
     /// The kinds of events that there are. For system administrators.
     pub fn harbor_event_types(&self, caller: &Caller) -> Result<Vec<String>> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::AuditLog, Act::List)?;
         Ok(WORDS.iter().map(|(_, operation, resource)| format!("{operation}_{resource}")).collect())
     }
 }

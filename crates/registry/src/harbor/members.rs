@@ -1,7 +1,7 @@
 //! Members as Harbor's API has them: people and groups, by the number of the membership.
 
 use super::{ProjectName, bad, missing};
-use crate::{Error, Registry, Result, audit::Event};
+use crate::{Error, Registry, Result, audit::Event, members::limit_member};
 use sealock_auth::{Act, Caller, Resource, Role};
 use sealock_metadata::{
     self as metadata,
@@ -67,14 +67,15 @@ impl Registry {
         entity(row.ok_or_else(|| missing("member", id))?)
     }
 
-    /// Adds a member, who must not be one already. The numbers of the project and of the
-    /// membership.
+    /// Adds a member, who must not be one already, perhaps limited to the repositories that a
+    /// pattern matches, `project/app-*`. The numbers of the project and of the membership.
     pub async fn add_harbor_member(
         &self,
         caller: &Caller,
         project: &ProjectName,
         who: &MemberOf,
         role: i64,
+        repositories: Option<&str>,
     ) -> Result<(i64, i64)> {
         let mut tx = self.database().write().await?;
         let (project, _) =
@@ -101,23 +102,26 @@ impl Registry {
         };
         let id = made
             .ok_or_else(|| Error::conflict(format!("{name} is a member of the project already")))?;
+        let repositories = limit_member(&mut tx, &project, id, role, repositories).await?;
         Event::new(caller, "put-member")
             .project(&project)
             .detail(kind, name)
             .detail("role", role.name())
+            .detail("repositories", repositories)
             .record(&mut tx)
             .await?;
         tx.commit().await?;
         Ok((project.id, id))
     }
 
-    /// Changes a member's role.
+    /// Changes a member's role, and its limit where one is given: a pattern, or `**` for none.
     pub async fn set_harbor_member(
         &self,
         caller: &Caller,
         project: &ProjectName,
         id: i64,
         role: i64,
+        repositories: Option<&str>,
     ) -> Result<()> {
         let mut tx = self.database().write().await?;
         let (project, _) =
@@ -128,10 +132,12 @@ impl Registry {
         if !metadata::members::set_role(&mut tx, project.id, id, role.id()).await? {
             return Err(missing("member", id));
         }
+        let repositories = limit_member(&mut tx, &project, id, role, repositories).await?;
         Event::new(caller, "put-member")
             .project(&project)
             .detail("user", row.name)
             .detail("role", role.name())
+            .detail("repositories", repositories)
             .record(&mut tx)
             .await?;
         Ok(tx.commit().await?)
@@ -166,7 +172,7 @@ fn known_role(id: i64) -> Result<Role> {
 }
 
 fn entity(row: Row) -> Result<Entity> {
-    let Row { id, project_id, user_id, group_id, name, role } = row;
+    let Row { id, project_id, user_id, group_id, name, role, .. } = row;
     let role = Role::from_id(role)
         .ok_or_else(|| Error::internal(format!("membership {id} has the unknown role {role}")))?;
     let entity_id = user_id

@@ -12,6 +12,7 @@ mod overview;
 mod people;
 mod projects;
 mod repositories;
+mod robots;
 mod settings;
 mod tags;
 
@@ -28,10 +29,12 @@ pub use overview::{Overview, ScanState};
 pub use people::{NewPerson, Person, Profile};
 pub use projects::{ProjectChange, ProjectDetail, ProjectSummary, ProjectToMake};
 pub use repositories::RepositoryDetail;
+pub(crate) use robots::namespace_of;
+pub use robots::{RobotChange, RobotDetail, RobotLevel, RobotPermission, RobotToMake};
 pub use settings::Settings;
 
 use crate::{Error, Registry, Result};
-use sealock_auth::{Act, Caller, Resource, Standing};
+use sealock_auth::{Act, Caller, Permission, Resource, Spot, Standing};
 use sealock_metadata::{self as metadata, Tx, projects::Project as ProjectRow};
 use sealock_oci::ErrorCode;
 use std::fmt;
@@ -61,9 +64,9 @@ impl fmt::Display for ProjectName {
 }
 
 impl Registry {
-    /// A project in which the caller may do this. Only administrators of the system, who may see
-    /// all, learn that there is none: for others it is the answer to what they may not do, and for
-    /// nobody in particular it is that they should log in.
+    /// A project in which the caller may do this, in the project as a whole: who is limited to some
+    /// repositories may not. For what is done in one repository, or shown of those that the caller
+    /// may see, there is [`Self::harbor_spot`].
     pub(crate) async fn harbor_project(
         &self,
         tx: &mut Tx,
@@ -72,16 +75,31 @@ impl Registry {
         resource: Resource,
         act: Act,
     ) -> Result<(ProjectRow, Standing)> {
+        self.harbor_spot(tx, caller, name, Spot::Project, (resource, act)).await
+    }
+
+    /// A project at a spot of which the caller may do this: in a repository, by its name within the
+    /// project, or somewhere; then what is shown must be limited (`sealock_auth::visible_in`). Only
+    /// who may see all learns that there is no such project: for others it is the answer to what
+    /// they may not do, and for nobody in particular it is that they should log in.
+    pub(crate) async fn harbor_spot(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        name: &ProjectName,
+        spot: Spot<'_>,
+        (resource, act): Permission,
+    ) -> Result<(ProjectRow, Standing)> {
         let found = match name {
             ProjectName::Number(id) => metadata::projects::get(tx, *id).await?,
             ProjectName::Name(name) => metadata::projects::find(tx, name).await?,
         };
         if let Some(project) = found {
             let standing = Standing::of(tx, &caller.principal, &project).await?;
-            if standing.may(resource, act) {
+            if standing.may_at(spot, (resource, act)) {
                 return Ok((project, standing));
             }
-        } else if caller.principal.is_sysadmin() {
+        } else if caller.principal.may_everywhere((resource, act)) {
             return Err(Error::not_found(
                 ErrorCode::NameUnknown,
                 format!("there is no project {name}"),

@@ -2,7 +2,9 @@
 
 use super::{bad, missing, require_login};
 use crate::{Error, Registry, Result, audit::Event, users::refused};
-use sealock_auth::{Authenticator, Caller, Principal, SecretString, check_mixed_password};
+use sealock_auth::{
+    Act, Authenticator, Caller, Principal, Resource, SecretString, check_mixed_password,
+};
 use sealock_metadata::{
     self as metadata, Tx,
     listing::{Field, Listed, Term, Wanted},
@@ -75,18 +77,21 @@ impl From<Row> for Person {
 impl Registry {
     /// Users. For system administrators.
     pub async fn harbor_users(&self, caller: &Caller, wanted: &Wanted) -> Result<Listed<Person>> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::User, Act::List)?;
         self.people(metadata::users::FIELDS, wanted).await
     }
 
-    /// Users by a part of their name. For everybody who is logged in, who learns name and number
-    /// only; conditions on anything else are passed over.
+    /// Users by a part of their name. For everybody who is logged in, and robots that may list, who
+    /// learn name and number only; conditions on anything else are passed over.
     pub async fn search_harbor_users(
         &self,
         caller: &Caller,
         wanted: &Wanted,
     ) -> Result<Listed<Person>> {
         require_login(caller)?;
+        if caller.principal.is_robot() {
+            self.require_system(caller, Resource::User, Act::List)?;
+        }
         self.people(metadata::users::SEARCH_FIELDS, wanted).await
     }
 
@@ -109,7 +114,7 @@ impl Registry {
 
     /// A user. For themselves and system administrators; to others each number is the same.
     pub async fn harbor_user(&self, caller: &Caller, id: i64) -> Result<Person> {
-        self.require_self_or_admin(caller, id)?;
+        self.require_account(caller, id, Act::Read)?;
         let mut tx = self.database().read().await?;
         Ok(person(&mut tx, id).await?.into())
     }
@@ -127,7 +132,7 @@ impl Registry {
         accounts: &Authenticator,
         new: &NewPerson,
     ) -> Result<i64> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::User, Act::Create)?;
         sealock_auth::check_user_name(&new.name).map_err(refused)?;
         check_profile(&new.profile)?;
         check_mixed_password(&new.name, &new.password).map_err(refused)?;
@@ -164,10 +169,11 @@ impl Registry {
         id: i64,
         profile: &Profile,
     ) -> Result<()> {
-        self.require_self_or_admin(caller, id)?;
+        self.require_account(caller, id, Act::Update)?;
         check_profile(profile)?;
         let mut tx = self.database().write().await?;
         let row = person(&mut tx, id).await?;
+        spare_administrators(caller, &row)?;
         let email = Some(profile.email.as_str()).filter(|email| !email.is_empty());
         let (name, comment) = (&profile.real_name, &profile.comment);
         metadata::users::set_profile(&mut tx, id, email, name, comment).await?;
@@ -206,10 +212,11 @@ impl Registry {
         old: Option<&SecretString>,
         new: &SecretString,
     ) -> Result<()> {
-        self.require_self_or_admin(caller, id)?;
+        self.require_account(caller, id, Act::Update)?;
         let mut tx = self.database().read().await?;
         let row = person(&mut tx, id).await?;
         tx.rollback().await?;
+        spare_administrators(caller, &row)?;
         if caller.principal.user_id() == Some(id) && !caller.principal.is_sysadmin() {
             let nothing = SecretString::new("");
             let login = accounts.login(caller.address, &row.name, old.unwrap_or(&nothing)).await;
@@ -240,9 +247,10 @@ impl Registry {
     /// Removes a user; records go on naming them. For system administrators, neither of themselves
     /// nor of the first one.
     pub async fn delete_harbor_user(&self, caller: &Caller, id: i64) -> Result<()> {
-        self.require_admin(caller)?;
+        self.require_system(caller, Resource::User, Act::Delete)?;
         let mut tx = self.database().write().await?;
         let row = person(&mut tx, id).await?;
+        spare_administrators(caller, &row)?;
         if id == FIRST || caller.principal.user_id() == Some(id) {
             return Err(Error::forbidden(format!(
                 "user {} can not be deleted: nobody removes themselves or the first administrator",
@@ -252,6 +260,14 @@ impl Registry {
         metadata::users::delete(&mut tx, id).await?;
         Event::new(caller, "delete-user").detail("user", row.name).record(&mut tx).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Fails unless the caller is this user, or may do this with every account.
+    fn require_account(&self, caller: &Caller, id: i64, act: Act) -> Result<()> {
+        match caller.principal.may_in_system(Resource::User, act) {
+            true => Ok(()),
+            false => self.require_self_or_admin(caller, id),
+        }
     }
 
     /// Fails unless the caller is this user or administers the system.
@@ -264,6 +280,15 @@ impl Registry {
                 "only the user and system administrators may do this with an account",
             )),
         }
+    }
+}
+
+/// Whatever a robot may do with accounts, those of who may do more than it are left alone: else it
+/// would give itself what they may.
+fn spare_administrators(caller: &Caller, row: &Row) -> Result<()> {
+    match caller.principal.is_robot() && (row.sysadmin || row.security_officer) {
+        true => Err(Error::forbidden("robots leave the accounts of administrators alone")),
+        false => Ok(()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Projects as Harbor's API has them.
 
 use super::{
-    ProjectName, bad, missing, require_login,
+    ProjectName, bad, missing,
+    repositories::LISTED,
+    require_login,
     settings::{self, PUBLIC, Settings},
 };
 use crate::{
@@ -110,10 +112,18 @@ impl Registry {
         wanted: &Wanted,
     ) -> Result<Listed<ProjectDetail>> {
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = self.visible_projects(&mut tx, caller).await?;
         let listed = metadata::projects::page(&mut tx, &visible, wanted).await?;
         let Listed { items, total } = listed;
         Ok(Listed { items: detailed(&mut tx, caller, items).await?, total })
+    }
+
+    /// The projects that a caller may look into, with their repositories as far as they are seen.
+    pub(super) async fn visible_projects(&self, tx: &mut Tx, caller: &Caller) -> Result<Visible> {
+        match caller.principal.may_in_system(Resource::Project, Act::List) {
+            true => Ok(Visible::All),
+            false => self.visible(tx, caller, (Resource::Project, Act::Read)).await,
+        }
     }
 
     /// A project.
@@ -123,14 +133,14 @@ impl Registry {
         project: &ProjectName,
     ) -> Result<ProjectDetail> {
         let mut tx = self.database().read().await?;
-        let (project, _) =
+        let (project, standing) =
             self.harbor_project(&mut tx, caller, project, Resource::Project, Act::Read).await?;
         let one = Wanted {
             terms: vec![("project_id".to_owned(), Term::Is(project.id.to_string()))],
             limit: 1,
             ..Wanted::default()
         };
-        let only = Visible::Only(vec![project.id]);
+        let only = sealock_auth::visible_in(&mut tx, &standing, &project, LISTED).await?;
         let found = metadata::projects::page(&mut tx, &only, &one).await?.items;
         let found = detailed(&mut tx, caller, found).await?.pop();
         found.ok_or_else(|| missing("project", &project.name))
@@ -219,6 +229,7 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let (project, standing) =
             self.harbor_project(&mut tx, caller, project, Resource::Project, Act::Read).await?;
+        let visible = sealock_auth::visible_in(&mut tx, &standing, &project, LISTED).await?;
         let members = match standing.may(Resource::Member, Act::List) {
             true => Some(metadata::members::count_by_role(&mut tx, project.id).await?),
             false => None,
@@ -227,7 +238,7 @@ impl Registry {
             true => metadata::quotas::get(&mut tx, project.id).await?,
             false => None,
         };
-        let repositories = repositories(&mut tx, project.id).await?;
+        let repositories = repositories(&mut tx, &visible).await?;
         Ok(ProjectSummary { repositories, members, quota })
     }
 }
@@ -236,13 +247,13 @@ fn said(metadata: &BTreeMap<String, Option<String>>) -> impl Iterator<Item = (&s
     metadata.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
 }
 
-async fn repositories(tx: &mut Tx, project: i64) -> Result<u64> {
-    let counts = metadata::projects::count(tx, &Visible::Only(vec![project])).await?;
+async fn repositories(tx: &mut Tx, visible: &Visible) -> Result<u64> {
+    let counts = metadata::projects::count(tx, visible).await?;
     Ok(counts.public_repositories + counts.private_repositories)
 }
 
 async fn holds(tx: &mut Tx, project: i64) -> Result<Option<String>> {
-    let repositories = repositories(tx, project).await?;
+    let repositories = repositories(tx, &Visible::Only(vec![project])).await?;
     let why = "contains repositories, can not be deleted";
     Ok((repositories > 0).then(|| why.to_owned()))
 }

@@ -2,19 +2,21 @@
 
 use super::{ProjectName, bad, missing};
 use crate::{
-    Error, Kind, Registry, Result, access::Need, audit::Event, delete::delete_digest,
+    Error, Kind, Registry, Result, access::Scope, audit::Event, delete::delete_digest,
     immutability::require_none_covered,
 };
-use sealock_auth::{Act, Caller, Resource, Right};
+use sealock_auth::{Act, Caller, Permission, Resource, Right, RightSet, Spot};
 use sealock_metadata::{
     self as metadata, Tx,
     listing::{Listed, Wanted},
-    projects::{Project as ProjectRow, Visible},
+    projects::Project as ProjectRow,
 };
 use sealock_oci::{ErrorCode, RepositoryName};
 
 pub use sealock_metadata::repositories::Described as RepositoryDetail;
 
+/// To list repositories.
+pub(super) const LISTED: Permission = (Resource::Repository, Act::List);
 /// Longest description, in bytes.
 const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
 /// Manifests that are removed in one transaction.
@@ -28,7 +30,7 @@ impl Registry {
         wanted: &Wanted,
     ) -> Result<Listed<RepositoryDetail>> {
         let mut tx = self.database().read().await?;
-        let visible = self.visible(&mut tx, caller).await?;
+        let visible = self.visible(&mut tx, caller, LISTED).await?;
         Ok(metadata::repositories::page(&mut tx, &visible, wanted).await?)
     }
 
@@ -41,10 +43,10 @@ impl Registry {
     ) -> Result<Listed<RepositoryDetail>> {
         let mut tx = self.database().read().await?;
         let name = ProjectName::Name(project.to_owned());
-        let (project, _) =
-            self.harbor_project(&mut tx, caller, &name, Resource::Repository, Act::List).await?;
-        let only = Visible::Only(vec![project.id]);
-        Ok(metadata::repositories::page(&mut tx, &only, wanted).await?)
+        let spot = Spot::Somewhere;
+        let (project, standing) = self.harbor_spot(&mut tx, caller, &name, spot, LISTED).await?;
+        let visible = sealock_auth::visible_in(&mut tx, &standing, &project, LISTED).await?;
+        Ok(metadata::repositories::page(&mut tx, &visible, wanted).await?)
     }
 
     /// A repository by its name within its project.
@@ -106,8 +108,14 @@ impl Registry {
                 ));
             }
             let digests = metadata::repositories::digests(&mut tx, repository.id, AT_ONCE).await?;
-            let full = repository.name.parse().map_err(Error::internal)?;
-            let scope = self.scope(&mut tx, caller, &full, Need::Has(Right::Delete)).await?;
+            let rights = RightSet::of(&[Right::Delete]);
+            let scope = Scope {
+                project: project.clone(),
+                name: repository.name.parse().map_err(Error::internal)?,
+                repository: Some(repository.clone()),
+                rights,
+                whole: rights,
+            };
             // What comes under a rule meanwhile is told by each deletion.
             if !std::mem::replace(&mut looked, true) {
                 require_none_covered(&mut tx, &scope, repository.id).await?;
@@ -143,8 +151,8 @@ impl Registry {
         act: Act,
     ) -> Result<(ProjectRow, RepositoryDetail)> {
         let project_name = ProjectName::Name(project.to_owned());
-        let (project, _) =
-            self.harbor_project(tx, caller, &project_name, Resource::Repository, act).await?;
+        let (spot, what) = (Spot::Repository(name), (Resource::Repository, act));
+        let (project, _) = self.harbor_spot(tx, caller, &project_name, spot, what).await?;
         let unknown = || missing("repository", format!("{}/{name}", project.name));
         let full: RepositoryName =
             format!("{}/{name}", project.name).parse().map_err(|_| unknown())?;

@@ -2,9 +2,9 @@
 
 use crate::{
     story::{DPKG, OS, Story},
-    world::{World, caller, repo},
+    world::{World, caller, repo, robot},
 };
-use sealock_auth::{Caller, Principal, Right, RightSet};
+use sealock_auth::{Caller, Right};
 use sealock_facts::QuarantineTarget;
 use sealock_registry::{AuditQuery, Kind, NewRobot, PageRequest};
 
@@ -23,14 +23,9 @@ async fn scanner(story: &Story) -> Caller {
         NewRobot { name: "scanner".to_owned(), rights: vec![Right::Pull], ..NewRobot::default() };
     story.world.registry.create_robot(&story.dev, "team", &new).await.unwrap();
     let mut tx = story.world.db().read().await.unwrap();
-    let found = sealock_metadata::robots::credentials(&mut tx, "team", "scanner").await.unwrap();
-    let robot = found.unwrap().robot;
-    caller(Principal::Robot {
-        id: robot.id,
-        name: "robot$team+scanner".to_owned(),
-        project_id: robot.project_id,
-        rights: RightSet::of(&[Right::Pull]),
-    })
+    let project = sealock_metadata::projects::find(&mut tx, "team").await.unwrap().unwrap();
+    let found = sealock_metadata::robots::credentials(&mut tx, Some("team"), "scanner").await;
+    caller(robot(found.unwrap().unwrap().robot.id, &project, "scanner", &[Right::Pull]))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

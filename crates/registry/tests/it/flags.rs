@@ -218,7 +218,7 @@ async fn above_sandbox_a_list_takes_two_persons() {
     assert!(by_flag(&pull(world, &guest, "stage/app").await), "asked for, not granted");
     // Who may not: who wrote it, an administrator, a robot; and there must be a list.
     let admin = world.admin().await;
-    let robot = world.robot("stage", &[Right::ManageProject]).await;
+    let robot = world.robot("stage", &Right::OF_ROBOTS).await;
     for who in [dev, &admin, &robot] {
         let error = registry.grant_cve_allowlist(who, Some("stage"), None).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Forbidden);

@@ -1,7 +1,9 @@
 //! A registry of one test, with people and images in it.
 
 use sealock_advisories::SnapshotStore;
-use sealock_auth::{Caller, Principal, Right, RightSet, Role};
+use sealock_auth::{
+    Caller, Grant, Grants, Permissions, Place, Principal, Right, RightSet, Role, robot_login,
+};
 use sealock_blobs::{BlobStore, testing::FaultyDisk};
 use sealock_facts::Tier;
 use sealock_metadata::{
@@ -32,6 +34,23 @@ pub(crate) struct Image {
     pub(crate) config: Digest,
     pub(crate) layer: Digest,
     pub(crate) manifest: Vec<u8>,
+}
+
+/// A robot of a project with rights at its doors.
+pub(crate) fn robot(
+    id: i64,
+    project: &metadata::projects::Project,
+    name: &str,
+    rights: &[Right],
+) -> Principal {
+    let permissions = Permissions::of_rights(RightSet::of(rights));
+    let grant = Grant { place: Place::Project(project.id), limit: None, permissions };
+    Principal::Robot {
+        id,
+        name: robot_login(Some(&project.name), name),
+        project_id: Some(project.id),
+        grants: Arc::new(Grants::new(vec![grant])),
+    }
 }
 
 impl World {
@@ -98,12 +117,7 @@ impl World {
     pub(crate) async fn robot(&self, project: &str, rights: &[Right]) -> Caller {
         let mut tx = self.db().read().await.unwrap();
         let project = metadata::projects::find(&mut tx, project).await.unwrap().unwrap();
-        caller(Principal::Robot {
-            id: 1,
-            name: format!("robot${}+ci", project.name),
-            project_id: project.id,
-            rights: RightSet::of(rights),
-        })
+        caller(robot(1, &project, "ci", rights))
     }
 
     /// A project with `owner` as its administrator.

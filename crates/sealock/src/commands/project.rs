@@ -129,6 +129,9 @@ pub(crate) enum Member {
         user: String,
         /// projectAdmin, maintainer, developer, guest or limitedGuest.
         role: String,
+        /// Only these repositories, as a pattern: PROJECT/app-*; ** for all of them again.
+        #[arg(long)]
+        repositories: Option<String>,
     },
     /// List members.
     List {
@@ -158,6 +161,9 @@ pub(crate) enum Robot {
         /// What it may do: pull, push, attest, promote, with commas between them.
         #[arg(long, value_delimiter = ',', default_value = "pull")]
         rights: Vec<String>,
+        /// Only these repositories, as a pattern: PROJECT/app-*.
+        #[arg(long)]
+        repositories: Option<String>,
         /// Days until it expires.
         #[arg(long)]
         expires_in_days: Option<u32>,
@@ -197,9 +203,15 @@ const KEY: &[output::Column] = &[
     ("added", "/added_at"),
     ("compromised", "/compromised_at"),
 ];
-const MEMBER: &[output::Column] = &[("user", "/user"), ("role", "/role")];
-const ROBOT: &[output::Column] =
-    &[("name", "/name"), ("secret", "/secret"), ("rights", "/rights"), ("expires", "/expires_at")];
+const MEMBER: &[output::Column] =
+    &[("user", "/user"), ("role", "/role"), ("repositories", "/repositories")];
+const ROBOT: &[output::Column] = &[
+    ("name", "/name"),
+    ("secret", "/secret"),
+    ("rights", "/rights"),
+    ("repositories", "/repositories"),
+    ("expires", "/expires_at"),
+];
 
 const EXAMINER: &[output::Column] =
     &[("name", "/name"), ("granted by", "/granted_by"), ("granted", "/granted_at")];
@@ -283,8 +295,11 @@ async fn key(context: &Context, command: Key) -> Result<()> {
 async fn member(context: &Context, command: Member) -> Result<()> {
     let (client, format) = (&context.client, context.format);
     match command {
-        Member::Add { project, user, role } => {
-            let body = json!({"user": user, "role": role});
+        Member::Add { project, user, role, repositories } => {
+            let mut body = json!({"user": user, "role": role});
+            if let Some(pattern) = repositories {
+                body["repositories"] = pattern.into();
+            }
             let path = format!("projects/{project}/members");
             output::object(format, &client.write(Method::POST, &path, &body).await?, MEMBER)
         }
@@ -302,8 +317,12 @@ async fn member(context: &Context, command: Member) -> Result<()> {
 async fn robot(context: &Context, command: Robot) -> Result<()> {
     let (client, format) = (&context.client, context.format);
     match command {
-        Robot::Create { project, name, rights, expires_in_days } => {
-            let body = json!({"name": name, "rights": rights, "expires_in_days": expires_in_days});
+        Robot::Create { project, name, rights, repositories, expires_in_days } => {
+            let mut body =
+                json!({"name": name, "rights": rights, "expires_in_days": expires_in_days});
+            if let Some(pattern) = repositories {
+                body["repositories"] = pattern.into();
+            }
             let path = format!("projects/{project}/robots");
             output::object(format, &client.write(Method::POST, &path, &body).await?, ROBOT)
         }

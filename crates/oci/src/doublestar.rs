@@ -76,6 +76,20 @@ impl Pattern {
         Ok(Self(reader.sequence(0)?))
     }
 
+    /// Whether it holds no sign, so that it matches one name.
+    pub fn is_plain(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Char(_)))
+    }
+
+    /// What each name that it matches begins with.
+    pub fn prefix(&self) -> String {
+        let chars = self.0.iter().map_while(|piece| match piece {
+            Piece::Char(c) => Some(*c),
+            _ => None,
+        });
+        chars.collect()
+    }
+
     /// Whether it matches the whole name.
     pub fn matches(&self, name: &str) -> bool {
         let name: Vec<char> = name.chars().collect();
@@ -360,6 +374,7 @@ mod tests {
         fn text_without_signs_matches_itself_only(name in "[a-z/.-]{0,20}", other in "[a-z/.-]{1,20}") {
             let pattern = Pattern::parse(&name).unwrap();
             proptest::prop_assert!(pattern.matches(&name));
+            proptest::prop_assert_eq!(pattern.prefix(), &*name);
             proptest::prop_assert_eq!(pattern.matches(&other), name == other || name.is_empty());
             let escaped: String = other.chars().flat_map(|c| ['\\', c]).collect();
             proptest::prop_assert!(Pattern::parse(&escaped).unwrap().matches(&other));
@@ -375,6 +390,16 @@ mod tests {
             let name = format!("x{name}y");
             let each = [a, b].iter().any(|p| Pattern::parse(p).unwrap().matches(&name));
             proptest::prop_assert_eq!(both.matches(&name), each);
+        }
+
+        #[test]
+        fn what_matches_begins_with_the_prefix(
+            pattern in "[ab*?{},]{0,6}", name in "[ab/]{0,6}"
+        ) {
+            if let Ok(pattern) = Pattern::parse(&pattern) && pattern.matches(&name) {
+                proptest::prop_assert!(name.starts_with(&pattern.prefix()));
+                proptest::prop_assert!(!pattern.is_plain() || pattern.prefix() == name);
+            }
         }
 
         #[test]
