@@ -74,6 +74,19 @@ packages() {
   # A Debian base image is verified against Debian's keys, which Ubuntu does not carry by default.
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
   if [ ${#missing[@]} -gt 0 ]; then apt_install "${missing[@]}"; fi
+  reverse_proxy
+}
+
+# A reverse proxy for tests, which no service starts.
+reverse_proxy() {
+  if command -v nginx >/dev/null; then return; fi
+  debian_files nginx
+  local folder="$SEALOCK_CACHE/debian/nginx"
+  cat >"$SEALOCK_CACHE/bin/nginx" <<SCRIPT
+#!/bin/sh
+LD_LIBRARY_PATH="\$(echo "$folder"/usr/lib/*-linux-gnu)" exec "$folder/usr/sbin/nginx" "\$@"
+SCRIPT
+  chmod +x "$SEALOCK_CACHE/bin/nginx"
 }
 
 # Prints the path of a Go that is new enough.

@@ -64,6 +64,16 @@ fn how_to_sign_with_cosign() {
 }
 
 #[test]
+fn how_to_deploy_behind_tls() {
+    page_runs("docs/how-to/deploy-behind-tls.md");
+}
+
+#[test]
+fn how_to_use_projects_and_roles() {
+    page_runs("docs/how-to/projects-and-roles.md");
+}
+
+#[test]
 fn how_to_free_space() {
     page_runs("docs/how-to/free-space.md");
 }

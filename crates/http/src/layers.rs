@@ -20,7 +20,7 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
@@ -33,6 +33,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
 /// Size of all headers of a request, names and values, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// How long an answer 429 is held back.
+const REFUSAL_HOLD: Duration = Duration::from_millis(200);
 
 /// The id of the request at hand, in its extensions.
 #[derive(Debug, Clone)]
@@ -86,6 +89,8 @@ async fn observe(
     }
     let mut untold = 0;
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        // Who asks on without heed is then busy with waiting, not we with refusing.
+        tokio::time::sleep(REFUSAL_HOLD).await;
         let Some(before) = refusals.tell(client) else { return response };
         untold = before;
     }

@@ -1,7 +1,9 @@
 //! Who waits for whom. An address that has lately used more than its share of the processors lets
-//! everybody else go first: each of its requests waits, before it begins, until nobody else has
-//! anything to do, and only as many of them begin at a time as there are processors. Addresses in
-//! that position take turns. Nobody is refused, and where nobody else asks nobody waits.
+//! everybody else go first: each of its requests waits, before it begins and whenever it goes on
+//! after it waited for something, until nobody else has anything to do, and only as many of them
+//! run at a time as there are processors. Addresses in that position take turns, and what has begun
+//! comes before what has not: it may hold what others wait for. Nobody is refused, and where nobody
+//! else asks nobody waits.
 
 use sealock_auth::neighbourhood;
 use std::{
@@ -12,6 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::ready,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -56,10 +59,14 @@ struct Meter {
     even_at: AtomicU64,
 }
 
+type Call = oneshot::Sender<OwnedSemaphorePermit>;
+
 /// Requests that wait, by the number of their address's meter.
 #[derive(Debug, Default)]
 struct Line {
-    waiting: HashMap<u64, VecDeque<oneshot::Sender<OwnedSemaphorePermit>>>,
+    /// Those that have begun, from whatever address.
+    begun: VecDeque<Call>,
+    waiting: HashMap<u64, VecDeque<Call>>,
     /// Whose turn comes next.
     ring: VecDeque<u64>,
     /// Whether somebody calls them up.
@@ -116,22 +123,30 @@ impl Turns {
         nanos(self.0.started.elapsed())
     }
 
-    /// Somebody asks; whether anybody else did a moment ago.
-    fn is_contended(&self, number: u64, now: u64) -> bool {
+    /// Somebody asks.
+    fn notice(&self, number: u64, now: u64) {
         if self.0.latest.swap(number, Ordering::Relaxed) != number {
             self.0.latest_since.store(now, Ordering::Relaxed);
-            return true;
         }
-        now < self.0.latest_since.load(Ordering::Relaxed) + nanos(ALONE_AFTER)
     }
 
-    fn join(&self, number: u64) -> oneshot::Receiver<OwnedSemaphorePermit> {
+    /// Whether nobody else asked a moment ago.
+    fn is_alone(&self, number: u64, now: u64) -> bool {
+        self.0.latest.load(Ordering::Relaxed) == number
+            && now >= self.0.latest_since.load(Ordering::Relaxed) + nanos(ALONE_AFTER)
+    }
+
+    fn join(&self, number: u64, begun: bool) -> oneshot::Receiver<OwnedSemaphorePermit> {
         let (call, called) = oneshot::channel();
         let mut line = lock(&self.0.line);
-        let waiting = line.waiting.entry(number).or_default();
-        waiting.push_back(call);
-        if waiting.len() == 1 {
-            line.ring.push_back(number);
+        if begun {
+            line.begun.push_back(call);
+        } else {
+            let waiting = line.waiting.entry(number).or_default();
+            waiting.push_back(call);
+            if waiting.len() == 1 {
+                line.ring.push_back(number);
+            }
         }
         if !line.attended {
             line.attended = true;
@@ -154,8 +169,13 @@ impl Turns {
 }
 
 impl Line {
-    /// The next one, in turns by address; none when nobody waits, and nobody attends then.
-    fn next(&mut self) -> Option<oneshot::Sender<OwnedSemaphorePermit>> {
+    /// The next one: who has begun, else in turns by address; none when nobody waits, and nobody
+    /// attends then.
+    fn next(&mut self) -> Option<Call> {
+        let begun = std::iter::from_fn(|| self.begun.pop_front()).find(|next| !next.is_closed());
+        if begun.is_some() {
+            return begun;
+        }
         while let Some(number) = self.ring.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&number) else { continue };
             let next = std::iter::from_fn(|| waiting.pop_front()).find(|next| !next.is_closed());
@@ -190,15 +210,23 @@ impl Meter {
 }
 
 impl Caller {
-    /// Runs what the address asks for, when it is its turn. The turn ends when the work first waits
-    /// for something: a slow client, or the disk, holds up nobody.
+    /// Runs what the address asks for, whenever it is its turn. A turn ends when the work waits for
+    /// something: a slow client, or the disk, holds up nobody.
     pub(crate) async fn begin<F: Future>(&self, work: F) -> F::Output {
-        let mut turn = self.turn().await;
+        self.turns.notice(self.meter.number, self.turns.now());
         let mut work = pin!(work);
+        let (mut waits, mut begun) = (None, false);
         std::future::poll_fn(|context| {
-            let polled = work.as_mut().poll(context);
-            turn = None;
-            polled
+            if waits.is_none() && self.lets_others_go_first() {
+                waits = Some(self.turns.join(self.meter.number, begun));
+            }
+            // Held until the work was polled.
+            let _turn = match &mut waits {
+                Some(called) => Some(ready!(pin!(called).poll(context))),
+                None => None,
+            };
+            (waits, begun) = (None, true);
+            work.as_mut().poll(context)
         })
         .await
     }
@@ -216,13 +244,9 @@ impl Caller {
         .await
     }
 
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    fn lets_others_go_first(&self) -> bool {
         let now = self.turns.now();
-        let contended = self.turns.is_contended(self.meter.number, now);
-        if !contended || !self.meter.is_ahead(now) {
-            return None;
-        }
-        self.turns.join(self.meter.number).await.ok()
+        self.meter.is_ahead(now) && !self.turns.is_alone(self.meter.number, now)
     }
 }
 
@@ -333,11 +357,40 @@ mod tests {
         for caller in [&slow, &other] {
             use_up(caller, Duration::from_secs(1));
         }
-        other.turns.is_contended(other.meter.number, turns.now());
+        other.turns.notice(other.meter.number, turns.now());
         let stuck = tokio::spawn(async move { slow.begin(std::future::pending::<()>()).await });
         yield_now().await;
         other.begin(async {}).await;
         stuck.abort();
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_lets_others_go_first_each_time_and_comes_before_what_has_not() {
+        let turns = Turns::of_processors(1);
+        let (greedy, good) = (caller(&turns, "192.0.2.7"), caller(&turns, "192.0.2.8"));
+        use_up(&greedy, Duration::from_secs(1));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = tokio::task::JoinSet::new();
+        for name in ["first", "second"] {
+            let (greedy, good, order) = (greedy.clone(), good.clone(), order.clone());
+            tasks.spawn(async move {
+                let work = async {
+                    for piece in 0..3 {
+                        lock(&order).push((name, piece));
+                        // Somebody else asks while it works.
+                        let (good, order) = (good.clone(), order.clone());
+                        tokio::spawn(async move {
+                            good.begin(async { lock(&order).push(("good", piece)) }).await;
+                        });
+                        yield_now().await;
+                    }
+                };
+                greedy.begin(work).await;
+            });
+        }
+        tasks.join_all().await;
+        let each = |name| (0..3).flat_map(move |piece| [(name, piece), ("good", piece)]);
+        assert_eq!(*lock(&order), each("first").chain(each("second")).collect::<Vec<_>>());
     }
 
     #[test]

@@ -13,6 +13,9 @@ use sealock_oci::{Descriptor, Digest, Manifest, ReferrersTag, RepositoryName, Ta
 /// index may have 4 MiB.
 const MAX_REFERRERS_BYTES: usize = 3 * 1024 * 1024;
 
+/// Referrers that are read before others have their turn.
+const PIECE: u32 = 250;
+
 /// Which tags are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TagsShown {
@@ -68,9 +71,21 @@ impl Registry {
         let limit = page.limit();
         let id = repository.id;
         let most = limit + 1;
-        let mut rows =
-            metadata::manifests::referrers(&mut tx, id, subject, artifact_type, &after, most)
-                .await?;
+        let mut rows = Vec::new();
+        let (mut last, mut missing) = (after.clone(), most);
+        while let wanted @ 1.. = missing.min(PIECE) {
+            missing -= wanted;
+            let piece =
+                metadata::manifests::referrers(&mut tx, id, subject, artifact_type, &last, wanted)
+                    .await?;
+            let Some(end) = piece.last().filter(|_| piece.len() == wanted as usize) else {
+                rows.extend(piece);
+                break;
+            };
+            last = end.digest.to_string();
+            rows.extend(piece);
+            tokio::task::yield_now().await;
+        }
         // No manifest is in both: what is listed here names no subject.
         let listed =
             metadata::manifests::listed(&mut tx, id, subject, artifact_type, &after, most).await?;

@@ -25,7 +25,13 @@ use std::{process::ExitCode, time::Duration};
 /// How long threads may go on after the work is done.
 const LAST_THREADS: Duration = Duration::from_millis(500);
 
+/// Blocks from this size on are given back to the system as soon as they are free, in bytes. Larger
+/// than any buffer of a request, smaller than the memory that hashing one password takes.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const GIVEN_BACK_BYTES: i32 = 8 * 1024 * 1024;
+
 fn main() -> ExitCode {
+    give_back_large_blocks();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -39,6 +45,18 @@ fn main() -> ExitCode {
         Err(error) => report(&error),
     }
 }
+
+/// Without this, the C library keeps the 19 MiB that the first log-ins are hashed in for ever: it
+/// takes a large block that was freed for one that will be wanted again.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn give_back_large_blocks() {
+    #[expect(unsafe_code, reason = "the C library offers this setting in no other way")]
+    // SAFETY: `mallopt` only writes a setting, and no other thread runs yet.
+    let _refused = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, GIVEN_BACK_BYTES) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+const fn give_back_large_blocks() {}
 
 /// Says what went wrong, on standard error, and picks the exit code.
 fn report(error: &anyhow::Error) -> ExitCode {
