@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use sealock_auth::{Right, Role};
 use sealock_facts::Tier;
 use sealock_http::Result;
+use sealock_oci::RepositoryName;
 use sealock_registry::{
     Member, NewProject, NewRobot, Project, ProjectKey, RepositorySummary, Robot,
 };
@@ -92,6 +93,55 @@ pub(crate) async fn update_project(
 ) -> Result<Json<Project>> {
     let ProjectToChange { public, tier } = sent;
     Ok(Json(face.registry.update_project(&caller, &project, public, tier).await?))
+}
+
+/// Another name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OtherName {
+    /// The new name: one part of a repository name.
+    name: String,
+}
+
+/// Gives a project another name, and its repositories with it; its number stays. For system
+/// administrators.
+#[utoipa::path(put, path = "/projects/{project}/name", tag = "projects",
+    params(("project" = String, Path)), request_body = OtherName,
+    responses((status = 200, body = schema::Project), (status = 409, body = schema::Errors)))]
+pub(crate) async fn rename_project(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(project): Path<String>,
+    Sent(sent): Sent<OtherName>,
+) -> Result<Json<Project>> {
+    Ok(Json(face.registry.rename_project(&caller, &project, &sent.name).await?))
+}
+
+/// Which repository is to be called what. Full names, in one project.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Renaming {
+    /// The name now.
+    from: String,
+    /// The name from now on.
+    to: String,
+}
+
+/// Gives a repository another name within its project; its number stays. For who may delete and
+/// push.
+#[utoipa::path(post, path = "/repositories/rename", tag = "projects", request_body = Renaming,
+    responses((status = 204), (status = 409, body = schema::Errors)))]
+pub(crate) async fn rename_repository(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Sent(sent): Sent<Renaming>,
+) -> Result<StatusCode> {
+    let read = |name: &str| {
+        name.parse::<RepositoryName>().map_err(|error| bad(format!("{name:?}: {error}")))
+    };
+    let (from, to) = (read(&sent.from)?, read(&sent.to)?);
+    face.registry.rename_repository(&caller, &from, &to).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Repositories of a project, by name.

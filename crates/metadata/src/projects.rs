@@ -188,6 +188,25 @@ pub async fn update(tx: &mut Tx, id: i64, public: bool, tier: Tier) -> Result<bo
     Ok(tx.execute(sql, params![id, public, tier, now]).await? == 1)
 }
 
+/// Gives a project another name, and its repositories with it; numbers stay. False when it is not
+/// called `from` any more, or the name is taken.
+pub async fn rename(tx: &mut Tx, id: i64, from: &str, to: &str) -> Result<bool> {
+    let now = tx.now();
+    // Policies name projects, so verdicts are found anew.
+    let sql = "UPDATE projects SET name = $3, policy_rev = policy_rev + 1, updated_at = $4 \
+               WHERE id = $1 AND name = $2 \
+               AND NOT EXISTS (SELECT 1 FROM projects p WHERE p.name = $3)";
+    if tx.execute(sql, params![id, from, to, now]).await? != 1 {
+        return Ok(false);
+    }
+    // From the slash on. A name has ASCII characters only.
+    let rest = i64::try_from(from.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let sql = "UPDATE repositories SET name = CAST($2 AS TEXT) || substr(name, CAST($3 AS INTEGER)) \
+               WHERE project_id = $1";
+    tx.execute(sql, params![id, to, rest]).await?;
+    Ok(true)
+}
+
 /// Counts a change of policy, keys or waivers. The new revision, `None` without such a project.
 pub async fn bump_policy_rev(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
     let sql = "UPDATE projects SET policy_rev = policy_rev + 1 WHERE id = $1 RETURNING policy_rev";

@@ -151,6 +151,20 @@ pub async fn with_counts(
     .await
 }
 
+/// Gives a repository another name within its project; its number stays. False when it is not there
+/// any more, or the name is taken.
+pub async fn rename(tx: &mut Tx, project_id: i64, id: i64, to: &RepositoryName) -> Result<bool> {
+    let sql = "UPDATE repositories SET name = $3 WHERE project_id = $1 AND id = $2 \
+               AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.name = $3)";
+    Ok(tx.execute(sql, params![project_id, id, to]).await? == 1)
+}
+
+/// Characters of the longest name of a project's repositories; 0 without any.
+pub async fn longest_name(tx: &mut Tx, project_id: i64) -> Result<u64> {
+    let sql = "SELECT coalesce(max(length(name)), 0) AS n FROM repositories WHERE project_id = $1";
+    Ok(tx.find(sql, params![project_id], |row| row.get("n")).await?.unwrap_or(0))
+}
+
 /// Removes a repository that holds no manifest. False when it does not exist or holds some. The
 /// blobs that it held are queued for review, and the bytes of its unfinished uploads are dying.
 ///

@@ -24,5 +24,5 @@ pub use manifest::{
     Descriptor, MAX_DESCRIPTORS, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestKind,
     Platform,
 };
-pub use name::{ImageReference, NameError, Reference, RepositoryName, Tag};
+pub use name::{ImageReference, MAX_REPOSITORY_BYTES, NameError, Reference, RepositoryName, Tag};
 pub use referrers_tag::ReferrersTag;

@@ -84,7 +84,7 @@ impl RepositoryName {
 }
 
 /// Longest repository name, in bytes; clients limit host and name together to 255.
-const MAX_REPOSITORY_BYTES: usize = 255;
+pub const MAX_REPOSITORY_BYTES: usize = 255;
 const MAX_TAG_BYTES: usize = 128;
 
 fn is_repository_name(text: &str) -> bool {

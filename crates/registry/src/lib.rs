@@ -53,6 +53,7 @@ mod quarantine;
 mod quotas;
 mod refusals;
 mod registry;
+mod renaming;
 mod ride;
 mod robots;
 mod sessions;

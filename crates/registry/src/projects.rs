@@ -187,7 +187,7 @@ fn vanished() -> Error {
 }
 
 /// A project's name is one part of a repository name.
-fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     let parsed: RepositoryName = name.parse()?;
     if parsed.within_project().is_some() {
         return Err(Error::invalid(

@@ -4,7 +4,7 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 12] = [
+pub(crate) const MIGRATIONS: [&str; 13] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -17,6 +17,7 @@ pub(crate) const MIGRATIONS: [&str; 12] = [
     include_str!("0012.sql"),
     include_str!("0013.sql"),
     include_str!("0014.sql"),
+    include_str!("0015.sql"),
 ];
 
 /// The schema that this program knows.

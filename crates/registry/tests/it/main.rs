@@ -18,6 +18,7 @@ mod promotions;
 mod pushes;
 mod quotas;
 mod races;
+mod renaming;
 mod standing;
 mod story;
 mod world;

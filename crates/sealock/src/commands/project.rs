@@ -37,6 +37,20 @@ pub(crate) enum Command {
         #[arg(long)]
         tier: Option<String>,
     },
+    /// Give a project another name, and its repositories with it (system administrators)
+    Rename {
+        /// The name now.
+        name: String,
+        /// The name from now on.
+        to: String,
+    },
+    /// Give a repository another name within its project
+    RenameRepository {
+        /// The name now, such as shop/app.
+        name: String,
+        /// The name from now on, such as shop/web.
+        to: String,
+    },
     /// List the repositories of a project.
     Repositories {
         /// The project.
@@ -235,6 +249,16 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             let body = json!({"public": public, "tier": tier});
             let project = client.write(Method::PATCH, &format!("projects/{name}"), &body).await?;
             output::object(format, &project, PROJECT)
+        }
+        Command::Rename { name, to } => {
+            let path = format!("projects/{name}/name");
+            let project = client.write(Method::PUT, &path, &json!({"name": to})).await?;
+            output::object(format, &project, PROJECT)
+        }
+        Command::RenameRepository { name, to } => {
+            let body = json!({"from": name, "to": to});
+            client.write(Method::POST, "repositories/rename", &body).await?;
+            output::line(format, &format!("{name} is {to} from now on."))
         }
         Command::Repositories { project } => {
             let items = client.list(&format!("projects/{project}/repositories"), &[]).await?;
