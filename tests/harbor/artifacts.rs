@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const APP: &str = "/projects/shop/repositories/app/artifacts";
-const NOTES: &str = "application/vnd.example.notes";
+pub(crate) const NOTES: &str = "application/vnd.example.notes";
 
 /// Pushes one of the test images with all that it lists.
-fn push_image(desk: &Desk, image: &str, name: &str) -> String {
+pub(crate) fn push_image(desk: &Desk, image: &str, name: &str) -> String {
     let image = Image::named(image);
     desk.skopeo_push(&image.reference(), name, &["--all", "--preserve-digests"]).ok();
     image.digest()
 }
 
 /// Attaches notes to an artifact with oras.
-fn attach(desk: &Desk, name: &str) {
+pub(crate) fn attach(desk: &Desk, name: &str) {
     std::fs::write(desk.home().join("notes.txt"), "notes\n").unwrap();
     let subject = desk.name(name);
     let options = ["attach", "--plain-http", "--artifact-type", NOTES, &subject, "notes.txt"];
@@ -361,7 +361,7 @@ fn findings_and_boms_are_summed_up_in_lists() {
 }
 
 /// Imports an advisory about what the image `small` holds.
-fn advise(desk: &Desk, id: &str) {
+pub(crate) fn advise(desk: &Desk, id: &str) {
     let record = json!({
         "schema_version": "1.6.0", "id": id, "modified": "2026-01-01T00:00:00Z",
         "published": "2026-01-01T00:00:00Z", "summary": "Templates escape their sandbox",

@@ -2,6 +2,7 @@
 //! contract by the client itself (`sealock_tests::harbor`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod additions;
 mod advisories;
 mod artifacts;
 mod browsers;

@@ -21,20 +21,6 @@ type Place = (&'static str, &'static [MethodFilter]);
 /// By tag: its places.
 const LATER: &[(&str, &[Place])] = &[
     (
-        "artifact",
-        &[
-            ("/projects/{project_name}/repositories/{repository_name}/artifacts", &[POST]),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/additions/vulnerabilities",
-                &[GET],
-            ),
-            (
-                "/projects/{project_name}/repositories/{repository_name}/artifacts/{reference}/additions/{addition}",
-                &[GET],
-            ),
-        ],
-    ),
-    (
         "gc",
         &[
             ("/system/gc", &[GET]),

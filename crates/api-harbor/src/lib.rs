@@ -6,6 +6,7 @@
 //! Deviations from Harbor are listed with their reasons in `docs/reference/harbor-differences.md`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod additions;
 mod allowlists;
 mod artifacts;
 mod browser;

@@ -1,7 +1,7 @@
 //! The whole surface of this face on one page; what this version does not have stands in `later`.
 
 use crate::{
-    allowlists, artifacts, browser, configure, counts,
+    additions, allowlists, artifacts, browser, configure, counts,
     face::{BASE, Face, harbors_words},
     groups, icons, immutable, labels, later, log, members, metadata, projects, quotas,
     repositories, robots, system, users,
@@ -112,11 +112,13 @@ fn of_artifacts() -> Router<Face> {
     let one = |rest: &str| format!("{ALL}/{{reference}}{rest}");
     Router::new()
         .route("/projects/{project_name_or_id}/artifacts", get(artifacts::list_of_project))
-        .route(ALL, get(artifacts::list))
+        .route(ALL, get(artifacts::list).post(additions::copy))
         .route(&one(""), get(artifacts::get).delete(artifacts::delete))
         .route(&one("/tags"), get(artifacts::list_tags).post(artifacts::create_tag))
         .route(&one("/tags/{tag_name}"), delete(artifacts::delete_tag))
         .route(&one("/accessories"), get(artifacts::list_accessories))
+        .route(&one("/additions/vulnerabilities"), get(additions::vulnerabilities))
+        .route(&one("/additions/{addition}"), get(additions::get))
         .route(&one("/labels"), post(artifacts::add_label))
         .route(&one("/labels/{label_id}"), delete(artifacts::remove_label))
 }

@@ -381,3 +381,49 @@ pub async fn remove_label(tx: &mut Tx, manifest_id: i64, label_id: i64) -> Resul
     let sql = "DELETE FROM artifact_labels WHERE manifest_id = $1 AND label_id = $2";
     Ok(tx.execute(sql, params![manifest_id, label_id]).await? == 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Database, DatabaseConfig, SystemClock};
+    use std::sync::Arc;
+
+    macro_rules! page_of {
+        ($place:literal) => {
+            concat!(
+                "EXPLAIN QUERY PLAN SELECT m.id AS id FROM manifests m WHERE ",
+                $place,
+                " = $1 AND m.listed = 1 ORDER BY m.pushed_at DESC, m.id DESC LIMIT $2 OFFSET $3"
+            )
+        };
+    }
+    macro_rules! count_of {
+        ($place:literal) => {
+            concat!(
+                "EXPLAIN QUERY PLAN SELECT count(*) AS total FROM manifests m WHERE ",
+                $place,
+                " = $1 AND m.listed = 1"
+            )
+        };
+    }
+
+    #[tokio::test]
+    async fn a_page_is_found_and_counted_in_an_index_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
+        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
+        let mut tx = db.read().await.unwrap();
+        for (page, count) in [
+            (page_of!("m.repository_id"), count_of!("m.repository_id")),
+            (page_of!("m.in_project"), count_of!("m.in_project")),
+        ] {
+            for (sql, values) in [(page, params![1_i64, 100_i64, 0_i64]), (count, params![1_i64])] {
+                let plan = tx.query(sql, values).await.unwrap();
+                let lines: Vec<String> =
+                    plan.iter().map(|row| row.get("detail").unwrap()).collect();
+                assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
+                assert!(lines[0].contains("USING COVERING INDEX manifests_listed"), "{lines:?}");
+            }
+        }
+    }
+}

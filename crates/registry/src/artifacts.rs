@@ -135,8 +135,8 @@ pub struct DoorVerdict {
 }
 
 /// One image of an artifact.
-struct Part {
-    row: ManifestRow,
+pub(crate) struct Part {
+    pub(crate) row: ManifestRow,
     platform: Option<String>,
 }
 
@@ -395,7 +395,7 @@ fn facts_word(row: &ManifestRow) -> &'static str {
 }
 
 /// The images of an artifact: itself, or what an index lists as far as it is here.
-async fn parts(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<Part>> {
+pub(crate) async fn parts(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<Part>> {
     if row.kind == RowKind::Image {
         return Ok(vec![Part { row: row.clone(), platform: None }]);
     }

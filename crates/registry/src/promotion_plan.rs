@@ -207,7 +207,7 @@ impl Registry {
 }
 
 /// The manifest and what it lists, as far as it is here: children before their index.
-async fn subjects(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<ManifestRow>> {
+pub(crate) async fn subjects(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<ManifestRow>> {
     let mut order = vec![row.digest];
     let mut seen = BTreeSet::from([row.digest]);
     let mut found = Vec::new();
@@ -231,7 +231,7 @@ async fn subjects(tx: &mut Tx, row: &ManifestRow) -> Result<Vec<ManifestRow>> {
 }
 
 /// Everything that says something about a subject: referrers, and what legacy tags name.
-async fn accessories(
+pub(crate) async fn accessories(
     tx: &mut Tx,
     repository_id: i64,
     subject: &Digest,

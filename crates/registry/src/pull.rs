@@ -308,6 +308,22 @@ impl Registry {
         }
     }
 
+    /// Fails when the pull door does not open an artifact's bytes to the caller.
+    pub(crate) async fn require_open(
+        &self,
+        caller: &Caller,
+        scope: &Scope,
+        row: &ManifestRow,
+    ) -> Result<()> {
+        let question = self.pull_question(caller, None);
+        let judged = Box::pin(self.judge_stored(scope, row, &question)).await?;
+        if opens(caller, scope, &judged) {
+            return Ok(());
+        }
+        let place = (&scope.project, scope.name.as_str());
+        Err(self.refuse(caller, place, row.digest, Door::Pull, judged).await)
+    }
+
     /// Fails when no artifact of the repository opens this blob to the caller. A blob that no
     /// manifest names is open to those who may push, who brought it, and to nobody else.
     async fn open_to(&self, tx: Tx, caller: &Caller, scope: &Scope, blob: &Blob) -> Result<()> {

@@ -101,7 +101,7 @@ impl Registry {
 
     /// Judges at the push door (decision D1). Facts that a policy asks for are made first, within
     /// the door's time limit; what is then still unknown is stored as held where policy says so.
-    async fn push_door(
+    pub(crate) async fn push_door(
         &self,
         caller: &Caller,
         scope: &Scope,
@@ -356,7 +356,7 @@ impl Registry {
     }
 
     /// Whether tags of a project, once set, never move.
-    async fn tags_are_immutable(
+    pub(crate) async fn tags_are_immutable(
         &self,
         tx: &mut Tx,
         project: &metadata::projects::Project,

@@ -2,6 +2,7 @@
 //! whose client holds every answer against the contract.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod artifacts;
 mod cost;
 
 use reqwest::{Method, RequestBuilder};

@@ -1,8 +1,11 @@
 //! What Harbor's API asks, in its terms: projects by number or name, Harbor's roles, lists with
 //! conditions. Rights come from the one table, [`sealock_auth::MATRIX`].
 
+mod additions;
 mod artifacts;
+mod chart;
 mod configuration;
+mod copying;
 mod counts;
 mod groups;
 mod labels;
@@ -16,6 +19,7 @@ mod robots;
 mod settings;
 mod tags;
 
+pub use additions::{Addition, MAX_REPORTED, Report};
 pub use artifacts::{
     AccessoryDetail, ArtifactDetail, ArtifactRow, Beside, Child, Signature, TagDetail,
 };
@@ -31,6 +35,7 @@ pub use projects::{ProjectChange, ProjectDetail, ProjectSummary, ProjectToMake};
 pub use repositories::RepositoryDetail;
 pub(crate) use robots::namespace_of;
 pub use robots::{RobotChange, RobotDetail, RobotLevel, RobotPermission, RobotToMake};
+pub use sealock_facts::{Finding, FixState, Severity, SeveritySource};
 pub use settings::Settings;
 
 use crate::{Error, Registry, Result};
