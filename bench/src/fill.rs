@@ -31,6 +31,9 @@ pub(crate) struct Fill {
     /// Repositories, named library/many/r0 and so on.
     #[arg(long, default_value_t = 100_000)]
     repositories: u64,
+    /// Artifacts in the project `decorated`, each with a tag, a label, an accessory and findings.
+    #[arg(long, default_value_t = 100_000)]
+    artifacts: u64,
     /// Blobs, linked in library/blobs.
     #[arg(long, default_value_t = 1_000_000)]
     blobs: u64,
@@ -51,6 +54,7 @@ pub(crate) async fn fill(args: Fill) -> Result<Value> {
     filler.manifests("referrers", args.referrers, Some(&subject)).await?;
     filler.repositories(args.repositories).await?;
     filler.blobs(args.blobs).await?;
+    crate::artifacts::fill(&filler.database, args.artifacts, BATCH).await?;
     filler.database.close().await;
     Ok(json!({"seconds": started.elapsed().as_secs_f64().round(), "subject": subject}))
 }

@@ -7,6 +7,7 @@
 
 mod abuse;
 mod admit;
+mod artifacts;
 mod disk;
 mod fill;
 mod load;

@@ -11,6 +11,8 @@ source scripts/env.sh
 source scripts/bench/servers.sh
 
 many=100000 blobs=1000000 keep=""
+beside="with_tag=true&with_label=true&with_accessory=true&with_signature=true&with_immutable_status=true&with_scan_overview=true"
+beside="$beside&with_sbom_overview=true"
 while [ $# -gt 0 ]; do
   case "$1" in
     --many) many="$2" ;;
@@ -24,8 +26,8 @@ set_up "$keep"
 
 serve sealock "$work/many"
 stop
-say "filling: $many tags, referrers, repositories; $blobs blobs"
-filled="$("$load" fill --database "$work/many/data/sealock.db" --tags "$many" --referrers "$many" --repositories "$many" --blobs "$blobs")"
+say "filling: $many tags, referrers, repositories, artifacts; $blobs blobs"
+filled="$("$load" fill --database "$work/many/data/sealock.db" --tags "$many" --referrers "$many" --repositories "$many" --artifacts "$many" --blobs "$blobs")"
 subject="$(jq -r .subject <<<"$filled")"
 for run in 1 2 3; do
   begun="$(date +%s%N)"
@@ -47,5 +49,12 @@ for n in 1000 100; do
 done
 list "referrers of one type, first 1000" "/v2/library/referrers/referrers/$subject?artifactType=application/vnd.example.signature.v1"
 list "referrers of a type that none has" "/v2/library/referrers/referrers/$subject?artifactType=application/vnd.example.none"
+pages=$((many / 100))
+of=/api/v2.0/projects/decorated
+list "artifacts of a repository with all beside them, 100 of $many" "$of/repositories/app/artifacts?page_size=100&$beside"
+list "the same, from the middle" "$of/repositories/app/artifacts?page_size=100&page=$((pages / 2))&$beside"
+list "artifacts of a project with all beside them, 100 of $many" "$of/artifacts?page_size=100&$beside"
+list "the same, the last page" "$of/artifacts?page_size=100&page=$pages&$beside"
+list "artifacts with a tag like v99, 100 of $many" "$of/repositories/app/artifacts?page_size=100&q=tags=~v99&$beside"
 halt "$work/many"
 scripts/bench/tables.py --lists "$results"

@@ -192,6 +192,10 @@ def lists(results):
         if p50 is None:
             row(workload.removeprefix("list: "), "failed: " + str(runs[0].get("first_error")), "", "5", "")
             continue
+        if "beside them" in workload or "same, " in workload or "tag like" in workload:
+            # Harbor's lists with all that stands beside a hundred artifacts: their aim is about the p99.
+            row(workload.removeprefix("list: "), text(p50 / 1000), text(p99 / 1000), "p99 30", "met" if p99 < 30000 else "missed")
+            continue
         row(workload.removeprefix("list: "), text(p50 / 1000), text(p99 / 1000), "5", "met" if p50 < 5000 else "missed")
     peaks = [run["server_use"]["peak_mib"] for (_, workload), runs in results.runs.items()
              if workload.startswith("list: ") for run in runs if run.get("server_use")]

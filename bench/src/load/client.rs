@@ -103,7 +103,11 @@ impl Client {
             .uri(path)
             .header(header::HOST, &self.endpoint.authority)
             .header(header::USER_AGENT, "sealock-bench");
-        if let Some(credentials) = self.pass.for_repository(repository) {
+        let credentials = match path.starts_with("/api/") {
+            true => self.pass.for_api(),
+            false => self.pass.for_repository(repository),
+        };
+        if let Some(credentials) = credentials {
             request = request.header(header::AUTHORIZATION, credentials);
         }
         request

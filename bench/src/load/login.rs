@@ -15,12 +15,19 @@ pub(super) struct Pass {
     tokens: HashMap<String, HeaderValue>,
     /// For what names no repository that is loaded.
     other: Option<HeaderValue>,
+    /// For the other faces.
+    basic: Option<HeaderValue>,
 }
 
 impl Pass {
     /// Credentials for a repository.
     pub(super) fn for_repository(&self, name: &str) -> Option<&HeaderValue> {
         self.tokens.get(name).or(self.other.as_ref())
+    }
+
+    /// Credentials for a path outside of the distribution API.
+    pub(super) fn for_api(&self) -> Option<&HeaderValue> {
+        self.basic.as_ref()
     }
 
     /// Asks the server what it wants, and fetches a token for each repository where it wants these,
@@ -43,7 +50,7 @@ impl Pass {
         let challenge = challenge.to_str()?;
         let basic = user.map(basic).transpose()?;
         let Some(terms) = challenge.strip_prefix("Bearer ") else {
-            return Ok(Self { other: basic, ..Self::default() });
+            return Ok(Self { other: basic.clone(), basic, ..Self::default() });
         };
         let mut tokens = HashMap::new();
         for name in repositories {
@@ -52,7 +59,8 @@ impl Pass {
             tokens.insert(name.clone(), token);
         }
         let scope = Some("registry:catalog:*");
-        Ok(Self { tokens, other: Some(token(&mut client, terms, basic.as_ref(), scope).await?) })
+        let other = Some(token(&mut client, terms, basic.as_ref(), scope).await?);
+        Ok(Self { tokens, other, basic })
     }
 }
 

@@ -135,10 +135,12 @@ fn package(purl: &str) -> String {
 /// Where people read about a vulnerability.
 fn link(id: &str) -> String {
     let id = encode(id);
-    match id.get(..4) {
-        Some("CVE-") => format!("https://nvd.nist.gov/vuln/detail/{id}"),
-        Some("GHSA") => format!("https://github.com/advisories/{id}"),
-        _ => format!("https://osv.dev/vulnerability/{id}"),
+    if id.starts_with("CVE-") {
+        return format!("https://nvd.nist.gov/vuln/detail/{id}");
+    }
+    match id.starts_with("GHSA-") {
+        true => format!("https://github.com/advisories/{id}"),
+        false => format!("https://osv.dev/vulnerability/{id}"),
     }
 }
 

@@ -152,8 +152,8 @@ async fn findings_of_all(tx: &mut Tx) {
 async fn fill(api: &Api, from: usize, to: usize) {
     let mut tx = api.stand.database.db.write().await.unwrap();
     let team = projects::find(&mut tx, "team").await.unwrap().unwrap();
-    let repository = repositories::ensure(&mut tx, team.id, &"team/app".parse().unwrap());
-    let repository = repository.await.unwrap().id;
+    let name = "team/app".parse().unwrap();
+    let repository = repositories::ensure(&mut tx, team.id, &name).await.unwrap().id;
     for number in from..to {
         let children = match number % 10 {
             0 => vec![
