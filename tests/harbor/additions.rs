@@ -217,7 +217,7 @@ fn an_image_tells_how_it_was_built_what_it_holds_and_what_was_found() {
     ] {
         assert_eq!(found[field], value, "{field}");
     }
-    assert_eq!(found["preferred_cvss"]["score_v3"], 9.8);
+    assert_eq!(found["preferred_cvss"]["score_v3"], 10.0);
     assert_eq!(report.body[mime]["severity"], "Critical");
     let older = "application/vnd.scanner.adapter.vuln.report.harbor+json; version=1.0";
     let asked = admin.with_header("X-Accept-Vulnerabilities", older);

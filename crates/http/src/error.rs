@@ -126,6 +126,8 @@ impl HttpError {
     /// Says it with the codes of Harbor's API, which follow from the status.
     #[must_use]
     pub fn in_harbors_words(mut self) -> Self {
+        // Its errors have a code and a message; what a refusal says in detail stands there as well.
+        self.0.detail = Value::Null;
         let code = match self.0.status {
             StatusCode::BAD_REQUEST => "BAD_REQUEST",
             StatusCode::UNAUTHORIZED => "UNAUTHORIZED",

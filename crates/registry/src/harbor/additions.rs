@@ -95,7 +95,7 @@ impl Registry {
             ("CHART", "dependencies") => {
                 let manifest = self.opened_manifest(caller, &found).await?;
                 let config = manifest.config.as_ref().ok_or_else(|| not_there(name))?;
-                let config = self.read_blob(&found, config, chart::MAX_FILE_BYTES).await?;
+                let config = self.read_blob(&found, config, chart::MAX_CHART_FILE_BYTES).await?;
                 let config: Value = serde_json::from_slice(&config).map_err(|_| not_there(name))?;
                 Ok(Addition::json(&chart::dependencies(&config)))
             }

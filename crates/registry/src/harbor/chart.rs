@@ -13,7 +13,7 @@ pub(crate) const MAX_CHART_BYTES: u64 = 20 * 1024 * 1024;
 /// Most bytes that a layer may expand to before what is looked for was found.
 pub(crate) const MAX_EXPANDED_BYTES: u64 = 100 * 1024 * 1024;
 /// Largest file that is told, in bytes.
-pub(crate) const MAX_FILE_BYTES: u64 = 5 * 1024 * 1024;
+pub(crate) const MAX_CHART_FILE_BYTES: u64 = 5 * 1024 * 1024;
 /// Most entries that are passed over.
 const MAX_ENTRIES: usize = 10_000;
 /// Most dependencies that are told.
@@ -57,9 +57,13 @@ fn find(layer: impl Read, name: &str) -> Result<Option<Vec<u8>>> {
             && entry.header().entry_type().is_file();
         if is_it {
             let mut content = Vec::new();
-            entry.by_ref().take(MAX_FILE_BYTES + 1).read_to_end(&mut content).map_err(damaged)?;
-            return match content.len() as u64 > MAX_FILE_BYTES {
-                true => Err(too_large(name, MAX_FILE_BYTES)),
+            entry
+                .by_ref()
+                .take(MAX_CHART_FILE_BYTES + 1)
+                .read_to_end(&mut content)
+                .map_err(damaged)?;
+            return match content.len() as u64 > MAX_CHART_FILE_BYTES {
+                true => Err(too_large(name, MAX_CHART_FILE_BYTES)),
                 false => Ok(Some(content)),
             };
         }
@@ -152,7 +156,7 @@ mod tests {
         let bomb = packed(|builder| add(builder, "x/filler", zeros(long), long));
         assert!(bomb.len() < 1024 * 1024);
         assert!(find(bomb.as_slice(), "values.yaml").is_err());
-        let long = MAX_FILE_BYTES + 1;
+        let long = MAX_CHART_FILE_BYTES + 1;
         let bomb = packed(|builder| add(builder, "x/values.yaml", zeros(long), long));
         assert!(find(bomb.as_slice(), "values.yaml").is_err());
         let many = packed(|builder| {
