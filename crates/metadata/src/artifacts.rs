@@ -384,9 +384,7 @@ pub async fn remove_label(tx: &mut Tx, manifest_id: i64, label_id: i64) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Database, DatabaseConfig, SystemClock};
-    use std::sync::Arc;
+    use crate::{params, plan};
 
     macro_rules! page_of {
         ($place:literal) => {
@@ -409,21 +407,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_found_and_counted_in_an_index_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
-        let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
-        let mut tx = db.read().await.unwrap();
+        let covering = "USING COVERING INDEX manifests_listed";
         for (page, count) in [
             (page_of!("m.repository_id"), count_of!("m.repository_id")),
             (page_of!("m.in_project"), count_of!("m.in_project")),
         ] {
-            for (sql, values) in [(page, params![1_i64, 100_i64, 0_i64]), (count, params![1_i64])] {
-                let plan = tx.query(sql, values).await.unwrap();
-                let lines: Vec<String> =
-                    plan.iter().map(|row| row.get("detail").unwrap()).collect();
-                assert_eq!(lines.len(), 1, "no sorting: {lines:?}");
-                assert!(lines[0].contains("USING COVERING INDEX manifests_listed"), "{lines:?}");
-            }
+            plan::assert_one_step(page, params![1_i64, 100_i64, 0_i64], covering).await;
+            plan::assert_one_step(count, params![1_i64], covering).await;
         }
     }
 }

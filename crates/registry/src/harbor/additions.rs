@@ -1,5 +1,5 @@
-//! What an artifact holds besides its manifest, as Harbor's API tells it: how an image was built, its
-//! bill of materials, what was found in it, and the files of a chart that people read.
+//! What an artifact holds besides its manifest, as Harbor's API tells it: how an image was built,
+//! its bill of materials, what was found in it, and the files of a chart that people read.
 
 use super::{artifacts::Found, bad, missing};
 use crate::{
