@@ -110,7 +110,7 @@ async fn facts(tx: &mut Tx) -> Result<()> {
 
 async fn artifact(tx: &mut Tx, repository: i64, label: i64, number: u64) -> Result<()> {
     let mut children = Vec::new();
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         for part in ["amd64", "arm64"] {
             let name = format!("{number} {part}");
             children.push(push(tx, repository, (&name, number), (&[], None)).await?.1);
