@@ -74,6 +74,11 @@ fn how_to_use_projects_and_roles() {
 }
 
 #[test]
+fn how_to_use_personal_access_tokens() {
+    page_runs("docs/how-to/use-personal-access-tokens.md");
+}
+
+#[test]
 fn how_to_free_space() {
     page_runs("docs/how-to/free-space.md");
 }

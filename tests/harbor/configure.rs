@@ -124,6 +124,7 @@ fn the_rest_of_what_is_set_is_seen_too() {
     let admin = Harbor::admin(&server);
     let change = json!({
         "token_expiration": 5,
+        "robot_token_duration": 7,
         "banner_message": "{\"message\":\"closed on Sunday\"}",
         "storage_per_project": 1_000,
         "disabled_audit_log_event_types": "pull_artifact",
@@ -134,6 +135,13 @@ fn the_rest_of_what_is_set_is_seen_too() {
     }
     let token = server.admin().json("/service/token?service=sealock");
     assert_eq!(token["expires_in"], 300);
+    let access = json!([{"resource": "repository", "action": "pull"}]);
+    let robot = json!({
+        "name": "ci", "level": "project", "duration": 0,
+        "permissions": [{"kind": "project", "namespace": "library", "access": access}],
+    });
+    let robot = admin.post("/robots", &robot).is(201)["id"].clone();
+    assert_eq!(admin.get(&format!("/robots/{robot}")).is(200)["duration"], 7);
     let banner = Harbor::anonymous(&server).get("/systeminfo").is(200)["banner_message"].clone();
     assert!(banner.as_str().unwrap().contains("Sunday"));
     let desk = Desk::admin(&server);

@@ -25,6 +25,7 @@ mod robots;
 mod robots_doors;
 mod robots_matrix;
 mod surface;
+mod tokens;
 
 use sealock_tests::{clients::Desk, harbor::Harbor, images::Image, server::Server};
 use serde_json::{Value, json};

@@ -12,6 +12,7 @@ mod podman;
 mod regctl;
 mod rights;
 mod skopeo;
+mod tokens;
 mod verbs;
 
 use sealock_tests::{clients::Desk, images::Image, server::Server};

@@ -14,6 +14,8 @@
 //! | PATCH, DELETE `/users/{name}` | `{password?, admin?, security_officer?, disabled?}` | 200 user; 204 |
 //! | GET, DELETE `/sessions` | `user=`? | list of `{id, address, user_agent, created_at, used_at}`; `{ended}` |
 //! | DELETE `/sessions/{id}` | | 204 |
+//! | GET, POST, DELETE `/tokens` | `{name, scopes: [read,push,delete,promote], projects?, expires_in_days?}`; `user=`? | list; 201 with `secret`, shown once; `{ended}` |
+//! | DELETE `/tokens/{id}` | | 204 |
 //! | GET, POST `/projects` | `{name, public?, tier?}` | list; 201 `{id, name, public, tier, created_at}` |
 //! | GET, PATCH `/projects/{project}` | `{public?, tier?}` | project |
 //! | GET, POST `/projects/{project}/keys` | `{name, pem}` | list; 201 `{name, id, algorithm, added_at, compromised_at}` |
@@ -81,6 +83,7 @@ mod releases;
 mod routes;
 mod schema;
 mod sessions;
+mod tokens;
 
 pub use advisories::MAX_ADVISORY_UPLOAD_BYTES;
 pub use face::Face;

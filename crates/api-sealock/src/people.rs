@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub(crate) struct Me {
     /// Login name, or `anonymous`.
     name: String,
-    /// `user`, `robot` or `anonymous`.
+    /// `user`, `token` (a user by a personal access token), `robot` or `anonymous`.
     kind: &'static str,
     /// Administers everything.
     admin: bool,
@@ -34,6 +34,7 @@ pub(crate) async fn me(Asking(caller): Asking) -> Json<Me> {
         kind: match principal {
             Principal::Anonymous => "anonymous",
             Principal::User { .. } => "user",
+            Principal::Token { .. } => "token",
             Principal::Robot { .. } => "robot",
         },
         admin: principal.is_sysadmin(),

@@ -3,7 +3,7 @@
 
 use crate::{
     advisories, artifacts, clusters, collections, examiners, exceptions, face::Face, people,
-    policies, projects, records, releases, sessions,
+    policies, projects, records, releases, sessions, tokens,
 };
 use axum::{
     Router,
@@ -60,6 +60,8 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(people::update_user, people::delete_user))
         .routes(routes!(sessions::sessions, sessions::end_sessions))
         .routes(routes!(sessions::end_session))
+        .routes(routes!(tokens::tokens, tokens::create_token, tokens::revoke_tokens))
+        .routes(routes!(tokens::revoke_token))
         .routes(routes!(projects::projects, projects::create_project))
         .routes(routes!(projects::project, projects::update_project))
         .routes(routes!(projects::rename_project))

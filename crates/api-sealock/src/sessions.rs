@@ -16,12 +16,12 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 pub(crate) struct SessionQuery {
     /// A user by name, for system administrators; oneself when absent.
-    user: Option<String>,
+    pub(crate) user: Option<String>,
     /// The cursor of the page before; absent for the first page.
-    after: Option<String>,
+    pub(crate) after: Option<String>,
     /// Most items, 1 to 1,000; 100 when absent.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
 }
 
 /// Whose.
@@ -37,7 +37,7 @@ pub(crate) struct WhoseQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ended {
     /// Log-ins that were ended.
-    ended: u64,
+    pub(crate) ended: u64,
 }
 
 /// Where one is logged in with a browser, oldest first.

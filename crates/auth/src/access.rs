@@ -1,5 +1,5 @@
 use crate::{
-    Limit, Principal, Right, RightSet, Role, Spot, Standing,
+    Bounds, Limit, Principal, Right, RightSet, Role, Spot, Standing,
     matrix::holders,
     permission::{Permission, is_for_the_limited},
     standing::looks,
@@ -56,7 +56,7 @@ pub async fn rights_at(
         Principal::Robot { id, project_id: Some(home), .. } if *home == project.id => {
             Some(Examiner::Robot(*id))
         }
-        Principal::Anonymous | Principal::Robot { .. } => None,
+        Principal::Anonymous | Principal::Token { .. } | Principal::Robot { .. } => None,
     };
     match examiner {
         Some(who)
@@ -71,21 +71,30 @@ pub async fn rights_at(
 /// The projects, and parts of projects, in which a principal may do something: for lists and
 /// searches. At most two queries.
 pub async fn visible(tx: &mut Tx, principal: &Principal, what: Permission) -> Result<Visible> {
+    let bounds = principal.bounds();
+    let allowed = bounds.is_none_or(|bounds| bounds.allow(what));
     let everywhere = match principal {
-        Principal::User { sysadmin: true, .. } => true,
-        Principal::User { security_officer, .. } => *security_officer && looks(what),
+        Principal::User { sysadmin, security_officer, .. }
+        | Principal::Token { sysadmin, security_officer, .. } => {
+            allowed && (*sysadmin || (*security_officer && looks(what)))
+        }
         Principal::Robot { grants, .. } => grants.hold_everywhere(what),
         Principal::Anonymous => false,
     };
-    if everywhere {
+    let only = bounds.and_then(Bounds::projects);
+    if everywhere && only.is_none() {
         return Ok(Visible::All);
     }
     let open = holders(what).contains('P');
     let mut parts = Parts::default();
-    for row in projects::readable(tx, principal.user_id()).await? {
+    if everywhere {
+        parts.whole.extend(only.into_iter().flatten());
+    }
+    for row in projects::readable(tx, principal.person()).await? {
+        let reached = allowed && bounds.is_none_or(|bounds| bounds.reach(row.id));
         match row.role {
             None if open => parts.whole.push(row.id),
-            Some(role) if Role::from_id(role).is_some_and(|role| role.may(what)) => {
+            Some(role) if reached && Role::from_id(role).is_some_and(|role| role.may(what)) => {
                 parts.add(row, what);
             }
             _ => {}

@@ -4,13 +4,14 @@ use crate::{
     attempts::{Attempts, Key},
     name::{check_user_name, split_robot},
     password::{Passwords, check_mixed_password, check_new_password},
+    personal::{self, is_personal},
     robot::{RobotSecret, is_open, principal},
     scope::grant,
     token::{Holder, Mark},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
-use sealock_metadata::{Answers, Basis, Database, robots, users};
+use sealock_metadata::{Answers, Basis, Database, personal_tokens, robots, users};
 use sha2::{Digest as _, Sha256};
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
@@ -102,6 +103,7 @@ impl Authenticator {
             return Ok(login);
         }
         let (login, basis, end) = match robot {
+            _ if is_personal(secret) => self.login_personal(name, secret).await?,
             Some(robot) => self.login_robot(address, name, robot, secret).await?,
             None => self.login_user(address, name, secret).await?,
         };
@@ -237,6 +239,13 @@ impl Authenticator {
                 .filter(|found| !found.user.disabled)
                 .map(user_login)
                 .transpose()?,
+            Holder::Personal { id, user_id, .. } => {
+                let now = tx.now();
+                let found = personal_tokens::with_user(&mut tx, *user_id, *id).await?;
+                let found = found.filter(|(token, user, _)| personal::counts(token, user, now));
+                until = found.as_ref().and_then(|(token, ..)| token.expires_at);
+                found.map(|(token, user, hash)| personal::login(token, user, &hash))
+            }
             Holder::Robot { id, project_id, .. } => {
                 let now = tx.now();
                 let found = robots::credentials_of(&mut tx, *project_id, *id).await?;
@@ -321,7 +330,7 @@ impl Authenticator {
 }
 
 /// A log-in, what was read for it, and when the account ends.
-type Found = (Login, Option<Basis>, Option<Timestamp>);
+pub(crate) type Found = (Login, Option<Basis>, Option<Timestamp>);
 
 /// How a random secret is stored: SHA-256, because it has 256 bits of its own.
 pub fn secret_hash(secret: &SecretString) -> [u8; 32] {

@@ -11,6 +11,7 @@ mod matrix;
 mod name;
 mod password;
 mod permission;
+mod personal;
 mod principal;
 mod random;
 mod rates;
@@ -42,6 +43,7 @@ pub use permission::{
     Act, Catalogue, OWN_CATALOGUE, PROJECT_CATALOGUE, Permission, Permissions, Resource,
     SYSTEM_CATALOGUE, is_for_the_limited, lists,
 };
+pub use personal::{Bounds, TOKEN_PREFIX, TokenScope};
 pub use principal::{Caller, Principal};
 pub use random::{Randomness, SystemRandomness};
 pub use rates::{Allowance, MAX_RATED_KEYS, Rates};

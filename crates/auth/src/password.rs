@@ -1,4 +1,4 @@
-use crate::{AuthError, Randomness, SecretString};
+use crate::{AuthError, Randomness, SecretString, TOKEN_PREFIX};
 use argon2::{
     Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash,
 };
@@ -211,6 +211,9 @@ pub fn check_new_password(password: &SecretString) -> Result<(), AuthError> {
         || TRIED_FIRST.contains(&text.to_ascii_lowercase().as_str())
     {
         return Err(AuthError::Password("a password is nothing that everybody tries first"));
+    }
+    if text.starts_with(TOKEN_PREFIX) {
+        return Err(AuthError::Password("a password does not begin like a personal access token"));
     }
     if text.chars().count() < MIN_PASSWORD_CHARS {
         return Err(AuthError::Password("a password needs at least 8 characters"));

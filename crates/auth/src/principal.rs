@@ -1,5 +1,5 @@
 use crate::{
-    Access, Grants, Right, RightSet,
+    Access, Bounds, Grants, Right, RightSet,
     permission::{Act, Permission, Resource},
 };
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -19,6 +19,24 @@ pub enum Principal {
         sysadmin: bool,
         /// Grants and refuses waivers, edits the floor, quarantines.
         security_officer: bool,
+    },
+    /// A person by a token of theirs, with less than all of their rights. Whatever asks for a person
+    /// asks for one who logged in: a token is none.
+    Token {
+        /// Number of the token.
+        id: i64,
+        /// What its user calls it.
+        title: String,
+        /// Number of the user.
+        user_id: i64,
+        /// Login name of the user.
+        name: String,
+        /// Whether the user administers everything.
+        sysadmin: bool,
+        /// Whether the user holds the security role.
+        security_officer: bool,
+        /// What of the user's rights is left.
+        bounds: Arc<Bounds>,
     },
     /// A pipeline's credential.
     Robot {
@@ -42,6 +60,22 @@ impl Principal {
         }
     }
 
+    /// The number of the person behind it, who may have shown a token only.
+    pub const fn person(&self) -> Option<i64> {
+        match self {
+            Self::User { id, .. } | Self::Token { user_id: id, .. } => Some(*id),
+            Self::Anonymous | Self::Robot { .. } => None,
+        }
+    }
+
+    /// What a token is limited to.
+    pub fn bounds(&self) -> Option<&Bounds> {
+        match self {
+            Self::Token { bounds, .. } => Some(bounds),
+            _ => None,
+        }
+    }
+
     /// Whether nobody said who they are.
     pub const fn is_anonymous(&self) -> bool {
         matches!(self, Self::Anonymous)
@@ -58,7 +92,7 @@ impl Principal {
         match self {
             Self::User { sysadmin, .. } => *sysadmin,
             Self::Robot { grants, .. } => grants.hold_in_system((resource, act)),
-            Self::Anonymous => false,
+            Self::Anonymous | Self::Token { .. } => false,
         }
     }
 
@@ -67,7 +101,7 @@ impl Principal {
         match self {
             Self::User { sysadmin, .. } => *sysadmin,
             Self::Robot { grants, .. } => grants.hold_everywhere(what),
-            Self::Anonymous => false,
+            Self::Anonymous | Self::Token { .. } => false,
         }
     }
 
@@ -87,7 +121,9 @@ impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anonymous => f.pad("anonymous"),
-            Self::User { name, .. } | Self::Robot { name, .. } => f.pad(name),
+            Self::User { name, .. } | Self::Token { name, .. } | Self::Robot { name, .. } => {
+                f.pad(name)
+            }
         }
     }
 }

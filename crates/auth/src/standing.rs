@@ -1,11 +1,12 @@
 //! How somebody stands to a project: what they may do there, as a whole or in some repositories.
 
 use crate::{
-    Limit, MATRIX, Principal, Right, RightSet, Role,
+    Bounds, Limit, MATRIX, Principal, Right, RightSet, Role,
     matrix::{DOORS, holders},
     permission::{Act, Permission, Permissions, Resource, is_for_the_limited},
 };
 use sealock_metadata::{Result, Tx, members, projects::Project};
+use std::sync::Arc;
 
 /// How somebody stands to a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Standing {
     /// May look everywhere: a security officer.
     looks: bool,
     holdings: Vec<Holding>,
+    /// What a token leaves of all that.
+    bounds: Option<Arc<Bounds>>,
 }
 
 /// Something that somebody has in a project.
@@ -73,9 +76,17 @@ impl Standing {
             public: project.public,
             looks: principal.is_security_officer(),
             holdings: Vec::new(),
+            bounds: None,
         };
+        if let Principal::Token { sysadmin, security_officer, bounds, .. } = principal {
+            standing.bounds = Some(bounds.clone());
+            if !bounds.reach(project.id) {
+                return Ok(standing);
+            }
+            (standing.sysadmin, standing.looks) = (*sysadmin, *security_officer);
+        }
         standing.holdings = match principal {
-            Principal::User { id, .. } => {
+            Principal::User { id, .. } | Principal::Token { user_id: id, .. } => {
                 let roles = members::roles(tx, project.id, *id).await?;
                 let held = roles.into_iter().filter_map(|(role, repositories)| {
                     let powers = Powers::Role(Role::from_id(role)?);
@@ -103,10 +114,12 @@ impl Standing {
     /// Whether this may be done at a spot of the project.
     pub fn may_at(&self, spot: Spot<'_>, what: Permission) -> bool {
         let letters = holders(what);
-        self.sysadmin
-            || (self.public && letters.contains('P'))
-            || (self.looks && looks(what))
-            || self.holdings.iter().any(|holding| holding.holds(spot, what))
+        let allowed = self.bounds.as_ref().is_none_or(|bounds| bounds.allow(what));
+        (self.public && letters.contains('P'))
+            || (allowed
+                && (self.sysadmin
+                    || (self.looks && looks(what))
+                    || self.holdings.iter().any(|holding| holding.holds(spot, what))))
     }
 
     /// The limits within which this may be done, if it may be done in some repositories only.
@@ -155,7 +168,7 @@ mod tests {
 
     fn standing(powers: Powers, limit: &str) -> Standing {
         let holdings = vec![Holding { powers, limit: Limit::stored(limit) }];
-        Standing { sysadmin: false, public: false, looks: false, holdings }
+        Standing { sysadmin: false, public: false, looks: false, holdings, bounds: None }
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl Mark {
 pub(crate) enum Holder {
     Anonymous,
     User { id: i64, mark: Mark },
+    Personal { id: i64, user_id: i64, mark: Mark },
     Robot { id: i64, project_id: Option<i64>, mark: Mark },
 }
 

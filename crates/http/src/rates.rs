@@ -91,6 +91,7 @@ impl RequestRates {
         let (account, name) = match principal {
             Principal::Anonymous => return Ok(()),
             Principal::User { id, name, .. } => (Account::User(*id), name),
+            Principal::Token { user_id, name, .. } => (Account::User(*user_id), name),
             Principal::Robot { id, name, .. } => (Account::Robot(*id), name),
         };
         match &self.accounts {

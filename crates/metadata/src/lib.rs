@@ -33,6 +33,7 @@ pub mod listing;
 pub mod manifests;
 pub mod members;
 pub mod overviews;
+pub mod personal_tokens;
 #[cfg(test)]
 mod plan;
 pub mod policies;

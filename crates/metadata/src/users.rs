@@ -3,7 +3,7 @@
 use crate::{
     Result, Row, Tx,
     listing::{self, Field, Holds, Listed, Source, Wanted},
-    params, sessions,
+    params, personal_tokens, sessions,
 };
 use jiff::Timestamp;
 
@@ -189,6 +189,7 @@ pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
     let now = tx.now();
     tx.execute("DELETE FROM members WHERE user_id = $1", params![id]).await?;
     sessions::end_all(tx, id).await?;
+    personal_tokens::revoke_all(tx, id).await?;
     let sql = "UPDATE users SET name = name || '#' || id, password_hash = NULL, email = NULL, \
                disabled = 1, sysadmin = 0, security_officer = 0, deleted_at = $2, \
                updated_at = $2 WHERE id = $1 AND deleted_at IS NULL";

@@ -5,14 +5,14 @@
 
 use crate::{Error, Page, PageRequest, Registry, Result, access::Need};
 use jiff::Timestamp;
-use sealock_auth::{Caller, Right};
+use sealock_auth::{Caller, Principal, Right};
 use sealock_metadata::{
     self as metadata, Database, Tx,
     audit::{Event as EventRow, Filter, NewEvent},
     projects::{Project, Visible},
 };
 use sealock_oci::Digest;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -55,6 +55,8 @@ pub(crate) struct Event {
     at: Option<Timestamp>,
     /// The manifest that was pulled.
     manifest: Option<i64>,
+    /// Written into the log; else it is only remembered when the manifest was pulled.
+    recorded: bool,
 }
 
 impl Event {
@@ -71,9 +73,10 @@ impl Event {
             repository: None,
             digest: None,
             tag: None,
-            detail: Map::new(),
+            detail: token_of(&caller.principal),
             at: None,
             manifest: None,
+            recorded: true,
         }
     }
 
@@ -93,6 +96,7 @@ impl Event {
             detail: Map::new(),
             at: None,
             manifest: None,
+            recorded: true,
         }
     }
 
@@ -128,6 +132,12 @@ impl Event {
     /// Something that waits to be written, and happened now.
     pub(crate) fn happened(mut self, at: Timestamp) -> Self {
         self.at = Some(at);
+        self
+    }
+
+    /// Whether it is written into the log.
+    pub(crate) fn recorded(mut self, recorded: bool) -> Self {
+        self.recorded = recorded;
         self
     }
 
@@ -186,6 +196,14 @@ impl Event {
     }
 }
 
+/// Whose token it was is the actor; which one, the detail.
+fn token_of(principal: &Principal) -> Map<String, Value> {
+    match principal {
+        Principal::Token { title, .. } => Map::from_iter([("token".to_owned(), json!(title))]),
+        _ => Map::new(),
+    }
+}
+
 /// Allowed pulls on their way to the database.
 pub(crate) struct PullLog {
     sender: mpsc::Sender<Event>,
@@ -219,9 +237,7 @@ impl PullLog {
         ) = self.sender.try_send(event)
         {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
-            let mut tx = self.database.write().await?;
-            event.record(&mut tx).await?;
-            tx.commit().await?;
+            write_rows(&self.database, &[event]).await?;
         }
         Ok(())
     }
@@ -270,7 +286,8 @@ async fn write_batch(database: &Database, batch: &[Event]) {
 
 /// Writes pulls to the log, and when each artifact and tag was pulled last.
 async fn write_rows(database: &Database, batch: &[Event]) -> metadata::Result<()> {
-    let rows: Vec<NewEvent<'_>> = batch.iter().map(Event::row).collect();
+    let recorded = batch.iter().filter(|event| event.recorded);
+    let rows: Vec<NewEvent<'_>> = recorded.map(Event::row).collect();
     let mut last: BTreeMap<(i64, &str), Timestamp> = BTreeMap::new();
     for event in batch {
         let (Some(id), Some(at)) = (event.manifest, event.at) else { continue };
@@ -282,7 +299,9 @@ async fn write_rows(database: &Database, batch: &[Event]) -> metadata::Result<()
     }
     let last: Vec<_> = last.into_iter().map(|((id, tag), at)| (id, tag, at)).collect();
     let mut tx = database.write().await?;
-    metadata::audit::record_all(&mut tx, &rows).await?;
+    if !rows.is_empty() {
+        metadata::audit::record_all(&mut tx, &rows).await?;
+    }
     metadata::artifacts::pull(&mut tx, &last).await?;
     tx.commit().await
 }

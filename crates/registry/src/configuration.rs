@@ -1,7 +1,7 @@
 //! What administrators set while the server runs, and the server acts on.
 
 use crate::{Registry, Result};
-use sealock_metadata::settings;
+use sealock_metadata::{Tx, settings};
 use serde_json::{Map, Value};
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -88,13 +88,20 @@ impl Registry {
     /// The settings: at once those that were set here, within a second those that were set at
     /// another replica.
     pub async fn configuration(&self) -> Result<Arc<Configuration>> {
+        if let (_, Some(found)) = self.settings().fresh() {
+            return Ok(found);
+        }
+        let mut tx = self.database().read().await?;
+        self.configuration_in(&mut tx).await
+    }
+
+    /// The same within a transaction, which needs no second connection.
+    pub(crate) async fn configuration_in(&self, tx: &mut Tx) -> Result<Arc<Configuration>> {
         let (changes, fresh) = self.settings().fresh();
         if let Some(found) = fresh {
             return Ok(found);
         }
-        let mut tx = self.database().read().await?;
-        let kept = settings::get(&mut tx, KEY).await?;
-        tx.rollback().await?;
+        let kept = settings::get(tx, KEY).await?;
         let found = Arc::new(Configuration::read(&parsed(kept.as_deref())));
         self.settings().keep(changes, &found);
         Ok(found)

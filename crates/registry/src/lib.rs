@@ -40,6 +40,7 @@ mod logins;
 mod members;
 mod pace;
 mod page;
+mod personal_tokens;
 mod policies;
 mod precondition;
 mod product_keys;
@@ -102,6 +103,10 @@ pub use listing::{TagsShown, is_accessory_tag};
 pub use logins::Account;
 pub use members::Member;
 pub use page::{DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, Page, PageRequest};
+pub use personal_tokens::{
+    DEFAULT_TOKEN_DAYS, MAX_TOKEN_DAYS, MAX_TOKEN_PROJECTS, MAX_TOKENS, NewPersonalToken,
+    PersonalToken,
+};
 pub use policies::{PolicyTarget, PolicyText};
 pub use precondition::{Expected, Precondition};
 pub use product_keys::{KEY_PURPOSES, ProductKeys, key_opens};

@@ -33,7 +33,7 @@ impl Registry {
     /// The caller's own account. Robots and nobody have none.
     pub async fn current_user(&self, caller: &Caller) -> Result<Account> {
         let id = match &caller.principal {
-            Principal::User { id, .. } => *id,
+            Principal::User { id, .. } | Principal::Token { user_id: id, .. } => *id,
             Principal::Anonymous => return Err(Error::unauthenticated()),
             Principal::Robot { .. } => {
                 return Err(Error::new(

@@ -80,7 +80,7 @@ impl Registry {
                         new.tier
                     )));
                 }
-                if !sysadmin && self.configuration().await?.projects_by_admins {
+                if !sysadmin && self.configuration_in(tx).await?.projects_by_admins {
                     return Err(Error::forbidden(
                         "only system administrators make projects here \
                          (project_creation_restriction); ask one of them",
@@ -89,6 +89,9 @@ impl Registry {
                 Some(*id)
             }
             Principal::Anonymous => return Err(Error::unauthenticated()),
+            Principal::Token { .. } => {
+                return Err(Error::forbidden("a personal access token makes no projects; log in"));
+            }
             robot if new.tier < Tier::Release => {
                 if !robot.may_in_system(Resource::Project, Act::Create) {
                     return Err(Error::forbidden("the robot may make no projects"));

@@ -79,9 +79,8 @@ impl Registry {
         if let Reference::Tag(tag) = reference {
             event = event.tag(tag.as_str());
         }
-        if self.configuration().await?.records_pulls {
-            self.log_pull(event).await?;
-        }
+        let recorded = self.configuration().await?.records_pulls;
+        self.log_pull(event.recorded(recorded)).await?;
         Ok(pulled)
     }
 

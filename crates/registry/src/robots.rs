@@ -200,6 +200,9 @@ pub(crate) async fn keep_robot(
         Principal::User { id, .. } => ("local", *id),
         Principal::Robot { id, .. } => ("robot", *id),
         Principal::Anonymous => return Err(Error::unauthenticated()),
+        Principal::Token { .. } => {
+            return Err(Error::forbidden("a personal access token makes no robots; log in"));
+        }
     };
     let grants: Vec<NewGrant> = robot.grants.iter().map(Grant::to_row).collect();
     let new = metadata::robots::NewRobot {

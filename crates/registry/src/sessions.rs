@@ -155,7 +155,7 @@ impl Registry {
 }
 
 /// The number of the user who asks. Robots have no account.
-fn own_id(caller: &Caller) -> Result<i64> {
+pub(crate) fn own_id(caller: &Caller) -> Result<i64> {
     match &caller.principal {
         Principal::User { id, .. } => Ok(*id),
         Principal::Anonymous => Err(Error::unauthenticated()),

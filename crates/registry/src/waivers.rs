@@ -178,7 +178,9 @@ fn person(caller: &Caller) -> Result<i64> {
     match &caller.principal {
         Principal::User { id, .. } => Ok(*id),
         Principal::Anonymous => Err(Error::unauthenticated()),
-        Principal::Robot { .. } => Err(Error::forbidden("waivers are a matter of people")),
+        Principal::Token { .. } | Principal::Robot { .. } => {
+            Err(Error::forbidden("waivers are a matter of people, who log in"))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::commands::{
     admission, advisories, affected, artifact, audit, cluster, decision, fsck, gc, policy, project,
-    promote, promotions, quarantine, scan, serve, session, user, waiver,
+    promote, promotions, quarantine, scan, serve, session, token, user, waiver,
 };
 use crate::{failure::EXIT_CODES, output::Format};
 use clap::{Args, Parser, Subcommand};
@@ -94,6 +94,9 @@ pub(crate) enum Command {
     /// Where people are logged in with a browser.
     #[command(subcommand)]
     Session(session::Command),
+    /// Personal access tokens, to use in place of your password.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Policy documents.
     #[command(subcommand)]
     Policy(policy::Command),

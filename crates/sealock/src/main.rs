@@ -18,7 +18,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Global};
 use commands::{
     Context, admission, advisories, affected, artifact, audit, cluster, decision, fsck, gc, policy,
-    project, promote, promotions, quarantine, scan, serve, session, user, waiver,
+    project, promote, promotions, quarantine, scan, serve, session, token, user, waiver,
 };
 use std::{process::ExitCode, time::Duration};
 
@@ -97,6 +97,7 @@ async fn run(cli: Cli) -> Result<()> {
             user::reset_password(global.output, args).await
         }
         Command::User(command) => user::run(&context()?, command).await,
+        Command::Token(command) => token::run(&context()?, command).await,
         Command::Session(command) => session::run(&context()?, command).await,
         Command::Advisories(command) => advisories::run(&global, command).await,
         Command::Cluster(command) => cluster::run(&context()?, command).await,

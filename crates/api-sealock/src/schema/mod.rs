@@ -99,6 +99,37 @@ pub(crate) struct User {
     created_at: String,
 }
 
+/// A personal access token.
+#[derive(ToSchema)]
+pub(crate) struct PersonalToken {
+    id: i64,
+    name: String,
+    scopes: Vec<String>,
+    projects: Option<Vec<String>>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    used_at: Option<String>,
+}
+
+/// A personal access token that was just made.
+#[derive(ToSchema)]
+pub(crate) struct NewPersonalToken {
+    id: i64,
+    name: String,
+    scopes: Vec<String>,
+    projects: Option<Vec<String>>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    used_at: Option<String>,
+    secret: String,
+}
+
 /// Somebody who is logged in with a browser.
 #[derive(ToSchema)]
 pub(crate) struct Session {

@@ -67,6 +67,8 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("withdraw-examine", "withdraw", "examine"),
     ("login", "login", "user"),
     ("logout", "logout", "user"),
+    ("create-token", "create", "token"),
+    ("revoke-token", "revoke", "token"),
     ("end-session", "end", "session"),
     ("update-configuration", "update", "configuration"),
     ("create-user", "create", "user"),

@@ -122,7 +122,8 @@ impl Registry {
     /// The caller's own account. Robots and nobody have none.
     pub async fn harbor_self(&self, caller: &Caller) -> Result<Person> {
         let account = self.current_user(caller).await?;
-        self.harbor_user(caller, account.id).await
+        let mut tx = self.database().read().await?;
+        Ok(person(&mut tx, account.id).await?.into())
     }
 
     /// Makes a user, who administers nothing. For system administrators. Its number.

@@ -267,7 +267,9 @@ async fn detailed(
     let ids: Vec<i64> = rows.iter().map(|row| row.project.id).collect();
     let mut kept = metadata::project_settings::of(tx, &ids).await?;
     let mut roles = match &caller.principal {
-        Principal::User { id, .. } => metadata::members::roles_in(tx, *id, &ids).await?,
+        Principal::User { id, .. } | Principal::Token { user_id: id, .. } => {
+            metadata::members::roles_in(tx, *id, &ids).await?
+        }
         _ => BTreeMap::new(),
     };
     let mut lists = metadata::cve_allowlists::of(tx, &ids).await?;

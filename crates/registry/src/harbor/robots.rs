@@ -208,11 +208,11 @@ impl Registry {
         require_login(caller)?;
         sealock_auth::check_robot_name(&new.name).map_err(refused)?;
         check_shape(new.level, &new.permissions)?;
+        let mut tx = self.database().write().await?;
         let duration = match new.duration {
-            0 => self.configuration().await?.robot_days,
+            0 => self.configuration_in(&mut tx).await?.robot_days,
             days => days,
         };
-        let mut tx = self.database().write().await?;
         let project = match new.level {
             RobotLevel::System => {
                 self.require_system(caller, Resource::Robot, Act::Create)?;
@@ -275,7 +275,7 @@ impl Registry {
         let grants = self.grants(&mut tx, caller, &change.permissions, &kept).await?;
         let duration = match change.duration {
             None => row.duration,
-            Some(0) => self.configuration().await?.robot_days,
+            Some(0) => self.configuration_in(&mut tx).await?.robot_days,
             Some(days) => days,
         };
         // What was not changed is not rounded to whole days.

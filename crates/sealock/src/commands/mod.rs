@@ -18,6 +18,7 @@ pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod serve_limits;
 pub(crate) mod session;
+pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod waiver;
 
