@@ -20,8 +20,8 @@ pub enum Principal {
         /// Grants and refuses waivers, edits the floor, quarantines.
         security_officer: bool,
     },
-    /// A person by a token of theirs, with less than all of their rights. Whatever asks for a person
-    /// asks for one who logged in: a token is none.
+    /// A person by a token of theirs, with less than all of their rights. Whatever asks for a
+    /// person asks for one who logged in: a token is none.
     Token {
         /// Number of the token.
         id: i64,
