@@ -6,6 +6,7 @@ mod additions;
 mod advisories;
 mod artifacts;
 mod browsers;
+mod clients;
 mod configure;
 mod foreign;
 mod groups;

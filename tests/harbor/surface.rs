@@ -55,6 +55,21 @@ fn example(operation: &Operation) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// The names of the operations that are not there.
+pub(crate) fn missing(server: &Server) -> BTreeSet<String> {
+    let admin = Harbor::admin(server);
+    let mut missing = BTreeSet::new();
+    for operation in Contract::get().operations() {
+        let body = [Method::POST, Method::PUT, Method::PATCH].contains(&operation.method);
+        let body = body.then(|| json!({}));
+        let answer = admin.ask(operation.method.clone(), &example(operation), body.as_ref());
+        if answer.status == StatusCode::NOT_IMPLEMENTED {
+            missing.insert(operation.id.clone());
+        }
+    }
+    missing
+}
+
 #[test]
 fn each_operation_of_the_contract_is_here_or_said_to_be_missing() {
     let server = Server::start();

@@ -48,24 +48,31 @@ impl Contract {
     #[must_use]
     pub fn get() -> &'static Self {
         static CONTRACT: OnceLock<Contract> = OnceLock::new();
-        CONTRACT.get_or_init(|| {
-            let path = cache_dir().join("contracts").join(format!("harbor-{VERSION}.yaml"));
-            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
-                panic!("{}: {error}; run scripts/tools.sh contracts", path.display())
-            });
-            Self::read(&text)
-        })
+        CONTRACT.get_or_init(|| Self::read(&Self::document()))
     }
 
-    fn read(text: &str) -> Self {
+    /// The contract as it was published, but for what Harbor itself breaks.
+    ///
+    /// # Panics
+    /// If it was not fetched.
+    #[must_use]
+    pub fn document() -> Value {
+        let path = cache_dir().join("contracts").join(format!("harbor-{VERSION}.yaml"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+            panic!("{}: {error}; run scripts/tools.sh contracts", path.display())
+        });
         let options = serde_saphyr::options! { budget: None };
-        let document: Value =
-            serde_saphyr::from_str_with_options(&joined(text), options).expect("a YAML document");
-        let mut definitions = document["definitions"].clone();
+        let mut document: Value =
+            serde_saphyr::from_str_with_options(&joined(&text), options).expect("a YAML document");
         // Harbor itself puts texts where its contract promises objects: an image's architecture.
-        definitions["ExtraAttrs"] = json!({"type": "object"});
+        document["definitions"]["ExtraAttrs"] = json!({"type": "object"});
+        document
+    }
+
+    fn read(document: &Value) -> Self {
+        let mut definitions = document["definitions"].clone();
         definitions.as_object_mut().expect("definitions").values_mut().for_each(modern);
-        let reader = Reader { document: &document, definitions };
+        let reader = Reader { document, definitions };
         let errors = reader.validator(&json!({"$ref": "#/definitions/Errors"}));
         let mut operations = Vec::new();
         for (path, item) in document["paths"].as_object().expect("paths") {
