@@ -86,7 +86,9 @@ fn doors(who: &Harbor, repository: &str, digest: &str) -> (Vec<String>, Vec<Stri
     let body = http.json(&scope);
     let token = body["token"].as_str().unwrap();
     let request = http.request(Method::GET, &format!("/v2/{repository}/manifests/1"));
-    let request = request.header("Authorization", format!("Bearer {token}"));
+    // In the place of the name and secret that it would have.
+    let bearer = format!("Bearer {token}").parse().unwrap();
+    let request = request.headers([(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect());
     tell("token", request.send().unwrap().status().as_u16());
     (open, closed)
 }

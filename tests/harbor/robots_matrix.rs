@@ -181,6 +181,14 @@ fn a_robot_does_in_a_project_what_its_permissions_say() {
             for level in ["project", "system", "everywhere"] {
                 for has in [true, false] {
                     let Some(words) = (match (needed, has) {
+                        // A copy reads what it copies, and pushes it.
+                        (Some(word @ "artifact:create"), true) => Some(vec![
+                            word,
+                            "artifact:read",
+                            "repository:read",
+                            "repository:pull",
+                            "repository:push",
+                        ]),
                         (Some(word), true) => Some(vec![word]),
                         (Some(word), false) => Some(without(&all, word)),
                         (None, true) => None,

@@ -17,6 +17,8 @@
 //! | GET, POST, DELETE `/tokens` | `{name, scopes: [read,push,delete,promote], projects?, expires_in_days?}`; `user=`? | list; 201 with `secret`, shown once; `{ended}` |
 //! | DELETE `/tokens/{id}` | | 204 |
 //! | GET, POST `/projects` | `{name, public?, tier?}` | list; 201 `{id, name, public, tier, created_at}` |
+//! | PUT `/projects/{project}/name` | `{name}` | project |
+//! | POST `/repositories/rename` | `{from, to}` | 204 |
 //! | GET, PATCH `/projects/{project}` | `{public?, tier?}` | project |
 //! | GET, POST `/projects/{project}/keys` | `{name, pem}` | list; 201 `{name, id, algorithm, added_at, compromised_at}` |
 //! | POST `/projects/{project}/keys/{name}/compromise` | `{at?}` | key |

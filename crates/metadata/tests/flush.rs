@@ -118,23 +118,23 @@ async fn the_log_begins_anew_when_it_is_long() {
         settings::put(&mut tx, &format!("key-{}", round % 4), &value).await.unwrap();
         tx.commit().await.unwrap();
     };
-    for round in 0..150 {
+    for round in 0..600 {
         write(round).await;
     }
-    // Of about 4000 in all.
+    // Of about 15,000 in all.
     let length = log();
-    assert!((pages(900)..pages(1200)).contains(&length), "{length}");
+    assert!((pages(3900)..pages(4300)).contains(&length), "{length}");
     let mut reader = db.read().await.unwrap();
     assert!(settings::get(&mut reader, "key-1").await.unwrap().is_some());
-    for round in 150..230 {
+    for round in 600..850 {
         write(round).await;
     }
-    assert!(log() > pages(1500), "a reader holds on to it");
+    assert!(log() > pages(5500), "a reader holds on to it");
     assert!(settings::get(&mut reader, "key-1").await.unwrap().is_some());
     drop(reader);
-    write(300).await;
+    write(900).await;
     let length = log();
-    for round in 301..341 {
+    for round in 901..941 {
         write(round).await;
     }
     assert_eq!(log(), length, "it is written over from its begin");

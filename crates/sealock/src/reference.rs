@@ -248,13 +248,14 @@ fn quoted_after(texts: &[String], beginnings: &[&str]) -> BTreeSet<String> {
 }
 
 /// Words in capitals that are no codes.
-const NO_CODES: [&str; 11] = [
+const NO_CODES: [&str; 12] = [
     "CERTIFICATE",
     "CHART",
     "CNAB",
     "DELETE",
     "HEAD",
     "IMAGE",
+    "LICENSE",
     "MODEL",
     "PATCH",
     "POST",

@@ -249,14 +249,19 @@ async fn link_blobs(tx: &mut Tx, source: i64, target: i64, piece: &Piece) -> Res
 
 fn split(from: &str) -> Result<(&str, &str)> {
     let wrong = || bad("from is project/repository:tag or project/repository@digest");
-    let (name, reference) = match from.split_once('@') {
-        Some(parts) => parts,
-        None => from.rsplit_once(':').ok_or_else(wrong)?,
+    let (name, reference, by_digest) = match from.split_once('@') {
+        Some((name, digest)) => (name, digest, true),
+        None => from.rsplit_once(':').map(|(name, tag)| (name, tag, false)).ok_or_else(wrong)?,
     };
     // A tag may stand before a digest, which alone counts.
     let name = name.split_once(':').map_or(name, |(name, _)| name);
     let named = name.parse::<RepositoryName>().is_ok_and(|name| name.within_project().is_some());
-    match named && reference.parse::<Reference>().is_ok() {
+    let fits = match reference.parse::<Reference>() {
+        Ok(Reference::Digest(_)) => true,
+        Ok(Reference::Tag(_)) => !by_digest,
+        Err(_) => false,
+    };
+    match named && fits {
         true => Ok((name, reference)),
         false => Err(wrong()),
     }

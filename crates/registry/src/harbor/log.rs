@@ -249,6 +249,7 @@ mod tests {
         };
         assert_eq!((one.as_str(), two.as_str()), ("action", "action"));
         assert!(deletes.contains(&"untag".into()) && !deletes.contains(&"push".into()));
-        assert_eq!(tags, &["tag", "retag", "untag"]);
+        let rules = ["create", "update", "delete"].map(|verb| format!("{verb}-immutable-rule"));
+        assert_eq!(tags, &[&["tag", "retag", "untag"].map(str::to_owned)[..], &rules].concat());
     }
 }
