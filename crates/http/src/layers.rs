@@ -34,8 +34,8 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 /// Size of all headers of a request, names and values, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// How long an answer 429 is held back.
-const REFUSAL_HOLD: Duration = Duration::from_millis(200);
+/// How long an answer 429 is held back, in milliseconds.
+const REFUSAL_HOLD_MILLIS: u64 = 200;
 
 /// The id of the request at hand, in its extensions.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ async fn observe(
     let mut untold = 0;
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         // Who asks on without heed is then busy with waiting, not we with refusing.
-        tokio::time::sleep(REFUSAL_HOLD).await;
+        tokio::time::sleep(Duration::from_millis(REFUSAL_HOLD_MILLIS)).await;
         let Some(before) = refusals.tell(client) else { return response };
         untold = before;
     }

@@ -28,9 +28,9 @@ use std::{
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection.
 const STATEMENTS: usize = 256;
-/// Pages in the log from which on it is copied into the file, 16 MiB of them. Nobody writes while it
-/// is copied and flushed, and pages that many commits changed are copied once, so that SQLite's own
-/// 1,000 would hold up a busy registry several times a second.
+/// Pages in the log from which on it is copied into the file, 16 MiB of them. Nobody writes while
+/// it is copied and flushed, and pages that many commits changed are copied once, so that SQLite's
+/// own 1,000 would hold up a busy registry several times a second.
 const CHECKPOINT_PAGES: i32 = 4000;
 /// Marks a SQLite file as ours: "SEAL".
 const APPLICATION_ID: i64 = 0x5345_414c;

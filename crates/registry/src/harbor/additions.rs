@@ -25,7 +25,6 @@ const BATCH: u32 = 1_000;
 const MAX_READ_BYTES: u64 = 32 * 1024 * 1024;
 
 const JSON: &str = "application/json; charset=utf-8";
-const CYCLONEDX: &str = "application/vnd.cyclonedx+json; version=1.6";
 
 /// A part of what an artifact holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +75,7 @@ impl Registry {
             ("IMAGE", "sbom") => {
                 let reference = Reference::Digest(found.row.digest);
                 let sbom = self.artifact_sbom(caller, &found.name()?, &reference, None).await?;
-                Ok(Addition { content_type: CYCLONEDX.to_owned(), ..Addition::json(&sbom) })
+                Ok(Addition::json(&sbom))
             }
             ("IMAGE", "build_history") if is_image => {
                 let manifest = self.opened_manifest(caller, &found).await?;
