@@ -213,6 +213,15 @@ fn nothing_is_mounted_or_found_from_outside() {
         who.http().get(&path).unwrap().status().as_u16()
     };
     assert_eq!((located(&admin), located(&lia)), (200, 404));
+    // Nor by a copy, from outside or to outside.
+    let copy = |from: &str, to: &str| {
+        let path = format!("/projects/team/repositories/{to}/artifacts?from={from}");
+        lia.ask(Method::POST, &path, None).status.as_u16()
+    };
+    assert_eq!(copy("team/app-1:1", "app-3"), 201);
+    assert_eq!(copy("team/app-1:1", "new"), 403);
+    assert_eq!(copy("team/other:1", "app-4"), copy("team/nothing:1", "app-4"));
+    assert_ne!(copy("team/other:1", "app-4"), 201);
     desk.skopeo_push(&only.reference(), "team/app-2:2", &["--all"]).ok();
     assert_eq!(located(&lia), 200);
 }

@@ -16,7 +16,7 @@ use crate::{
     promotion_plan::{accessories, subjects},
     push::immutable_tag,
 };
-use sealock_auth::{Act, Caller, Resource, Right};
+use sealock_auth::{Act, Caller, Resource, Right, Spot};
 use sealock_metadata::{
     self as metadata, Tx,
     manifests::{Manifest as ManifestRow, State},
@@ -60,7 +60,8 @@ impl Registry {
     ) -> Result<String> {
         let mut tx = self.database().read().await?;
         let name = ProjectName::Name(project.to_owned());
-        self.harbor_project(&mut tx, caller, &name, Resource::Artifact, Act::Create).await?;
+        let (spot, what) = (Spot::Repository(repository), (Resource::Artifact, Act::Create));
+        self.harbor_spot(&mut tx, caller, &name, spot, what).await?;
         let target: RepositoryName = format!("{project}/{repository}")
             .parse()
             .map_err(|_| bad("the repository's name is not one that a repository may have"))?;
