@@ -5,12 +5,14 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::Method;
 use sealock_tests::{
     http::Http,
-    server::{ADMIN_PASSWORD, Options, Server},
+    server::{ADMIN_PASSWORD, Options, Server, pause},
 };
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::{
-    io::Write as _,
-    net::Shutdown,
+    io::{Read as _, Write as _},
+    net::{IpAddr, Shutdown},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -90,7 +92,7 @@ fn a_body_that_breaks_off_leaves_an_upload_to_go_on_with_and_no_manifest() {
     // Neither is half a manifest one, even where the half is a whole text.
     let config = format!("sha256:{}", hex::encode(Sha256::digest(b"{}")));
     assert_eq!(admin.push_blob("library/app", &config, "{}").unwrap().status(), 201);
-    let manifest = serde_json::json!({
+    let manifest = json!({
         "schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
         "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
     })
@@ -116,7 +118,7 @@ fn a_giant_manifest_is_refused_before_it_is_read() {
     let asked = Instant::now();
     stream.write_all(announced.as_bytes()).unwrap();
     let mut first = [0; 12];
-    std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+    stream.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 413");
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     // Not announced: cut off at the limit.
@@ -132,7 +134,54 @@ fn a_giant_manifest_is_refused_before_it_is_read() {
     let mut stream = wire::connect(server.address);
     let asked = Instant::now();
     stream.write_all(nobody.as_bytes()).unwrap();
-    std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+    stream.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 401");
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+/// Somebody who sends many large manifests, all of them without their ends, holds a share of the
+/// room for such bodies: others push.
+#[test]
+fn who_holds_large_bodies_does_not_hold_the_room() {
+    /// More than `MAX_HELD_BYTES` in all.
+    const BODIES: usize = 40;
+    const LENGTH: usize = 4 * 1024 * 1024;
+    let server = Server::start();
+    let head = head("PUT", "/v2/library/app/manifests/v1", LENGTH);
+    let body = vec![b' '; LENGTH - 1];
+    let refused = thread::scope(|scope| {
+        let send = || {
+            let mut stream = wire::connect(server.address);
+            // Who finds no room is told after a while, and may be cut off.
+            let _cut = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            stream.set_read_timeout(Some(Duration::from_secs(9))).unwrap();
+            let mut first = [0; 12];
+            let answered = stream.read_exact(&mut first).is_ok();
+            (stream, answered.then(|| String::from_utf8_lossy(&first).into_owned()))
+        };
+        let sending: Vec<_> = (0..BODIES).map(|_| scope.spawn(send)).collect();
+        pause(Duration::from_secs(2));
+        // As large, from elsewhere and by somebody else; 400: it was read, and is no manifest.
+        let person = json!({"username": "ann", "password": "Correct-Horse-9"});
+        let admin = server.admin().from_address(IpAddr::from([127, 0, 0, 3]));
+        let made = admin.request(Method::POST, "/api/v2.0/users").json(&person).send().unwrap();
+        assert_eq!(made.status(), 201, "{}", made.text().unwrap());
+        let ann = server.http().with_user("ann", "Correct-Horse-9");
+        let ann = ann.from_address(IpAddr::from([127, 0, 0, 2]));
+        made_project(&ann);
+        let put = ann.request(Method::PUT, "/v2/shop/app/manifests/v1");
+        let begin = Instant::now();
+        let put = put.header("content-type", MANIFEST).body(vec![b' '; LENGTH]).send().unwrap();
+        assert_eq!(put.status(), 400, "{}", put.text().unwrap());
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+        let all: Vec<_> = sending.into_iter().map(|one| one.join().unwrap()).collect();
+        all.iter().filter(|(_, told)| told.as_deref() == Some("HTTP/1.1 429")).count()
+    });
+    assert!(refused >= BODIES / 2, "only {refused} of {BODIES} were told to come again");
+}
+
+fn made_project(who: &Http) {
+    let body = json!({"project_name": "shop"});
+    let made = who.request(Method::POST, "/api/v2.0/projects").json(&body).send().unwrap();
+    assert_eq!(made.status(), 201, "{}", made.text().unwrap());
 }

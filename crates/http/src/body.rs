@@ -190,6 +190,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{rates::Account, sender};
     use http_body_util::StreamBody;
 
     #[tokio::test]
@@ -211,7 +212,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_bodies_share_a_room_and_small_ones_always_find_some() {
-        let room = Room::of(1024 * 1024);
+        let room = Room::of(1024 * 1024, 1024 * 1024);
         let read = |kibibytes: usize| {
             let parts = (0..kibibytes)
                 .map(|_| Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[7; 1024]))));
@@ -229,6 +230,36 @@ mod tests {
         assert!(read(300).await.is_err());
         drop(part);
         assert_eq!(read(1000).await.unwrap().len(), 1000 * 1024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_and_an_account_hold_their_share_of_the_room() {
+        let room = Room::of(16 * 1024 * 1024, 1024 * 1024);
+        let read = async |address: &str, user: Option<i64>, kibibytes: usize| {
+            let body = Body::from(vec![7; kibibytes * 1024]);
+            let work = async {
+                if let Some(id) = user {
+                    sender::is_of(Account::User(id));
+                }
+                read_into(&room, body, 4 * 1024 * 1024, "a manifest").await
+            };
+            sender::sent_from(Some(address.parse().unwrap()), work).await
+        };
+        let first = read("192.0.2.7", Some(1), 1000).await.unwrap();
+        let told = read("192.0.2.7", Some(2), 300).await.expect_err("its share is taken");
+        assert_eq!(told.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(told.message().contains("from this address"), "{told}");
+        let told = read("192.0.2.8", Some(1), 300).await.expect_err("so is the account's");
+        assert!(told.message().contains("of this account"), "{told}");
+        // Who is refused keeps nothing, small bodies need none, and others have their own.
+        assert_eq!(room.holders(), 2);
+        assert_eq!(read("192.0.2.7", Some(1), 64).await.unwrap().len(), 64 * 1024);
+        let _other = read("192.0.2.8", Some(2), 1000).await.unwrap();
+        let _network = read("2001:db8::1", None, 1000).await.unwrap();
+        assert!(read("2001:db8::2", None, 300).await.is_err(), "one network, one share");
+        drop(first);
+        assert_eq!(read("192.0.2.7", Some(1), 1000).await.unwrap().len(), 1000 * 1024);
+        assert_eq!(room.holders(), 3, "nothing is kept of who is gone");
     }
 
     #[tokio::test(start_paused = true)]

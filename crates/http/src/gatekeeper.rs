@@ -1,5 +1,6 @@
 use crate::{
-    Credentials, Front, HttpError, RequestId, RequestRates, Result, SessionCookie, bearer_challenge,
+    Credentials, Front, HttpError, RequestId, RequestRates, Result, SessionCookie,
+    bearer_challenge, rates::Account, sender,
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use jiff::SignedDuration;
@@ -59,7 +60,7 @@ impl Gatekeeper {
         if let Credentials::Bearer(token) = Credentials::read(&parts.headers)? {
             let mut caller = self.stranger(parts);
             let (principal, scope) = self.authenticator.bearer(token.expose()).await?;
-            self.rates.take_of(&principal, parts)?;
+            self.admit(&principal, parts)?;
             (caller.principal, caller.scope) = (principal, Some(scope));
             return Ok(caller);
         }
@@ -85,7 +86,7 @@ impl Gatekeeper {
         let Some(browser) = self.registry.session(&self.authenticator, cookie).await? else {
             return Ok(None);
         };
-        self.rates.take_of(&browser.principal, parts)?;
+        self.admit(&browser.principal, parts)?;
         let mut caller = self.stranger(parts);
         caller.principal = browser.principal.clone();
         Ok(Some((caller, browser)))
@@ -146,7 +147,7 @@ impl Gatekeeper {
                 return Err(error.into());
             }
         };
-        self.rates.take_of(&login.principal, parts)?;
+        self.admit(&login.principal, parts)?;
         caller.principal = login.principal.clone();
         Ok((caller, login))
     }
@@ -195,6 +196,14 @@ impl Gatekeeper {
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static("Basic realm=\"sealock\", charset=\"UTF-8\""),
         )
+    }
+
+    /// Who sends a request is known by now: what is limited by account counts as theirs from here.
+    fn admit(&self, principal: &Principal, parts: &Parts) -> Result<()> {
+        if let Some((account, _)) = Account::of(principal) {
+            sender::is_of(account);
+        }
+        self.rates.take_of(principal, parts)
     }
 
     fn stranger(&self, parts: &Parts) -> Caller {

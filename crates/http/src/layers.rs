@@ -4,6 +4,7 @@
 use crate::{
     Front, HttpError, Peer, RequestRates,
     rates::{Refusals, limited},
+    sender::sent_from,
 };
 use axum::{
     Router,
@@ -82,7 +83,10 @@ async fn observe(
     let span = tracing::info_span!("request", id = %id);
     let mut response = match check_headers(&parts.headers) {
         Err(error) => error.into_response(),
-        Ok(()) => next.run(Request::from_parts(parts, body)).instrument(span.clone()).await,
+        Ok(()) => {
+            let work = next.run(Request::from_parts(parts, body)).instrument(span.clone());
+            sent_from((!front.trusts(client)).then_some(client), work).await
+        }
     };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

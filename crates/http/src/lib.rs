@@ -15,6 +15,7 @@ mod patience;
 mod rates;
 mod read_only;
 mod room;
+mod sender;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -36,9 +36,21 @@ const REFUSAL_LINE_SECONDS: u64 = 10;
 
 /// Somebody with an account, whatever they are called now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Account {
+pub(crate) enum Account {
     User(i64),
     Robot(i64),
+}
+
+impl Account {
+    /// With the name that they have; none for nobody in particular.
+    pub(crate) fn of(principal: &Principal) -> Option<(Self, &str)> {
+        match principal {
+            Principal::Anonymous => None,
+            Principal::User { id, name, .. } => Some((Self::User(*id), name)),
+            Principal::Token { user_id, name, .. } => Some((Self::User(*user_id), name)),
+            Principal::Robot { id, name, .. } => Some((Self::Robot(*id), name)),
+        }
+    }
 }
 
 /// One limit and what is used of it.
@@ -88,12 +100,7 @@ impl RequestRates {
 
     /// Counts a request of whoever it turned out to be. Nobody in particular is counted by address.
     pub(crate) fn take_of(&self, principal: &Principal, parts: &Parts) -> Result<()> {
-        let (account, name) = match principal {
-            Principal::Anonymous => return Ok(()),
-            Principal::User { id, name, .. } => (Account::User(*id), name),
-            Principal::Token { user_id, name, .. } => (Account::User(*user_id), name),
-            Principal::Robot { id, name, .. } => (Account::Robot(*id), name),
-        };
+        let Some((account, name)) = Account::of(principal) else { return Ok(()) };
         match &self.accounts {
             Some(limit) if !is_never_limited(parts) => {
                 limit.take(account, name, "--rate-limit-account")
