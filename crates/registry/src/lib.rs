@@ -38,6 +38,7 @@ mod limits;
 mod listing;
 mod logins;
 mod members;
+mod open_uploads;
 mod pace;
 mod page;
 mod personal_tokens;
@@ -102,6 +103,7 @@ pub use jobs::{
 pub use listing::{TagsShown, is_accessory_tag};
 pub use logins::Account;
 pub use members::Member;
+pub use open_uploads::{MAX_UNENDED_UPLOADS, UNENDED_UPLOADS_PER_SECOND};
 pub use page::{DEFAULT_PAGE_ITEMS, MAX_PAGE_ITEMS, Page, PageRequest};
 pub use personal_tokens::{
     DEFAULT_TOKEN_DAYS, MAX_TOKEN_DAYS, MAX_TOKEN_PROJECTS, MAX_TOKENS, NewPersonalToken,

@@ -6,6 +6,7 @@ use crate::{
     flights::Flights,
     inspect::Inspections,
     jobs::JOB_KINDS,
+    open_uploads::OpenUploads,
     policies::PolicyCache,
     product_keys::ProductKeys,
     quotas::Unnamed,
@@ -67,6 +68,7 @@ struct Inner {
     refusals: Refusals,
     standing: Standing,
     unnamed: Unnamed,
+    open_uploads: OpenUploads,
     pulls: SharedPullLog,
     admissions: AdmissionLog,
     jobs: Jobs,
@@ -92,6 +94,7 @@ impl Registry {
                 blobs: config.blobs,
                 snapshots: Arc::new(config.snapshots),
                 unnamed: Unnamed::new(),
+                open_uploads: OpenUploads::default(),
                 keys,
                 external_url: config.external_url.trim_end_matches('/').to_owned(),
                 inspect_while_receiving: config.inspect_while_receiving,
@@ -121,6 +124,10 @@ impl Registry {
     /// The bytes, for what stands above the registry and looks after the files.
     pub fn blobs(&self) -> &BlobStore {
         &self.inner.blobs
+    }
+
+    pub(crate) fn open_uploads(&self) -> &OpenUploads {
+        &self.inner.open_uploads
     }
 
     pub(crate) fn admissions(&self) -> &AdmissionLog {

@@ -101,7 +101,11 @@ impl Registry {
         name: &RepositoryName,
         algorithm: Algorithm,
     ) -> Result<UploadStatus> {
+        self.open_uploads().begin(caller.address)?;
         let done = self.begin(caller, name, algorithm).await;
+        if done.is_err() {
+            self.open_uploads().end(caller.address);
+        }
         self.fitting(caller, name, done).await
     }
 
@@ -285,6 +289,9 @@ impl Registry {
         body: Body<'_>,
     ) -> Result<PushedBlob> {
         let done = self.finish(caller, name, id, digest, (range, body)).await;
+        if done.as_ref().err().is_none_or(Error::upload_is_lost) {
+            self.open_uploads().end(caller.address);
+        }
         self.fitting(caller, name, done).await
     }
 
@@ -330,6 +337,7 @@ impl Registry {
     ) -> Result<()> {
         let open = self.find_upload(caller, name, id).await?;
         self.forget_upload(open.place.repository_id, id).await?;
+        self.open_uploads().end(caller.address);
         match self.blobs().discard(open.state).await {
             // Who writes to it finds that it is gone, and removes the file.
             Err(BlobError::UploadBusy(_)) => Ok(()),
