@@ -232,6 +232,39 @@ fn another_sites_page_logs_nobody_in() {
     assert_eq!(ask(("Sec-Fetch-Site", "same-origin")), 200);
 }
 
+/// A browser that has asked for a name and a password once sends them along with whatever form a
+/// page of another site posts.
+#[test]
+fn a_remembered_password_is_no_way_in_for_other_sites() {
+    let server = Server::start();
+    let (admin, own) = (server.admin(), format!("{OWN}/projects"));
+    let forged = json!({"project_name": "evil", "name": "evil"}).to_string() + "=";
+    let ask = |path: &str, header: (&str, &str), body: &str| {
+        let request = admin.request(Method::POST, path).header("Content-Type", "text/plain");
+        let answer = request.header(header.0, header.1).body(body.to_owned()).send().unwrap();
+        answer.status().as_u16()
+    };
+    let harbors = format!("{BASE}/projects");
+    for header in [
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ] {
+        for path in [&harbors, &own] {
+            let good = json!({"project_name": "evil", "name": "evil"}).to_string();
+            assert_eq!(ask(path, header, &forged), 403, "{path} {header:?}");
+            assert_eq!(ask(path, header, &good), 403, "{path} {header:?}");
+        }
+        let kept = admin.request(Method::GET, &harbors).header(header.0, header.1).send().unwrap();
+        assert!(!kept.text().unwrap().contains("evil"));
+    }
+    let good = json!({"project_name": "good"}).to_string();
+    assert_eq!(ask(&harbors, ("Origin", &server.url()), &good), 201);
+    let good = json!({"name": "better"}).to_string();
+    assert_eq!(ask(&own, ("Sec-Fetch-Site", "same-origin"), &good), 201);
+}
+
 /// Session fixation: a cookie that somebody planted is never the one of a log-in.
 #[test]
 fn a_planted_cookie_stays_worthless() {

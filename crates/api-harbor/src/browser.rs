@@ -10,9 +10,7 @@ use axum::{
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use sealock_auth::Principal;
-use sealock_http::{
-    HttpError, Result, give_session, read_limited, refuse_other_sites, take_session,
-};
+use sealock_http::{HttpError, Result, give_session, read_limited, take_session};
 
 /// Largest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
@@ -22,7 +20,6 @@ const MAX_FORM_BYTES: usize = 16 * 1024;
 pub(crate) async fn log_in(State(face): State<Face>, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let gatekeeper = &face.gatekeeper;
-    refuse_other_sites(&parts, gatekeeper.front())?;
     let form = Form::read(body).await?;
     let (name, password) = (form.field("principal")?, form.field("password")?);
     let (caller, login) = gatekeeper.login(&parts, name, &password.into()).await?;

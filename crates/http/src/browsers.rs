@@ -1,6 +1,7 @@
 //! What a browser sends by itself: the cookie of a log-in. A page of another site can make it do
 //! that, so whatever changes something must come with a token that only our own pages can read
-//! (Harbor's `X-Harbor-CSRF-Token`). Without a cookie nothing of this counts.
+//! (Harbor's `X-Harbor-CSRF-Token`). Without a cookie it needs none, but a browser remembers a name
+//! and a password, too: what it says to send for another site's page changes nothing.
 
 use crate::{Front, Gatekeeper, HttpError};
 use axum::{
@@ -42,11 +43,14 @@ pub fn with_browsers<S: Clone + Send + Sync + 'static>(
 }
 
 async fn browser(State(gatekeeper): State<Gatekeeper>, request: Request, next: Next) -> Response {
-    let Some(cookie) = cookie(request.headers(), SESSION_COOKIE) else {
-        return next.run(request).await;
+    let (mut parts, body) = request.into_parts();
+    if let Err(error) = refuse_other_sites(&parts, gatekeeper.front()) {
+        return error.into_response();
+    }
+    let Some(cookie) = cookie(&parts.headers, SESSION_COOKIE) else {
+        return next.run(Request::from_parts(parts, body)).await;
     };
     let cookie = SecretString::new(cookie);
-    let (mut parts, body) = request.into_parts();
     let nonce = cookie_nonce(&parts.headers);
     let secure = is_secure(&parts, gatekeeper.front());
     let mut response = match is_harmless(&parts, &cookie, nonce.as_deref()) {
@@ -137,10 +141,14 @@ fn set_cookie(headers: &mut HeaderMap, name: &str, value: Option<&str>, secure: 
     }
 }
 
-/// Fails for a request that a page of another site makes a browser send without any cookie, such
-/// as to log its user in as somebody else. Browsers say where a request comes from; other clients
-/// say nothing.
-pub fn refuse_other_sites(parts: &Parts, front: &Front) -> Result<(), HttpError> {
+/// Fails for a request that changes something and that a page of another site makes a browser send
+/// without any cookie: to log its user in as somebody else, or with the name and password that the
+/// browser has once asked for and sends along from then on. Browsers say where a request comes
+/// from; other clients say nothing.
+fn refuse_other_sites(parts: &Parts, front: &Front) -> Result<(), HttpError> {
+    if changes_nothing(&parts.method) {
+        return Ok(());
+    }
     let text = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let own = match (text(FETCH_SITE), text(ORIGIN)) {
         (Some(site), _) => matches!(site, "same-origin" | "none"),
@@ -213,13 +221,14 @@ mod tests {
     #[test]
     fn other_sites_are_told_by_what_browsers_say() {
         let front = Front { external_url: Some("https://r.example".into()), ..Front::default() };
-        let ask = |headers: &[(&str, &str)]| {
-            let mut request = Request::builder();
+        let send = |method: Method, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().method(method);
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
             refuse_other_sites(&request.body(()).unwrap().into_parts().0, &front).is_ok()
         };
+        let ask = |headers: &[(&str, &str)]| send(Method::POST, headers);
         for good in [
             &[][..],
             &[("origin", "https://r.example")],
@@ -238,6 +247,7 @@ mod tests {
             &[("sec-fetch-site", "same-site")],
         ] {
             assert!(!ask(bad), "{bad:?}");
+            assert!(send(Method::GET, bad), "what changes nothing may be asked for from anywhere");
         }
     }
 }

@@ -22,9 +22,7 @@ pub mod testing;
 mod turns;
 
 pub use body::{discard, read_limited};
-pub use browsers::{
-    CSRF_TOKEN, SessionCookie, give_session, refuse_other_sites, take_session, with_browsers,
-};
+pub use browsers::{CSRF_TOKEN, SessionCookie, give_session, take_session, with_browsers};
 pub use client_certificate::registered_client_certificates;
 pub use credentials::Credentials;
 pub use error::{HttpError, Result};
