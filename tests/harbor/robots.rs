@@ -266,6 +266,38 @@ fn a_robot_makes_robots_that_may_do_no_more() {
     maker.delete(&child.path()).is(200);
 }
 
+/// A stolen secret of a robot that ends soon makes none that stays.
+#[test]
+fn a_robot_makes_none_that_outlives_it() {
+    let server = Server::start();
+    let admin = Harbor::admin(&server);
+    project(&admin, "shop", false);
+    let may = permission("project", "shop", &["robot:create", "robot:read", "repository:pull"]);
+    let make = |by: &Harbor, name: &str, days: i64| {
+        let body =
+            json!({"name": name, "level": "project", "duration": days, "permissions": [may]});
+        let made = by.post("/robots", &body);
+        let row = admin.get(&format!("/robots/{}", made.made())).is(200).clone();
+        (
+            Harbor::of(
+                &server,
+                row["name"].as_str().unwrap(),
+                made.body["secret"].as_str().unwrap(),
+            ),
+            row,
+        )
+    };
+    let (maker, made) = make(&admin, "maker", 2);
+    let end = made["expires_at"].as_i64().unwrap();
+    let (child, lasting) = make(&maker, "lasting", -1);
+    assert_eq!(lasting["expires_at"].as_i64(), Some(end), "{lasting}");
+    assert_eq!(make(&maker, "long", 30).1["expires_at"].as_i64(), Some(end));
+    assert!(make(&maker, "short", 1).1["expires_at"].as_i64().unwrap() < end);
+    assert_eq!(make(&child, "grandchild", -1).1["expires_at"].as_i64(), Some(end));
+    // What people make lives as long as they say.
+    assert_eq!(make(&admin, "for-ever", -1).1["expires_at"], -1);
+}
+
 /// CVE-2019-16919 and CVE-2022-31667: with the rights of one project nobody makes, reads or changes
 /// a robot of another, by whatever name or number.
 #[test]

@@ -92,6 +92,8 @@ pub(crate) struct RobotToKeep<'a> {
     pub(crate) disabled: bool,
     /// Days, -1 for a robot without an end.
     pub(crate) duration: i64,
+    /// When it stops at the latest.
+    pub(crate) ends_by: Option<Timestamp>,
     pub(crate) grants: &'a Grants,
 }
 
@@ -136,6 +138,7 @@ impl Registry {
             description: &new.description,
             disabled: false,
             duration: new.expires_in_days.map_or(-1, i64::from),
+            ends_by: None,
             grants: &Grants::new(vec![grant]),
         };
         let (row, secret) = keep_robot(&mut tx, caller, &robot).await?;
@@ -212,7 +215,7 @@ pub(crate) async fn keep_robot(
         secret_hash: stored.as_bytes(),
         disabled: robot.disabled,
         duration: robot.duration,
-        expires_at: end_of(tx.now(), robot.duration)?,
+        expires_at: end_of(tx.now(), robot.duration)?.into_iter().chain(robot.ends_by).min(),
         created_by: &caller.principal.to_string(),
         creator,
         grants: &grants,

@@ -199,7 +199,7 @@ impl Registry {
     }
 
     /// Makes a robot, with its secret, which is told now and never again. A robot makes others that
-    /// may do what it may do itself, and no more.
+    /// may do what it may do itself, and no more, and for no longer.
     pub async fn create_harbor_robot(
         &self,
         caller: &Caller,
@@ -223,10 +223,13 @@ impl Registry {
             }
         };
         let grants = self.grants(&mut tx, caller, &new.permissions, &Grants::default()).await?;
-        if let Principal::Robot { grants: own, .. } = &caller.principal
-            && !own.cover(&grants)
-        {
-            return Err(beyond(caller));
+        let mut ends_by = None;
+        if let Principal::Robot { id, grants: own, .. } = &caller.principal {
+            if !own.cover(&grants) {
+                return Err(beyond(caller));
+            }
+            let maker = metadata::robots::get(&mut tx, *id).await?;
+            ends_by = maker.ok_or_else(|| beyond(caller))?.expires_at;
         }
         let robot = RobotToKeep {
             project: project.as_ref(),
@@ -234,6 +237,7 @@ impl Registry {
             description: &new.description,
             disabled: new.disabled,
             duration,
+            ends_by,
             grants: &grants,
         };
         let (row, secret) = keep_robot(&mut tx, caller, &robot).await?;
