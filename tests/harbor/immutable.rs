@@ -2,7 +2,7 @@
 
 use crate::{member, on_both, person, project, push};
 use reqwest::Method;
-use sealock_tests::{clients::Desk, images::Image, server::Server};
+use sealock_tests::{clients::Desk, harbor::Harbor, images::Image, server::Server};
 use serde_json::{Value, json};
 
 /// A rule in Harbor's form.
@@ -127,6 +127,79 @@ fn a_part_of_an_index_stays_as_long_as_its_tag() {
         assert_eq!(registry(server, Method::DELETE, &path).0, 202, "an index may be sparse");
         ann.delete("/projects/shop/repositories/app/artifacts/v1").is(200);
         ann.delete(&part).is(200);
+    });
+}
+
+/// Every other way that there is to another digest under the tag, or to no tag at all.
+#[test]
+fn no_way_leads_round_a_rule() {
+    on_both(|server| {
+        let (admin, desk) = (Harbor::admin(server), Desk::admin(server));
+        let shop = project(&admin, "shop", false);
+        project(&admin, "den", false);
+        push(server, "shop/app:v1");
+        let other = Image::named("base").reference();
+        for place in ["shop/app:latest", "shop/twin:v1", "den/app:v1"] {
+            desk.skopeo_push(&other, place, &[]).ok();
+        }
+        let (kept, wrong) = (desk.digest_of("shop/app:v1"), desk.digest_of("shop/app:latest"));
+        let covers = rule(("repoMatches", "app"), ("matches", "v*"));
+        admin.post(&format!("/projects/{shop}/immutabletagrules"), &covers).is(201);
+        let http = server.admin();
+        let artifacts = "/projects/shop/repositories/app/artifacts";
+        let manifest = desk.crane(&["manifest", &desk.name("shop/app:latest")]).ok();
+        let manifest = manifest.trim_end_matches('\n').to_owned();
+        let kind: Value = serde_json::from_str(&manifest).unwrap();
+        let put = |path: &str| {
+            let request = http.request(Method::PUT, path).body(manifest.clone());
+            let kind = kind["mediaType"].as_str();
+            let kind = kind.unwrap_or("application/vnd.oci.image.manifest.v1+json");
+            request.header("content-type", kind).send().unwrap().status().as_u16()
+        };
+        let own = |path: &str, body: Value| {
+            let path = format!("/api/sealock/v1{path}");
+            let body = body.to_string();
+            http.request(Method::POST, &path).body(body).send().unwrap().status().as_u16()
+        };
+        let copied = |from: &str| {
+            admin.post(&format!("{artifacts}?from={from}"), &Value::Null).status.as_u16()
+        };
+        let tagged = admin.post(&format!("{artifacts}/latest/tags"), &json!({"name": "v1"}));
+        for (way, status) in [
+            ("a push", put("/v2/shop/app/manifests/v1")),
+            ("a push with tags", put(&format!("/v2/shop/app/manifests/{wrong}?tag=w1&tag=v1"))),
+            ("another tag of Harbor's", tagged.status.as_u16()),
+            ("a copy", copied("shop/twin:v1")),
+            ("a copy from elsewhere", copied("den/app:v1")),
+            (
+                "a promotion",
+                own("/promotions", json!({"image": "den/app:v1", "to": "shop/app:v1"})),
+            ),
+            (
+                "another name for it",
+                own(
+                    "/repositories/rename",
+                    json!({
+                        "from": "shop/app", "to": "shop/old"
+                    }),
+                ),
+            ),
+            (
+                "its name for another",
+                own(
+                    "/repositories/rename",
+                    json!({
+                        "from": "shop/twin", "to": "shop/app"
+                    }),
+                ),
+            ),
+            ("the project's end", admin.delete("/projects/shop").status.as_u16()),
+        ] {
+            assert!((400..500).contains(&status), "{way}: {status}");
+            assert_eq!(desk.digest_of("shop/app:v1"), kept, "{way}");
+        }
+        let tags = http.json("/v2/shop/app/tags/list");
+        assert_eq!(tags["tags"], json!(["latest", "v1"]), "and nothing of it stays");
     });
 }
 

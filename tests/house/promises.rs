@@ -1,12 +1,13 @@
-//! The durability contract, the page of limits and the one of the specification name tests that
-//! exist, at least one for each clause, limit and line; and limits have the value that the code
-//! gives them.
+//! The durability contract and the pages of limits, of the specification and of advisories name
+//! tests that exist, at least one for each clause, limit, line and advisory; and limits have the
+//! value that the code gives them.
 
 use crate::tree;
 
 const CONTRACT: &str = "docs/reference/durability.md";
 const LIMITS: &str = "docs/reference/limits.md";
 const SPECIFICATION: &str = "docs/reference/specification.md";
+const ADVISORIES: &str = "docs/reference/harbor-advisories.md";
 const CONFORMANCE: &str = "docs/reference/conformance.md";
 
 /// The clients that must push, pull, copy, list and delete, as far as each can.
@@ -102,6 +103,16 @@ fn every_line_of_the_specification_names_a_test_that_exists() {
         assert!(count >= least, "{SPECIFICATION} has {count} lines about {subject}");
     }
     assert!(lines_under(&page, "What other registries").len() >= 9);
+}
+
+#[test]
+fn every_advisory_about_harbor_names_a_test_that_exists() {
+    let page = page(ADVISORIES, 35);
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let rows: Vec<_> = rows.filter(|line| !line.starts_with("| advisory |")).collect();
+    assert!(rows.len() >= 33, "found only {} advisories", rows.len());
+    let without: Vec<_> = rows.iter().filter(|row| named(row).is_empty()).collect();
+    assert!(without.is_empty(), "advisories without a test: {without:#?}");
 }
 
 /// The lines of a test in a source text.
