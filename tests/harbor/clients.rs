@@ -188,16 +188,26 @@ fn furnish(server: &Server) -> Value {
 
 #[test]
 fn whatever_the_contract_allows_is_answered_by_the_contract() {
+    explore(&Server::start());
+}
+
+#[test]
+fn whatever_the_contract_allows_is_answered_by_the_contract_on_postgresql() {
+    if let Some(server) = Server::start_on_postgres() {
+        explore(&server);
+    }
+}
+
+fn explore(server: &Server) {
     let Some(program) = python_client("schemathesis") else { return };
-    let server = Server::start();
-    let user = furnish(&server);
+    let user = furnish(server);
     let deviations = Deviations::read();
     let contract = server.scratch().join("harbor.json");
     std::fs::write(&contract, widened(&deviations, &user).to_string()).expect("a file");
     let setting = |name: &str, usual: &str| env::var(name).unwrap_or_else(|_| usual.to_owned());
     let examples = setting("SEALOCK_HARBOR_EXAMPLES", EXAMPLES);
     let seed = setting("SEALOCK_HARBOR_SEED", SEED);
-    let mut left_out = missing(&server);
+    let mut left_out = missing(server);
     left_out.extend(deviations.left_out.iter().map(|one| one.operation.clone()));
     let left_out = format!("^({})$", left_out.into_iter().collect::<Vec<_>>().join("|"));
     let (url, contract) = (format!("{}/api/v2.0", server.url()), contract.display().to_string());
@@ -228,6 +238,6 @@ fn whatever_the_contract_allows_is_answered_by_the_contract() {
             }
         });
     }
-    Harbor::of(&server, "ann", PASSWORD).get("/users/current").is(200);
-    Harbor::admin(&server).get("/users/current").is(200);
+    Harbor::of(server, "ann", PASSWORD).get("/users/current").is(200);
+    Harbor::admin(server).get("/users/current").is(200);
 }
