@@ -241,3 +241,25 @@ fn explore(server: &Server) {
     Harbor::of(server, "ann", PASSWORD).get("/users/current").is(200);
     Harbor::admin(server).get("/users/current").is(200);
 }
+
+/// Requests that were made up once and answered as the contract does not say.
+#[test]
+fn what_was_found_stays_mended() {
+    let server = Server::start();
+    furnish(&server);
+    let (admin, ann) = (Harbor::admin(&server), Harbor::of(&server, "ann", PASSWORD));
+    // As Harbor answers, though its contract leaves it out.
+    assert_eq!(ann.get("/labels?scope=p&project_id=9223372036854775807").status, 403);
+    assert_eq!(admin.get("/labels?scope=p&project_id=41").status, 404);
+    for list in ["/projects", "/users"] {
+        assert_eq!(admin.get(&format!("{list}?q=%06%C3%BD&sort=%0E&page=33855")).status, 400);
+    }
+    let taken = json!({"group_type": 30_808_446, "group_name": "one", "z\u{ac}\u{a2}": []});
+    assert_eq!(admin.put("/usergroups/2", &taken).status, 409);
+    // There is nothing that one may do in a scope that is none.
+    for scope in ["%C3%8Ao", "/project/x", "/project/", "project/1", "/projects/1", "//"] {
+        let path = format!("/users/current/permissions?relative=false&scope={scope}");
+        let answer = ann.get(&path);
+        assert_eq!(answer.is(200), &json!([]), "{scope}");
+    }
+}

@@ -203,13 +203,13 @@ pub(crate) async fn permissions(
         });
         return Ok(Json(pairs.collect()));
     }
-    let id = scope
-        .strip_prefix("/project/")
-        .and_then(|id| id.parse().ok())
-        .ok_or_else(|| bad("scope is / or /project/ID"))?;
-    let Some(standing) = face.registry.harbor_standing(&caller, id).await? else {
-        return Ok(Json(Vec::new()));
+    // As in Harbor there is nothing that one may do in a scope that is none.
+    let id = scope.strip_prefix("/project/").and_then(|id| id.parse().ok());
+    let standing = match id {
+        Some(id) => face.registry.harbor_standing(&caller, id).await?,
+        None => None,
     };
+    let (Some(id), Some(standing)) = (id, standing) else { return Ok(Json(Vec::new())) };
     let name = |resource: Resource| match (resource, relative) {
         (Resource::Project, true) => ".".to_owned(),
         (Resource::Project, false) => format!("/project/{id}"),
