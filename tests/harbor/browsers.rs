@@ -323,6 +323,35 @@ fn a_log_in_dies_with_the_password_the_account_and_the_user() {
     });
 }
 
+/// Who took a log-in has not got the account: a new password takes the old one.
+#[test]
+fn a_taken_log_in_sets_no_password() {
+    let server = Server::start();
+    person(&server, "ann");
+    let new = "Taken-over-9-password";
+    for (who, old) in [("ann", PASSWORD), ("admin", ADMIN_PASSWORD)] {
+        let mut browser = Browser::logged_in(&server, who, old);
+        let id = browser.get(&format!("{BASE}/users/current")).1["user_id"].clone();
+        let harbors = format!("{BASE}/users/{id}/password");
+        let own = format!("{OWN}/users/{who}");
+        for wrong in [json!(null), json!(""), json!("Wrong-1-password"), json!(new)] {
+            let body = json!({"old_password": wrong, "new_password": new});
+            assert_eq!(browser.json(Method::PUT, &harbors, &body), 403, "{who} {wrong}");
+            let body = json!({"old_password": wrong, "password": new});
+            assert_eq!(browser.json(Method::PATCH, &own, &body), 403, "{who} {wrong}");
+        }
+        assert_eq!(browser.is().as_deref(), Some(who));
+        let body = json!({"old_password": old, "password": new});
+        assert_eq!(browser.json(Method::PATCH, &own, &body), 200);
+        assert_eq!(browser.is(), None, "{who}");
+        assert_eq!(Browser::new(&server).log_in(who, new).status(), 200);
+    }
+    // Others' passwords administrators set without knowing them.
+    let mut admin = Browser::logged_in(&server, "admin", new);
+    let body = json!({"password": "Given-by-admin-1"});
+    assert_eq!(admin.json(Method::PATCH, &format!("{OWN}/users/ann"), &body), 200);
+}
+
 #[test]
 fn log_ins_are_listed_and_ended_by_their_user_and_administrators_only() {
     on_both(|server| {

@@ -69,6 +69,16 @@ fn a_password_keeps_the_rules() {
     ann.get("/users/current").is(200);
     assert_eq!(change(&admin, "", "Given-by-admin-1"), 200, "administrators need not know it");
     Harbor::of(&server, "ann", "Given-by-admin-1").get("/users/current").is(200);
+    // Their own they must know as everybody must: who took a log-in has not got the account.
+    for old in ["", "Wrong-1-password"] {
+        let body = json!({"old_password": old, "new_password": "Taken-over-9"});
+        assert_eq!(admin.put("/users/1/password", &body).status, 403, "{old:?}");
+    }
+    assert_eq!(
+        admin.put("/users/1/password", &json!({"new_password": "Taken-over-9"})).status,
+        403
+    );
+    admin.get("/users/current").is(200);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     schema,
 };
 use axum::{Json, extract::State, response::Response};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use sealock_auth::{Principal, SecretString};
 use sealock_http::Result;
 use sealock_registry::{NewUser, UserChange};
@@ -70,6 +70,9 @@ pub(crate) struct UserToChange {
     /// New password. Everybody may change their own.
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<SecretString>,
+    /// The one before it, for who is logged in with a browser and changes their own.
+    #[schema(value_type = Option<String>, format = Password)]
+    old_password: Option<SecretString>,
     /// Administers everything.
     admin: Option<bool>,
     /// Holds the security role.
@@ -110,10 +113,13 @@ pub(crate) async fn update_user(
     State(face): State<Face>,
     Known(caller): Known,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Sent(sent): Sent<UserToChange>,
 ) -> Result<Json<sealock_registry::User>> {
-    let UserToChange { password, admin, security_officer, disabled } = sent;
-    let change = UserChange { password, admin, security_officer, disabled };
+    let UserToChange { password, old_password, admin, security_officer, disabled } = sent;
+    let from_browser = !headers.contains_key(header::AUTHORIZATION);
+    let change =
+        UserChange { password, old_password, from_browser, admin, security_officer, disabled };
     Ok(Json(face.registry.update_user(&caller, &face.accounts, &name, &change).await?))
 }
 

@@ -59,6 +59,11 @@ pub struct NewUser {
 pub struct UserChange {
     /// New password.
     pub password: Option<SecretString>,
+    /// The one before it, which is asked for in `from_browser`.
+    pub old_password: Option<SecretString>,
+    /// The caller shows a log-in and not a password: a log-in that somebody took is not the
+    /// account, so that their own new password takes the old one.
+    pub from_browser: bool,
     /// Administers everything.
     pub admin: Option<bool>,
     /// Holds the security role.
@@ -136,6 +141,9 @@ impl Registry {
                 "administrators do not close their own account; another one does",
             ));
         }
+        if own && change.from_browser && change.password.is_some() {
+            require_password(caller, accounts, name, change.old_password.as_ref()).await?;
+        }
         let hash = match &change.password {
             Some(password) => Some(accounts.hash_new(password).await.map_err(refused)?),
             None => None,
@@ -205,6 +213,23 @@ impl Registry {
 
 fn bad(message: String) -> Error {
     Error::invalid(ErrorCode::Unsupported, message)
+}
+
+/// Fails unless this is the caller's password of now. Guesses are slowed down as those of log-ins.
+pub(crate) async fn require_password(
+    caller: &Caller,
+    accounts: &Authenticator,
+    name: &str,
+    given: Option<&SecretString>,
+) -> Result<()> {
+    let nothing = SecretString::new("");
+    match accounts.login(caller.address, name, given.unwrap_or(&nothing)).await {
+        Ok(login) if login.principal.user_id() == caller.principal.user_id() => Ok(()),
+        Ok(_) | Err(AuthError::BadCredentials) => {
+            Err(Error::forbidden("the current password is not the one that was given"))
+        }
+        Err(error) => Err(refused(error)),
+    }
 }
 
 fn unknown(name: &str) -> Error {
