@@ -307,14 +307,16 @@ impl Registry {
         }
     }
 
-    /// Fails when the pull door does not open an artifact's bytes to the caller.
+    /// Fails when the pull door does not open an artifact's bytes to the caller, who named it by
+    /// this reference; none where it follows from another artifact.
     pub(crate) async fn require_open(
         &self,
         caller: &Caller,
         scope: &Scope,
         row: &ManifestRow,
+        reference: Option<&Reference>,
     ) -> Result<()> {
-        let question = self.pull_question(caller, None);
+        let question = self.pull_question(caller, reference);
         let judged = Box::pin(self.judge_stored(scope, row, &question)).await?;
         if opens(caller, scope, &judged) {
             return Ok(());

@@ -161,7 +161,7 @@ impl Registry {
         let stored = metadata::manifests::load(&mut tx, found.repository.id, &found.row.digest);
         let stored = stored.await?.ok_or_else(|| missing("artifact", found.row.digest))?;
         drop(tx);
-        self.require_open(caller, &scope, &found.row).await?;
+        self.require_open(caller, &scope, &found.row, None).await?;
         Ok(Manifest::parse(&stored.manifest.media_type, &stored.payload)?)
     }
 

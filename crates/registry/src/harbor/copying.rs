@@ -45,6 +45,8 @@ struct Copy {
     pieces: Vec<Piece>,
     /// The tags that it has at the source.
     tags: Vec<Tag>,
+    /// How the caller named it.
+    reference: Reference,
     from: String,
 }
 
@@ -67,7 +69,7 @@ impl Registry {
             .map_err(|_| bad("the repository's name is not one that a repository may have"))?;
         let (source, reference) = split(from)?;
         let (of, within) = source.split_once('/').unwrap_or((source, ""));
-        let place = (of, within, reference);
+        let place = (of, within, &*reference.to_string());
         let found =
             self.artifact_for(&mut tx, caller, place, (Resource::Artifact, Act::Read)).await?;
         if found.row.accessory.is_some() {
@@ -90,11 +92,11 @@ impl Registry {
         let tags = tags.filter(|tag| !is_accessory_tag(tag)).collect();
         drop(tx);
         let from = format!("{}@{digest}", source.name);
-        let mut copy = Copy { source, target, pieces: Vec::new(), tags, from };
+        let mut copy = Copy { source, target, pieces: Vec::new(), tags, reference, from };
         self.gather(caller, &mut copy, rows).await?;
         self.link_copy(caller, &copy).await?;
         self.jobs().wake();
-        Ok(reference.to_owned())
+        Ok(copy.reference.to_string())
     }
 
     /// Reads what is copied, and asks the doors of both sides.
@@ -108,7 +110,8 @@ impl Registry {
         let last = rows.len().saturating_sub(1);
         let mut bytes = 0;
         for (at, (row, names)) in rows.into_iter().enumerate() {
-            self.require_open(caller, &copy.source, &row).await?;
+            let reference = (at == last).then_some(&copy.reference);
+            self.require_open(caller, &copy.source, &row, reference).await?;
             let mut tx = self.database().read().await?;
             let stored = metadata::manifests::load_id(&mut tx, source_id, row.id).await?;
             let stored = stored.ok_or_else(|| gone(&row.digest))?;
@@ -248,7 +251,7 @@ async fn link_blobs(tx: &mut Tx, source: i64, target: i64, piece: &Piece) -> Res
     }
 }
 
-fn split(from: &str) -> Result<(&str, &str)> {
+fn split(from: &str) -> Result<(&str, Reference)> {
     let wrong = || bad("from is project/repository:tag or project/repository@digest");
     let (name, reference, by_digest) = match from.split_once('@') {
         Some((name, digest)) => (name, digest, true),
@@ -257,12 +260,8 @@ fn split(from: &str) -> Result<(&str, &str)> {
     // A tag may stand before a digest, which alone counts.
     let name = name.split_once(':').map_or(name, |(name, _)| name);
     let named = name.parse::<RepositoryName>().is_ok_and(|name| name.within_project().is_some());
-    let fits = match reference.parse::<Reference>() {
-        Ok(Reference::Digest(_)) => true,
-        Ok(Reference::Tag(_)) => !by_digest,
-        Err(_) => false,
-    };
-    match named && fits {
+    let reference: Reference = reference.parse().map_err(|_| wrong())?;
+    match named && (!by_digest || matches!(reference, Reference::Digest(_))) {
         true => Ok((name, reference)),
         false => Err(wrong()),
     }
@@ -282,12 +281,12 @@ mod tests {
 
     #[test]
     fn a_source_is_a_repository_with_a_tag_or_digest() {
-        let digest = Digest::sha256(b"x").to_string();
+        let digest = Digest::sha256(b"x");
         let by_digest = format!("shop/team/app@{digest}");
-        assert_eq!(split(&by_digest).unwrap(), ("shop/team/app", digest.as_str()));
-        assert_eq!(split("shop/app:1").unwrap(), ("shop/app", "1"));
+        assert_eq!(split(&by_digest).unwrap(), ("shop/team/app", Reference::Digest(digest)));
+        assert_eq!(split("shop/app:1").unwrap(), ("shop/app", "1".parse().unwrap()));
         let both = format!("shop/app:1@{digest}");
-        assert_eq!(split(&both).unwrap(), ("shop/app", digest.as_str()));
+        assert_eq!(split(&both).unwrap(), ("shop/app", Reference::Digest(digest)));
         for bad in ["", "shop/app", "shop:1", "shop/app:", "shop/app@x", ":1", "a/../b:1"] {
             assert!(split(bad).is_err(), "{bad}");
         }

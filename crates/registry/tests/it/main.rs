@@ -3,6 +3,7 @@
 
 mod admissions;
 mod clusters;
+mod copies;
 mod crowd;
 mod doors;
 mod evidence;
