@@ -110,21 +110,6 @@ impl Registry {
         Ok(shown(project.id, rows::get(&mut tx, project.id).await?))
     }
 
-    /// Writes a project's list. For its administrators.
-    pub async fn set_cve_allowlist(
-        &self,
-        caller: &Caller,
-        project: &str,
-        change: &AllowlistChange,
-    ) -> Result<CveAllowlist> {
-        let mut tx = self.database().write().await?;
-        let need = Need::Has(Right::ManageProject);
-        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        let done = write_list(&mut tx, caller, Some(&project), change).await?;
-        tx.commit().await?;
-        Ok(done)
-    }
-
     /// Lets a project's list, or the system's, count above sandbox. For the security role, and
     /// another person than the one who wrote it. With `seen`, the moment at which the list that
     /// they looked at was written, another list than that one is a conflict.

@@ -2,11 +2,10 @@
 
 use crate::{
     AllowlistChange, Error, Registry, Result,
-    access::Need,
     allowlists::write_list,
     policies::{Found, invalid},
 };
-use sealock_auth::{Caller, Right};
+use sealock_auth::Caller;
 use sealock_facts::{Severity, Verdict};
 use sealock_metadata::{
     self as metadata, Tx, cve_allowlists::AllowlistRow, policies::PolicyScope, projects::Project,
@@ -17,34 +16,34 @@ use sealock_policy::{Flags, PolicyDocument};
 const DEFAULT_SEVERITY: Severity = Severity::Low;
 
 /// What a project's metadata in Harbor's API say of its pull door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct HarborFlags {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HarborFlags {
     /// `enable_content_trust_cosign`: pulled is only what is signed by a key that the project
     /// lists.
-    pub content_trust_cosign: bool,
+    pub(crate) content_trust_cosign: bool,
     /// `enable_content_trust`, which is Harbor's for Notation: the same.
-    pub content_trust: bool,
+    pub(crate) content_trust: bool,
     /// `prevent_vul` and `severity`: pulled is only what has no finding of this severity or a
     /// higher one. Harbor's `none` is [`Severity::Negligible`].
-    pub prevent_vul: Option<Severity>,
+    pub(crate) prevent_vul: Option<Severity>,
     /// `reuse_sys_cve_allowlist`: the system's CVE allowlist counts in the project, and its own
     /// does not.
-    pub reuse_sys_cve_allowlist: bool,
+    pub(crate) reuse_sys_cve_allowlist: bool,
 }
 
 /// Flags to be set; what is absent stays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HarborFlagChange {
+pub(crate) struct HarborFlagChange {
     /// `enable_content_trust_cosign`.
-    pub content_trust_cosign: Option<bool>,
+    pub(crate) content_trust_cosign: Option<bool>,
     /// `enable_content_trust`.
-    pub content_trust: Option<bool>,
+    pub(crate) content_trust: Option<bool>,
     /// `prevent_vul`.
-    pub prevent_vul: Option<bool>,
+    pub(crate) prevent_vul: Option<bool>,
     /// `severity`. It says nothing while `prevent_vul` is off.
-    pub severity: Option<Severity>,
+    pub(crate) severity: Option<Severity>,
     /// `reuse_sys_cve_allowlist`.
-    pub reuse_sys_cve_allowlist: Option<bool>,
+    pub(crate) reuse_sys_cve_allowlist: Option<bool>,
 }
 
 impl HarborFlags {
@@ -62,34 +61,9 @@ impl HarborFlags {
 }
 
 impl Registry {
-    /// The flags of a project that the caller may pull from, as its policy document and its CVE
-    /// allowlist have them.
-    pub async fn harbor_flags(&self, caller: &Caller, project: &str) -> Result<HarborFlags> {
-        let mut tx = self.database().read().await?;
-        let need = Need::Has(Right::Pull);
-        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        flags_of(&mut tx, &project).await
-    }
-
-    /// Sets flags: edits the project's policy document, whose other rules stay as they are. What a
-    /// rule of somebody's own demands is not switched off by a flag: that is a conflict that names
-    /// the rule. For the project's administrators.
-    pub async fn set_harbor_flags(
-        &self,
-        caller: &Caller,
-        project: &str,
-        change: &HarborFlagChange,
-    ) -> Result<HarborFlags> {
-        let mut tx = self.database().write().await?;
-        let need = Need::Has(Right::ManageProject);
-        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        self.change_flags(&mut tx, caller, &project, change).await?;
-        let flags = flags_of(&mut tx, &project).await?;
-        tx.commit().await?;
-        Ok(flags)
-    }
-
-    /// Sets flags of a project that the caller may change.
+    /// Sets flags of a project that the caller may change: edits its policy document, whose other
+    /// rules stay as they are. What a rule of somebody's own demands is not switched off by a flag:
+    /// that is a conflict that names the rule.
     pub(crate) async fn change_flags(
         &self,
         tx: &mut Tx,

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
+mod accounts;
 mod admission;
 mod admission_log;
 mod advisories;
@@ -91,7 +92,6 @@ pub use decisions::{Decision, DecisionQuery, Replay, replay_document};
 pub use error::{Error, Kind, Refusal, Result};
 pub use evidence::{EvidenceDocument, ScanSummary, Signer, SourcedProvenance};
 pub use examiners::Examiner;
-pub use harbor_flags::{HarborFlagChange, HarborFlags};
 pub use immutability::{ImmutableRule, MAX_IMMUTABLE_RULES, MAX_SELECTORS, Selector};
 pub use impact::{AffectedImage, ImpactQuery};
 pub use incoming::ManifestRows;

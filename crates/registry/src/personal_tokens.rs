@@ -2,7 +2,10 @@
 //! password, never with another token.
 
 use crate::{
-    Error, Page, PageRequest, Registry, Result, access::Need, audit::Event, sessions::own_id,
+    Error, Page, PageRequest, Registry, Result,
+    access::Need,
+    accounts::{Kept, own_id},
+    audit::Event,
     users::refused,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -120,35 +123,12 @@ impl Registry {
     /// Ends a token at once, with the bearer tokens that it got: one's own, anybody's for system
     /// administrators. To others each number is the same.
     pub async fn revoke_token(&self, caller: &Caller, id: i64) -> Result<()> {
-        let own = own_id(caller)?;
-        let mut tx = self.database().write().await?;
-        let whose = metadata::personal_tokens::user_of(&mut tx, id).await?;
-        let whose = whose.filter(|user| user.id == own || caller.principal.is_sysadmin());
-        let Some(user) = whose else { return Err(unknown(id)) };
-        let token = metadata::personal_tokens::get(&mut tx, user.id, id).await?;
-        let Some(token) = token else { return Err(unknown(id)) };
-        metadata::personal_tokens::revoke(&mut tx, user.id, id).await?;
-        Event::new(caller, "revoke-token")
-            .detail("user", user.name)
-            .detail("token", token.name)
-            .detail("number", id)
-            .record(&mut tx)
-            .await?;
-        Ok(tx.commit().await?)
+        self.end_kept(caller, Kept::Token, id).await
     }
 
     /// Ends every token of a user. How many there were.
     pub async fn revoke_tokens(&self, caller: &Caller, user: Option<&str>) -> Result<u64> {
-        let mut tx = self.database().write().await?;
-        let user = self.account(&mut tx, caller, user).await?;
-        let ended = metadata::personal_tokens::revoke_all(&mut tx, user.id).await?;
-        Event::new(caller, "revoke-token")
-            .detail("user", user.name)
-            .detail("ended", ended)
-            .record(&mut tx)
-            .await?;
-        tx.commit().await?;
-        Ok(ended)
+        self.end_all_kept(caller, Kept::Token, user).await
     }
 
     /// The numbers of projects that the caller may pull from.
@@ -226,8 +206,4 @@ fn check(new: &NewPersonalToken) -> Result<()> {
 
 fn bad(message: String) -> Error {
     Error::invalid(ErrorCode::Unsupported, message)
-}
-
-fn unknown(id: i64) -> Error {
-    Error::not_found(ErrorCode::NameUnknown, format!("there is no token {id} of yours"))
 }

@@ -3,8 +3,8 @@
 //! What counts is decided once, in the transaction that stores a manifest. Uploads are asked before
 //! and while they arrive, so that nobody sends for minutes what cannot be let in.
 
-use crate::{Error, Registry, Result, access::Need, audit::Event};
-use sealock_auth::{Act, Caller, Resource, Right};
+use crate::{Error, Registry, Result, audit::Event};
+use sealock_auth::{Act, Caller, Resource};
 use sealock_metadata::{
     self as metadata, Tx,
     listing::{Listed, Wanted},
@@ -64,15 +64,6 @@ impl Registry {
         self.require_system(caller, Resource::Quota, Act::Read)?;
         let mut tx = self.database().read().await?;
         rows::get(&mut tx, id).await?.ok_or_else(|| unknown(id))
-    }
-
-    /// The quota of a project that the caller may pull from.
-    pub async fn project_quota(&self, caller: &Caller, project: &str) -> Result<Quota> {
-        let mut tx = self.database().read().await?;
-        let need = Need::Has(Right::Pull);
-        let (project, _) = self.project_scope(&mut tx, caller, project, need).await?;
-        let row = rows::get(&mut tx, project.id).await?;
-        row.ok_or_else(|| Error::internal("a project without a quota"))
     }
 
     /// Fails unless the caller may set limits.

@@ -1,12 +1,11 @@
 //! People who are logged in with a browser: logged in, out, listed and thrown out.
 
-use crate::{Error, Page, PageRequest, Registry, Result, audit::Event, users::refused};
-use jiff::{SignedDuration, Timestamp};
-use sealock_auth::{
-    Authenticator, Browser, Caller, Login, Principal, SESSION_LIFETIME, SecretString,
+use crate::{
+    Error, Page, PageRequest, Registry, Result, accounts::Kept, audit::Event, users::refused,
 };
-use sealock_metadata::{self as metadata, Tx, sessions::Session as Row, users::User};
-use sealock_oci::ErrorCode;
+use jiff::{SignedDuration, Timestamp};
+use sealock_auth::{Authenticator, Browser, Caller, Login, SESSION_LIFETIME, SecretString};
+use sealock_metadata::{self as metadata, sessions::Session as Row};
 
 /// Somebody who is logged in with a browser.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -94,75 +93,16 @@ impl Registry {
     /// Ends a log-in with a browser: one's own, anybody's for system administrators. To others each
     /// number is the same.
     pub async fn end_session(&self, caller: &Caller, id: i64) -> Result<()> {
-        let own = own_id(caller)?;
-        let mut tx = self.database().write().await?;
-        let whose = metadata::sessions::user_of(&mut tx, id).await?;
-        let whose = whose.filter(|user| user.id == own || caller.principal.is_sysadmin());
-        let Some(user) = whose else { return Err(unknown(id)) };
-        if !metadata::sessions::end(&mut tx, user.id, id).await? {
-            return Err(unknown(id));
-        }
-        Event::new(caller, "end-session")
-            .detail("user", user.name)
-            .detail("session", id)
-            .record(&mut tx)
-            .await?;
-        Ok(tx.commit().await?)
+        self.end_kept(caller, Kept::Session, id).await
     }
 
     /// Ends every log-in of a user with a browser: one's own, and those of a user by name for
     /// system administrators. How many there were.
     pub async fn end_sessions(&self, caller: &Caller, user: Option<&str>) -> Result<u64> {
-        let mut tx = self.database().write().await?;
-        let user = self.account(&mut tx, caller, user).await?;
-        let ended = metadata::sessions::end_all(&mut tx, user.id).await?;
-        Event::new(caller, "end-session")
-            .detail("user", user.name)
-            .detail("ended", ended)
-            .record(&mut tx)
-            .await?;
-        tx.commit().await?;
-        Ok(ended)
-    }
-
-    /// The caller's own account, or another one for system administrators.
-    pub(crate) async fn account(
-        &self,
-        tx: &mut Tx,
-        caller: &Caller,
-        name: Option<&str>,
-    ) -> Result<User> {
-        let own = own_id(caller)?;
-        let found = match name {
-            None => metadata::users::get(tx, own).await?,
-            Some(name) => {
-                let found = metadata::users::find(tx, name).await?;
-                if found.as_ref().map(|user| user.id) != Some(own) {
-                    self.require_admin(caller)?;
-                }
-                found
-            }
-        };
-        found.ok_or_else(|| {
-            let name = name.unwrap_or_default();
-            Error::not_found(ErrorCode::NameUnknown, format!("there is no user {name:?}"))
-        })
+        self.end_all_kept(caller, Kept::Session, user).await
     }
 
     async fn idle(&self) -> Result<SignedDuration> {
         Ok(SignedDuration::from_mins(self.configuration().await?.session_minutes))
     }
-}
-
-/// The number of the user who asks. Robots have no account.
-pub(crate) fn own_id(caller: &Caller) -> Result<i64> {
-    match &caller.principal {
-        Principal::User { id, .. } => Ok(*id),
-        Principal::Anonymous => Err(Error::unauthenticated()),
-        _ => Err(Error::forbidden("log in as a user, with the password: this is about accounts")),
-    }
-}
-
-fn unknown(id: i64) -> Error {
-    Error::not_found(ErrorCode::NameUnknown, format!("there is no log-in {id} of yours"))
 }

@@ -7,9 +7,10 @@ use super::{
     settings::{self, PUBLIC, Settings},
 };
 use crate::{
-    AllowlistChange, CveAllowlist, Error, HarborFlags, Kind, Quota, Registry, Result,
+    AllowlistChange, CveAllowlist, Error, Kind, Quota, Registry, Result,
     allowlists::{self, write_list},
     audit::Event,
+    harbor_flags::HarborFlags,
     quotas::check_limit,
 };
 use sealock_auth::{Act, Caller, Principal, Resource, Role};

@@ -2,7 +2,9 @@
 
 use super::{ProjectName, bad, missing};
 use crate::{
-    HarborFlagChange, HarborFlags, Registry, Result, audit::Event, harbor_flags::flags_of,
+    Registry, Result,
+    audit::Event,
+    harbor_flags::{HarborFlagChange, HarborFlags, flags_of},
 };
 use sealock_auth::{Act, Caller, Resource};
 use sealock_facts::Severity;

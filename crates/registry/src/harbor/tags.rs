@@ -119,26 +119,7 @@ impl Registry {
         place: Place<'_>,
         id: i64,
     ) -> Result<()> {
-        let mut tx = self.database().write().await?;
-        let what = (Resource::ArtifactLabel, Act::Create);
-        let found = self.artifact_for(&mut tx, caller, place, what).await?;
-        let label = metadata::labels::get(&mut tx, id).await?;
-        // One of another project is as one that does not exist.
-        let here = label.filter(|label| label.project_id.is_none_or(|of| of == found.project.id));
-        let label = here.ok_or_else(|| missing("label", id))?;
-        if !metadata::artifacts::add_label(&mut tx, found.row.id, id).await? {
-            return Err(Error::conflict(format!(
-                "the artifact has the label {} already",
-                label.name
-            )));
-        }
-        Event::new(caller, "add-label")
-            .at((&found.project, &found.repository.name))
-            .digest(&found.row.digest)
-            .detail("label", label.name)
-            .record(&mut tx)
-            .await?;
-        Ok(tx.commit().await?)
+        self.label_artifact(caller, place, id, Act::Create).await
     }
 
     /// Takes a label off an artifact.
@@ -148,16 +129,46 @@ impl Registry {
         place: Place<'_>,
         id: i64,
     ) -> Result<()> {
+        self.label_artifact(caller, place, id, Act::Delete).await
+    }
+
+    /// Puts a label on, or takes it off with [`Act::Delete`].
+    async fn label_artifact(
+        &self,
+        caller: &Caller,
+        place: Place<'_>,
+        id: i64,
+        act: Act,
+    ) -> Result<()> {
         let mut tx = self.database().write().await?;
-        let what = (Resource::ArtifactLabel, Act::Delete);
+        let what = (Resource::ArtifactLabel, act);
         let found = self.artifact_for(&mut tx, caller, place, what).await?;
-        if !metadata::artifacts::remove_label(&mut tx, found.row.id, id).await? {
-            return Err(missing("label", format!("{id} on this artifact")));
-        }
-        Event::new(caller, "remove-label")
+        let label = metadata::labels::get(&mut tx, id).await?;
+        // One of another project is as one that does not exist.
+        let here = label.filter(|label| label.project_id.is_none_or(|of| of == found.project.id));
+        let artifact = found.row.id;
+        let action = match act {
+            Act::Delete => {
+                if !metadata::artifacts::remove_label(&mut tx, artifact, id).await? {
+                    return Err(missing("label", format!("{id} on this artifact")));
+                }
+                "remove-label"
+            }
+            _ => {
+                let label = here.as_ref().ok_or_else(|| missing("label", id))?;
+                if !metadata::artifacts::add_label(&mut tx, artifact, id).await? {
+                    let name = &label.name;
+                    return Err(Error::conflict(format!(
+                        "the artifact has the label {name} already"
+                    )));
+                }
+                "add-label"
+            }
+        };
+        Event::new(caller, action)
             .at((&found.project, &found.repository.name))
             .digest(&found.row.digest)
-            .detail("label", id)
+            .detail("label", here.map_or_else(|| id.to_string(), |label| label.name))
             .record(&mut tx)
             .await?;
         Ok(tx.commit().await?)

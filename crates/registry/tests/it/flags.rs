@@ -6,11 +6,14 @@ use crate::{
 };
 use jiff::SignedDuration;
 use sealock_auth::{Caller, Right, Role};
-use sealock_facts::{Severity, Tier};
+use sealock_facts::Tier;
 use sealock_metadata::{self as metadata, Clock as _};
 use sealock_oci::{Digest, ErrorCode};
-use sealock_registry::{AllowlistChange, Error, HarborFlagChange, HarborFlags, Kind, PolicyTarget};
+use sealock_registry::{
+    AllowlistChange, CveAllowlist, Error, Kind, PolicyTarget, harbor::ProjectChange,
+};
 use sealock_signing::SigningKey;
+use std::collections::BTreeMap;
 
 const TRUST: &str = "The image is not signed by cosign.";
 const PREVENT: &str = "cannot be pulled due to configured policy";
@@ -45,16 +48,44 @@ fn by_flag(refused: &Result<Digest, Error>) -> bool {
     refusal.verdict.objections().iter().any(|reason| reason.rule == "harbor-vulnerabilities")
 }
 
-fn trust(on: bool) -> HarborFlagChange {
-    HarborFlagChange { content_trust_cosign: Some(on), ..HarborFlagChange::default() }
+/// Harbor's metadata of a project, or what is said of it.
+type Said = BTreeMap<String, Option<String>>;
+
+fn say(words: &[(&str, &str)]) -> Said {
+    words.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
 }
 
-fn prevent(severity: Severity) -> HarborFlagChange {
-    HarborFlagChange {
-        prevent_vul: Some(true),
-        severity: Some(severity),
-        ..HarborFlagChange::default()
-    }
+fn trust(on: &str) -> Said {
+    say(&[("enable_content_trust_cosign", on)])
+}
+
+fn prevent(severity: &str) -> Said {
+    say(&[("prevent_vul", "true"), ("severity", severity)])
+}
+
+async fn set(world: &World, who: &Caller, project: &str, metadata: Said) -> Result<(), Error> {
+    let change = ProjectChange { metadata, allowlist: None };
+    world.registry.update_harbor_project(who, &project.into(), &change).await
+}
+
+/// Writes a project's allowlist, and reads it.
+async fn list(
+    world: &World,
+    who: &Caller,
+    project: &str,
+    list: &AllowlistChange,
+) -> Result<CveAllowlist, Error> {
+    let change = ProjectChange { metadata: Said::new(), allowlist: Some((None, list.clone())) };
+    world.registry.update_harbor_project(who, &project.into(), &change).await?;
+    world.registry.cve_allowlist(who, project).await
+}
+
+/// Which of Harbor's protections a project says it has.
+async fn protections(world: &World, project: &str) -> Vec<String> {
+    let admin = world.admin().await;
+    let all = world.registry.harbor_settings(&admin, &project.into()).await.unwrap();
+    let on = all.into_iter().filter(|(_, value)| value == "true");
+    on.map(|(name, _)| name).collect()
 }
 
 fn listed(items: &[&str]) -> AllowlistChange {
@@ -84,16 +115,9 @@ async fn content_trust(story: Story) {
     let registry = &world.registry;
     let guest = guest(world, "team").await;
     assert_eq!(pull(world, &guest, "team/app").await.unwrap(), story.image.digest);
-    let none = HarborFlags {
-        content_trust_cosign: false,
-        content_trust: false,
-        prevent_vul: None,
-        reuse_sys_cve_allowlist: true,
-    };
-    assert_eq!(registry.harbor_flags(&guest, "team").await.unwrap(), none);
-    let flags = registry.set_harbor_flags(dev, "team", &trust(true)).await.unwrap();
-    assert!(flags.content_trust_cosign);
-    assert_eq!(registry.harbor_flags(&guest, "team").await.unwrap(), flags);
+    assert!(protections(world, "team").await.is_empty());
+    set(world, dev, "team", trust("true")).await.unwrap();
+    assert_eq!(protections(world, "team").await, ["enable_content_trust_cosign"]);
     // The same truth in the policy document.
     let target = PolicyTarget::Project("team".to_owned());
     let text = registry.policy(dev, &target).await.unwrap().unwrap().text;
@@ -113,14 +137,13 @@ async fn content_trust(story: Story) {
     registry.compromise_project_key(dev, "team", "ci", None).await.unwrap();
     assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), TRUST);
     // The older flag asks for the same, in Harbor's other words, and is another one.
-    let older = HarborFlagChange { content_trust: Some(true), ..trust(false) };
-    let flags = registry.set_harbor_flags(dev, "team", &older).await.unwrap();
-    assert!(flags.content_trust && !flags.content_trust_cosign);
+    let older = [("enable_content_trust", "true"), ("enable_content_trust_cosign", "false")];
+    set(world, dev, "team", say(&older)).await.unwrap();
+    assert_eq!(protections(world, "team").await, ["enable_content_trust"]);
     let refused = pull(world, &guest, "team/app").await.unwrap_err();
     assert_refused(&refused, "The image is not signed by notation.");
-    let off = HarborFlagChange { content_trust: Some(false), ..trust(false) };
-    let flags = registry.set_harbor_flags(dev, "team", &off).await.unwrap();
-    assert_eq!(flags, none);
+    set(world, dev, "team", say(&[("enable_content_trust", "false")])).await.unwrap();
+    assert!(protections(world, "team").await.is_empty());
     assert!(registry.policy(dev, &target).await.unwrap().is_none(), "nothing is left of it");
     pull(world, &guest, "team/app").await.unwrap();
 }
@@ -144,10 +167,10 @@ async fn prevention(story: Story) {
     story.advise("CVE-2026-1234", "1").await;
     world.settle().await;
     pull(world, &guest, "team/app").await.unwrap();
-    registry.set_harbor_flags(dev, "team", &prevent(Severity::Critical)).await.unwrap();
+    set(world, dev, "team", prevent("critical")).await.unwrap();
     pull(world, &guest, "team/app").await.unwrap();
-    let flags = registry.set_harbor_flags(dev, "team", &prevent(Severity::High)).await.unwrap();
-    assert_eq!(flags.prevent_vul, Some(Severity::High));
+    set(world, dev, "team", prevent("high")).await.unwrap();
+    assert_eq!(protections(world, "team").await, ["prevent_vul"]);
     let refused = pull(world, &guest, "team/app").await.unwrap_err();
     assert_refused(&refused, PREVENT);
     assert_refused(&refused, "CVE-2026-1234");
@@ -155,30 +178,26 @@ async fn prevention(story: Story) {
     assert_refused(&refused, "vulnerability severity of \"High\" or higher from running.'");
     // In a sandbox what one person lists is excused, until it ends; but not while the project goes
     // by the system's list.
-    registry.set_cve_allowlist(dev, "team", &listed(&["cve-2026-1234"])).await.unwrap();
+    list(world, dev, "team", &listed(&["cve-2026-1234"])).await.unwrap();
     assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), PREVENT);
-    registry.set_cve_allowlist(dev, "team", &own(&["cve-2026-1234"])).await.unwrap();
+    list(world, dev, "team", &own(&["cve-2026-1234"])).await.unwrap();
     pull(world, &guest, "team/app").await.unwrap();
     let soon = world.clock.now() + SignedDuration::from_hours(1);
     let ends = AllowlistChange { expires_at: Some(Some(soon)), ..AllowlistChange::default() };
-    registry.set_cve_allowlist(dev, "team", &ends).await.unwrap();
+    list(world, dev, "team", &ends).await.unwrap();
     pull(world, &guest, "team/app").await.unwrap();
     world.clock.advance(SignedDuration::from_hours(2));
     assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), PREVENT);
     // The system's list, unless the project does without.
     let system = AllowlistChange { reuse_system: Some(true), ..listed(&[]) };
-    registry.set_cve_allowlist(dev, "team", &system).await.unwrap();
+    list(world, dev, "team", &system).await.unwrap();
     let admin = world.admin().await;
     let other = listed(&["CVE-2026-1234", "CVE-2020-9"]);
     registry.set_system_cve_allowlist(&admin, &other).await.unwrap();
     pull(world, &guest, "team/app").await.unwrap();
-    let without =
-        HarborFlagChange { reuse_sys_cve_allowlist: Some(false), ..HarborFlagChange::default() };
-    let flags = registry.set_harbor_flags(dev, "team", &without).await.unwrap();
-    assert!(!flags.reuse_sys_cve_allowlist);
+    set(world, dev, "team", say(&[("reuse_sys_cve_allowlist", "false")])).await.unwrap();
     assert_refused(&pull(world, &guest, "team/app").await.unwrap_err(), PREVENT);
-    let off = HarborFlagChange { prevent_vul: Some(false), ..HarborFlagChange::default() };
-    registry.set_harbor_flags(dev, "team", &off).await.unwrap();
+    set(world, dev, "team", say(&[("prevent_vul", "false")])).await.unwrap();
     pull(world, &guest, "team/app").await.unwrap();
 }
 
@@ -192,7 +211,7 @@ async fn prevention_lets_nothing_through_that_nobody_could_judge() {
     world.settle().await;
     let guest = guest(world, "team").await;
     pull(world, &guest, "team/odd").await.unwrap();
-    world.registry.set_harbor_flags(dev, "team", &prevent(Severity::High)).await.unwrap();
+    set(world, dev, "team", prevent("high")).await.unwrap();
     let refused = pull(world, &guest, "team/odd").await.unwrap_err();
     assert_refused(&refused, "current image without vulnerability scanning");
     pull(world, &guest, "team/app").await.unwrap();
@@ -210,10 +229,10 @@ async fn above_sandbox_a_list_takes_two_persons() {
     let guest = guest(world, "stage").await;
     story.advise("CVE-2026-1234", "1").await;
     world.settle().await;
-    registry.set_harbor_flags(dev, "stage", &prevent(Severity::High)).await.unwrap();
+    set(world, dev, "stage", prevent("high")).await.unwrap();
     assert!(by_flag(&pull(world, &guest, "stage/app").await));
-    let list = own(&["CVE-2026-1234"]);
-    let written = registry.set_cve_allowlist(dev, "stage", &list).await.unwrap();
+    let first = own(&["CVE-2026-1234"]);
+    let written = list(world, dev, "stage", &first).await.unwrap();
     assert_eq!((written.items.len(), written.granted_by), (1, None));
     assert!(by_flag(&pull(world, &guest, "stage/app").await), "asked for, not granted");
     // Who may not: who wrote it, an administrator, a robot; and there must be a list.
@@ -226,7 +245,7 @@ async fn above_sandbox_a_list_takes_two_persons() {
     let error = registry.grant_cve_allowlist(officer, Some("team"), None).await.unwrap_err();
     assert_eq!(error.kind(), Kind::NotFound);
     let other = own(&["CVE-2026-4321"]);
-    let error = registry.set_cve_allowlist(&robot, "stage", &other).await.unwrap_err();
+    let error = list(world, &robot, "stage", &other).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Forbidden);
     // Nor what the officer has not seen.
     let before = Some(world.clock.now() - SignedDuration::from_secs(1));
@@ -237,10 +256,10 @@ async fn above_sandbox_a_list_takes_two_persons() {
     assert!(!by_flag(&pull(world, &guest, "stage/app").await));
     // More on the list, or for longer, is asked for anew; less is not.
     let more = own(&["CVE-2026-1234", "CVE-2026-5678"]);
-    assert_eq!(registry.set_cve_allowlist(dev, "stage", &more).await.unwrap().granted_by, None);
+    assert_eq!(list(world, dev, "stage", &more).await.unwrap().granted_by, None);
     assert!(by_flag(&pull(world, &guest, "stage/app").await));
     registry.grant_cve_allowlist(officer, Some("stage"), None).await.unwrap();
-    let less = registry.set_cve_allowlist(dev, "stage", &list).await.unwrap();
+    let less = list(world, dev, "stage", &first).await.unwrap();
     assert!(less.granted_by.is_some());
     assert!(!by_flag(&pull(world, &guest, "stage/app").await));
     world.clock.advance(SignedDuration::from_hours(24 * 367));
@@ -255,15 +274,15 @@ async fn flags_and_lists_are_for_those_who_manage() {
     let registry = &world.registry;
     let guest = guest(&world, "team").await;
     let nobody = anonymous();
-    let list = listed(&["CVE-2026-1"]);
+    let one = listed(&["CVE-2026-1"]);
     for (who, kind) in
-        [(&guest, Kind::Forbidden), (&other, Kind::NotFound), (&nobody, Kind::Unauthenticated)]
+        [(&guest, Kind::Forbidden), (&other, Kind::Forbidden), (&nobody, Kind::Unauthenticated)]
     {
-        let flag = registry.set_harbor_flags(who, "team", &trust(true)).await.unwrap_err();
-        let listing = registry.set_cve_allowlist(who, "team", &list).await.unwrap_err();
+        let flag = set(&world, who, "team", trust("true")).await.unwrap_err();
+        let listing = list(&world, who, "team", &one).await.unwrap_err();
         assert_eq!((flag.kind(), listing.kind()), (kind, kind));
     }
-    let system = registry.set_system_cve_allowlist(&dev, &list).await.unwrap_err();
+    let system = registry.set_system_cve_allowlist(&dev, &one).await.unwrap_err();
     assert_eq!(system.kind(), Kind::Forbidden);
     assert_eq!(
         registry.system_cve_allowlist(&nobody).await.unwrap_err().kind(),
@@ -271,23 +290,23 @@ async fn flags_and_lists_are_for_those_who_manage() {
     );
     let odd = "x".repeat(200);
     for wrong in ["", "CVE 2026", odd.as_str(), "CVE-2026-\u{0}"] {
-        let error = registry.set_cve_allowlist(&dev, "team", &listed(&[wrong])).await;
+        let error = list(&world, &dev, "team", &listed(&[wrong])).await;
         assert_eq!(error.unwrap_err().kind(), Kind::Invalid, "{wrong:?}");
     }
     let many: Vec<String> = (0..=1_000).map(|n| format!("CVE-2026-{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let error = registry.set_cve_allowlist(&dev, "team", &listed(&many)).await.unwrap_err();
+    let error = list(&world, &dev, "team", &listed(&many)).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     // A rule of somebody's own stays, and is not switched off by a flag.
     let target = PolicyTarget::Project("team".to_owned());
     let own = "apiVersion: sealock/v1\nkind: Policy\nname: own\nrules:\n\
                - {name: mine, signed: {by: any}}\n";
     registry.put_policy(&dev, &target, own).await.unwrap();
-    assert!(registry.harbor_flags(&guest, "team").await.unwrap().content_trust_cosign);
-    let error = registry.set_harbor_flags(&dev, "team", &trust(false)).await.unwrap_err();
+    assert_eq!(protections(&world, "team").await, ["enable_content_trust_cosign"]);
+    let error = set(&world, &dev, "team", trust("false")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Conflict);
     assert!(error.message().contains("\"mine\""), "{error}");
-    registry.set_harbor_flags(&dev, "team", &prevent(Severity::Low)).await.unwrap();
+    set(&world, &dev, "team", prevent("low")).await.unwrap();
     let text = registry.policy(&dev, &target).await.unwrap().unwrap().text;
     assert!(text.contains("mine") && text.contains("harbor-vulnerabilities"), "{text}");
 }

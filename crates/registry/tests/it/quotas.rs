@@ -8,7 +8,7 @@ use sealock_auth::{Caller, Principal};
 use sealock_facts::Tier;
 use sealock_metadata as metadata;
 use sealock_oci::{Algorithm, Digest, ErrorCode};
-use sealock_registry::{AuditQuery, Body, Error, Kind, PageRequest, UNLIMITED, Wanted};
+use sealock_registry::{AuditQuery, Body, Error, Kind, PageRequest, Quota, UNLIMITED, Wanted};
 use serde_json::json;
 
 /// What Harbor's clients match.
@@ -23,13 +23,19 @@ fn assert_exceeded(error: &Error) {
     assert!(WORDS.iter().all(|words| error.message().contains(words)), "{error}");
 }
 
+/// The quota of a project, as who may see it is told.
+async fn quota(world: &World, who: &Caller, project: &str) -> Quota {
+    let summary = world.registry.harbor_project_summary(who, &project.into()).await;
+    summary.unwrap().quota.unwrap()
+}
+
 async fn used(world: &World, dev: &Caller, project: &str) -> i64 {
-    world.registry.project_quota(dev, project).await.unwrap().used
+    quota(world, dev, project).await.used
 }
 
 async fn limit(world: &World, project: &str, hard: i64) {
     let admin = world.admin().await;
-    let id = world.registry.project_quota(&admin, project).await.unwrap().id;
+    let id = quota(world, &admin, project).await.id;
     assert_eq!(world.registry.set_quota(&admin, id, hard).await.unwrap().hard, hard);
 }
 
@@ -74,7 +80,7 @@ async fn stays_out(world: World) {
     let dev = world.user("dev").await;
     world.project(&dev, "team", Tier::Sandbox, false).await;
     world.project(&dev, "other", Tier::Sandbox, false).await;
-    assert_eq!(world.registry.project_quota(&dev, "team").await.unwrap().hard, UNLIMITED);
+    assert_eq!(quota(&world, &dev, "team").await.hard, UNLIMITED);
     let first = world.image(&dev, "team/app", "v1", &[("etc/one", "1")]).await.unwrap();
     let one = size(&world, &first).await;
     assert_eq!(used(&world, &dev, "team").await, one);
@@ -314,7 +320,7 @@ async fn only_administrators_see_and_set_limits() {
     world.project(&dev, "team", Tier::Sandbox, false).await;
     world.project(&dev, "b-team", Tier::Sandbox, false).await;
     let registry = &world.registry;
-    let id = registry.project_quota(&dev, "team").await.unwrap().id;
+    let id = quota(&world, &dev, "team").await.id;
     let stranger = caller(Principal::Anonymous);
     for (who, kind) in [(&dev, Kind::Forbidden), (&stranger, Kind::Unauthenticated)] {
         assert_eq!(registry.set_quota(who, id, 1).await.unwrap_err().kind(), kind);
@@ -324,8 +330,8 @@ async fn only_administrators_see_and_set_limits() {
         assert_eq!(registry.set_default_quota(who, 1).await.unwrap_err().kind(), kind);
     }
     let other = world.user("other").await;
-    let hidden = registry.project_quota(&other, "team").await.unwrap_err();
-    assert_eq!(hidden.kind(), Kind::NotFound);
+    let hidden = registry.harbor_project_summary(&other, &"team".into()).await.unwrap_err();
+    assert_eq!(hidden.kind(), Kind::Forbidden);
     for wrong in [0, -2, i64::MIN] {
         assert_eq!(registry.set_quota(&admin, id, wrong).await.unwrap_err().kind(), Kind::Invalid);
     }
@@ -333,7 +339,7 @@ async fn only_administrators_see_and_set_limits() {
     registry.set_default_quota(&admin, 500).await.unwrap();
     assert_eq!(registry.default_quota().await.unwrap(), 500);
     world.project(&dev, "late", Tier::Sandbox, false).await;
-    assert_eq!(registry.project_quota(&dev, "late").await.unwrap().hard, 500);
+    assert_eq!(quota(&world, &dev, "late").await.hard, 500);
     let order = vec![("hard.storage".to_owned(), false)];
     let query = Wanted { order, limit: 2, ..Wanted::default() };
     let listed = registry.quotas(&admin, &query).await.unwrap();

@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 pub(crate) mod decision;
 pub(crate) mod fsck;
 pub(crate) mod gc;
+mod own;
 pub(crate) mod policy;
 pub(crate) mod project;
 pub(crate) mod promote;

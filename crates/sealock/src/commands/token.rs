@@ -1,8 +1,8 @@
-use super::Context;
-use crate::{
-    failure::Failure,
-    output::{self, Format},
+use super::{
+    Context,
+    own::{self, Which, Whose},
 };
+use crate::output::{self, Format};
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::json;
@@ -27,23 +27,9 @@ docker login, podman login, helm registry login, SEALOCK_PASSWORD.")]
         expires_in_days: u32,
     },
     /// List your tokens, oldest first.
-    List {
-        /// Somebody else's (system administrators).
-        #[arg(long = "of")]
-        whose: Option<String>,
-    },
+    List(Whose),
     /// End a token at once, by its number in the list.
-    Revoke {
-        /// The number (system administrators: anybody's).
-        #[arg(required_unless_present = "all")]
-        id: Option<i64>,
-        /// Every token.
-        #[arg(long, conflicts_with = "id")]
-        all: bool,
-        /// Of somebody else (system administrators), with --all.
-        #[arg(long = "of", requires = "all")]
-        whose: Option<String>,
-    },
+    Revoke(Which),
 }
 
 const TOKEN: &[output::Column] = &[
@@ -71,22 +57,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             let secret = made["secret"].as_str().unwrap_or_default();
             output::line(format, &format!("The token is {secret} (shown only now)."))
         }
-        Command::List { whose } => {
-            let filters = [("user", whose)];
-            let query = super::given(&filters);
-            output::list(format, &client.list("tokens", &query).await?, TOKEN)
-        }
-        Command::Revoke { id: Some(id), .. } => {
-            client.delete(&format!("tokens/{id}")).await?;
-            output::line(format, "Revoked the token.")
-        }
-        Command::Revoke { id: None, all: true, whose } => {
-            let filters = [("user", whose)];
-            let answer = client.delete_all("tokens", &super::given(&filters)).await?;
-            output::line(format, &format!("Revoked {} tokens.", answer["ended"]))
-        }
-        Command::Revoke { id: None, all: false, .. } => {
-            Err(Failure::usage("name a token by its number, or --all"))
+        Command::List(whose) => own::list(context, "tokens", whose, TOKEN).await,
+        Command::Revoke(which) => {
+            own::end(context, "tokens", which, ("Revoked the token.", "Revoked # tokens.")).await
         }
     }
 }
