@@ -12,6 +12,7 @@
 //! | GET `/me` | | `{name, kind: user\|robot\|anonymous, admin, security_officer}` |
 //! | GET, POST `/users` | `{name, password, email?, real_name?, admin?, security_officer?}` | list; 201 user |
 //! | PATCH, DELETE `/users/{name}` | `{password?, admin?, security_officer?, disabled?}` | 200 user; 204 |
+//! | PUT `/users/{name}/name` | `{name}` | user with `named_by: [...]` |
 //! | GET, DELETE `/sessions` | `user=`? | list of `{id, address, user_agent, created_at, used_at}`; `{ended}` |
 //! | DELETE `/sessions/{id}` | | 204 |
 //! | GET, POST, DELETE `/tokens` | `{name, scopes: [read,push,delete,promote], projects?, expires_in_days?}`; `user=`? | list; 201 with `secret`, shown once; `{ended}` |

@@ -123,6 +123,29 @@ pub(crate) async fn update_user(
     Ok(Json(face.registry.update_user(&caller, &face.accounts, &name, &change).await?))
 }
 
+/// Another name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OtherUserName {
+    /// The new login name.
+    name: String,
+}
+
+/// Gives a user another name; the number stays, and with it all that is theirs. Nobody else takes
+/// the old one while the user is here; `named_by` lists whose policies go on naming it. For system
+/// administrators.
+#[utoipa::path(put, path = "/users/{name}/name", tag = "people", params(("name" = String, Path)),
+    request_body = OtherUserName,
+    responses((status = 200, body = schema::RenamedUser), (status = 409, body = schema::Errors)))]
+pub(crate) async fn rename_user(
+    State(face): State<Face>,
+    Known(caller): Known,
+    Path(name): Path<String>,
+    Sent(sent): Sent<OtherUserName>,
+) -> Result<Json<sealock_registry::RenamedUser>> {
+    Ok(Json(face.registry.rename_user(&caller, &name, &sent.name).await?))
+}
+
 /// Removes a user; records go on naming them. For system administrators.
 #[utoipa::path(delete, path = "/users/{name}", tag = "people", params(("name" = String, Path)),
     responses((status = 204)))]

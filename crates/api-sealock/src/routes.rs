@@ -58,6 +58,7 @@ fn described() -> OpenApiRouter<Face> {
         .routes(routes!(people::me))
         .routes(routes!(people::users, people::create_user))
         .routes(routes!(people::update_user, people::delete_user))
+        .routes(routes!(people::rename_user))
         .routes(routes!(sessions::sessions, sessions::end_sessions))
         .routes(routes!(sessions::end_session))
         .routes(routes!(tokens::tokens, tokens::create_token, tokens::revoke_tokens))

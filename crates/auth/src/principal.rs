@@ -68,6 +68,16 @@ impl Principal {
         }
     }
 
+    /// Whose it is, by kind and number: a word for what is kept, for names change hands. A token is
+    /// its person's.
+    pub fn account(&self) -> String {
+        match self {
+            Self::Anonymous => "nobody".to_owned(),
+            Self::User { id, .. } | Self::Token { user_id: id, .. } => format!("user {id}"),
+            Self::Robot { id, .. } => format!("robot {id}"),
+        }
+    }
+
     /// What a token is limited to.
     pub fn bounds(&self) -> Option<&Bounds> {
         match self {

@@ -24,6 +24,7 @@ pub mod evidence;
 pub mod examiners;
 pub mod findings;
 pub mod forecast;
+pub mod former_names;
 pub mod fsck;
 pub mod immutable_rules;
 pub mod impact;

@@ -122,6 +122,19 @@ pub async fn applicable(
     tx.list(sql, params![tier, project_id.to_string(), cluster], read).await
 }
 
+/// Policies in force of the floor, the tiers and the projects whose text has this in it, in either
+/// case, after the one of this number. Text is what it is: whether it means something is seen when
+/// it is read.
+pub async fn with_text(tx: &mut Tx, text: &str, after: i64, limit: u32) -> Result<Vec<Policy>> {
+    let sql = "SELECT p.* FROM policies p WHERE p.id > $2 \
+               AND lower(p.document) LIKE '%' || lower($1) || '%' \
+               AND (p.scope IN ('floor', 'tier') OR (p.scope = 'project' \
+               AND EXISTS (SELECT 1 FROM projects o WHERE CAST(o.id AS TEXT) = p.target))) \
+               AND p.version = (SELECT max(n.version) FROM policies n \
+               WHERE n.scope = p.scope AND n.target = p.target) ORDER BY p.id LIMIT $3";
+    tx.list(sql, params![text, after, limit], read).await
+}
+
 /// Versions of a policy, newest first, before version `before`.
 pub async fn history(
     tx: &mut Tx,

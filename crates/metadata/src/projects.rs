@@ -1,7 +1,8 @@
 //! Projects: the unit of rights, policy and tier.
 
 use crate::{
-    Result, Row, Tx, cve_allowlists,
+    Result, Row, Tx, cve_allowlists, former_names,
+    former_names::Named,
     listing::{self, Field, Holds, Listed, Source, Wanted},
     params, quotas,
 };
@@ -199,6 +200,7 @@ pub async fn rename(tx: &mut Tx, id: i64, from: &str, to: &str) -> Result<bool> 
     if tx.execute(sql, params![id, from, to, now]).await? != 1 {
         return Ok(false);
     }
+    former_names::leave(tx, Named::Project, from, id).await?;
     // From the slash on. A name has ASCII characters only.
     let rest = i64::try_from(from.len()).unwrap_or(i64::MAX).saturating_add(1);
     let sql = "UPDATE repositories SET name = CAST($2 AS TEXT) || substr(name, CAST($3 AS INTEGER)) \
@@ -224,13 +226,15 @@ pub async fn lock_policy_rev(tx: &mut Tx, id: i64) -> Result<Option<i64>> {
 /// exist or still has repositories.
 pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
     let sql = "DELETE FROM projects WHERE id = $1 \
-               AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.project_id = $1)";
-    let gone = tx.execute(sql, params![id]).await? == 1;
-    if gone {
+               AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.project_id = $1) \
+               RETURNING name";
+    let gone = tx.find(sql, params![id], |row| row.get::<String>("name")).await?;
+    if let Some(name) = &gone {
+        former_names::leave(tx, Named::Project, name, id).await?;
         quotas::end(tx, id).await?;
         cve_allowlists::end(tx, id).await?;
     }
-    Ok(gone)
+    Ok(gone.is_some())
 }
 
 /// What a list of projects may be asked for.

@@ -10,7 +10,7 @@ pub struct Upload {
     pub id: String,
     /// Where it goes.
     pub repository_id: i64,
-    /// Who began it; only they go on.
+    /// Who began it, by a word that never means another; only they go on.
     pub principal: String,
     /// The blob store's state, JSON.
     pub state: String,

@@ -1,7 +1,8 @@
 //! Local users.
 
 use crate::{
-    Result, Row, Tx,
+    Result, Row, Tx, former_names,
+    former_names::Named,
     listing::{self, Field, Holds, Listed, Source, Wanted},
     params, personal_tokens, sessions,
 };
@@ -183,10 +184,36 @@ pub async fn set_flags(
     Ok(tx.execute(sql, params![id, sysadmin, security_officer, disabled, now]).await? == 1)
 }
 
+/// Gives a user another name; the number stays, and with it all that is theirs. False when they are
+/// not called `from` any more, or somebody is called `to`.
+pub async fn rename(tx: &mut Tx, id: i64, from: &str, to: &str) -> Result<bool> {
+    let now = tx.now();
+    let sql = "UPDATE users SET name = $3, updated_at = $4 \
+               WHERE id = $1 AND name = $2 AND deleted_at IS NULL \
+               AND NOT EXISTS (SELECT 1 FROM users u WHERE u.name = $3)";
+    if tx.execute(sql, params![id, from, to, now]).await? != 1 {
+        return Ok(false);
+    }
+    former_names::leave(tx, Named::User, from, id).await?;
+    Ok(true)
+}
+
+/// Who is called like this, or was, as far as they are here still: what a new name must not be
+/// taken for. Upper and lower case are the same.
+pub async fn called(tx: &mut Tx, name: &str) -> Result<Vec<User>> {
+    let sql = "SELECT u.* FROM users u WHERE lower(u.name) = lower($1) AND u.deleted_at IS NULL \
+               UNION SELECT u.* FROM former_names f JOIN users u ON u.id = f.holder_id \
+               WHERE f.kind = 'user' AND lower(f.name) = lower($1) AND u.deleted_at IS NULL";
+    tx.list(sql, params![name], read).await
+}
+
 /// Removes a user and frees the name; the number is never given again. The row stays, without
 /// password and memberships, because records name it.
 pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
     let now = tx.now();
+    if let Some(user) = get(tx, id).await? {
+        former_names::leave(tx, Named::User, &user.name, id).await?;
+    }
     tx.execute("DELETE FROM members WHERE user_id = $1", params![id]).await?;
     sessions::end_all(tx, id).await?;
     personal_tokens::revoke_all(tx, id).await?;

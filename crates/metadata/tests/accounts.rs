@@ -5,9 +5,10 @@ mod support;
 
 use sealock_facts::Tier;
 use sealock_metadata::{
-    audit, both_engines,
+    Tx, audit, both_engines,
     clusters::{self, ClusterSettings, NamespacePolicy},
     examiners::{self, Examiner},
+    former_names::{self, Named},
     labels,
     listing::{Term, Wanted},
     members, policies,
@@ -33,6 +34,7 @@ both_engines!(
     lists_are_read_by_conditions_and_order,
     members_are_people_or_groups,
     labels_stand_in_their_project,
+    names_are_remembered,
 );
 
 async fn members_belong_to_one_project(t: &mut TestDatabase) {
@@ -76,6 +78,62 @@ async fn members_belong_to_one_project(t: &mut TestDatabase) {
     assert!(members::list(&mut tx, a.id, 0, 9).await.unwrap().is_empty());
     assert!(users::get(&mut tx, ann.id).await.unwrap().is_none());
     assert!(!members::remove(&mut tx, a.id, ann.id).await.unwrap());
+}
+
+async fn names_are_remembered(t: &mut TestDatabase) {
+    let mut tx = t.db.write().await.unwrap();
+    let mut ids = Vec::new();
+    for name in ["ann", "bob"] {
+        let new = users::NewUser { name, ..Default::default() };
+        ids.push(users::create(&mut tx, &new).await.unwrap().unwrap().id);
+    }
+    let (ann, bob) = (ids[0], ids[1]);
+    assert!(!users::rename(&mut tx, ann, "ann", "bob").await.unwrap(), "taken");
+    assert!(!users::rename(&mut tx, ann, "bob", "x").await.unwrap(), "not hers");
+    assert!(users::rename(&mut tx, ann, "ann", "Anna").await.unwrap());
+    assert_eq!(users::find(&mut tx, "Anna").await.unwrap().unwrap().id, ann);
+    assert!(users::find(&mut tx, "ann").await.unwrap().is_none());
+    let called = async |tx: &mut Tx, name: &str| -> Vec<i64> {
+        users::called(tx, name).await.unwrap().iter().map(|user| user.id).collect()
+    };
+    for name in ["anna", "ANNA", "ann", "ANN"] {
+        assert_eq!(called(&mut tx, name).await, [ann], "{name}");
+    }
+    assert_eq!(called(&mut tx, "BOB").await, [bob]);
+    let holder = former_names::holder;
+    assert_eq!(holder(&mut tx, Named::User, "ann").await.unwrap(), Some(ann));
+    assert_eq!(holder(&mut tx, Named::User, "Anna").await.unwrap(), None);
+    assert_eq!(holder(&mut tx, Named::Project, "ann").await.unwrap(), None);
+    assert!(users::delete(&mut tx, ann).await.unwrap());
+    assert_eq!(holder(&mut tx, Named::User, "Anna").await.unwrap(), Some(ann));
+    assert!(called(&mut tx, "ann").await.is_empty(), "who is gone keeps no name");
+    assert!(users::rename(&mut tx, bob, "bob", "ann").await.unwrap());
+    assert!(users::delete(&mut tx, bob).await.unwrap());
+    assert_eq!(holder(&mut tx, Named::User, "ann").await.unwrap(), Some(bob), "the last one");
+
+    let shop = project(&mut tx, "shop", Tier::Sandbox).await;
+    assert!(projects::rename(&mut tx, shop.id, "shop", "store").await.unwrap());
+    assert_eq!(holder(&mut tx, Named::Project, "shop").await.unwrap(), Some(shop.id));
+    let text = Some("principals: [ann_b]");
+    policies::put(&mut tx, PolicyScope::Project, &shop.id.to_string(), text, "x").await.unwrap();
+    for scope in [PolicyScope::Floor, PolicyScope::Cluster] {
+        policies::put(&mut tx, scope, "", text, "x").await.unwrap();
+    }
+    let with = async |tx: &mut Tx, text: &str, after: i64| -> Vec<PolicyScope> {
+        let found = policies::with_text(tx, text, after, 9).await.unwrap();
+        found.iter().map(|policy| policy.scope).collect()
+    };
+    let both = [PolicyScope::Project, PolicyScope::Floor];
+    assert_eq!(with(&mut tx, "Ann_B", 0).await, both);
+    assert_eq!(with(&mut tx, "bob", 0).await, []);
+    let first = policies::with_text(&mut tx, "ann_b", 0, 1).await.unwrap()[0].id;
+    assert_eq!(with(&mut tx, "ann_b", first).await, [PolicyScope::Floor]);
+    policies::put(&mut tx, PolicyScope::Floor, "", Some("nothing"), "x").await.unwrap();
+    assert_eq!(with(&mut tx, "ann_b", 0).await, [PolicyScope::Project], "in force only");
+    assert!(projects::delete(&mut tx, shop.id).await.unwrap());
+    assert_eq!(with(&mut tx, "ann_b", 0).await, [], "of what is here only");
+    assert_eq!(holder(&mut tx, Named::Project, "store").await.unwrap(), Some(shop.id));
+    tx.commit().await.unwrap();
 }
 
 async fn examiners_are_named_one_by_one(t: &mut TestDatabase) {

@@ -80,7 +80,7 @@ impl PolicyCache {
         }
     }
 
-    fn parse(&self, row: &PolicyRow) -> Result<Arc<PolicyDocument>> {
+    pub(crate) fn parse(&self, row: &PolicyRow) -> Result<Arc<PolicyDocument>> {
         if let Some(document) = self.documents.get(&row.id) {
             return Ok(document);
         }

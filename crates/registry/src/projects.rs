@@ -7,7 +7,9 @@ use crate::{
 };
 use sealock_auth::{Act, Caller, Principal, Resource, Right};
 use sealock_facts::Tier;
-use sealock_metadata::{self as metadata, Tx, projects::Project as ProjectRow};
+use sealock_metadata::{
+    self as metadata, Tx, former_names::Named, projects::Project as ProjectRow,
+};
 use sealock_oci::{ErrorCode, RepositoryName};
 
 /// A project.
@@ -103,6 +105,7 @@ impl Registry {
             }
         };
         check_name(&new.name)?;
+        self.require_not_inherited(tx, Named::Project, &new.name, None).await?;
         let made = metadata::projects::create(tx, &new.name, new.public, new.tier, owner);
         let row = made.await?.ok_or_else(|| {
             Error::conflict(format!("there is a project of the name {:?}", new.name))

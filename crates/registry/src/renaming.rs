@@ -7,7 +7,7 @@ use crate::{
     immutability::require_none_covered, projects::check_name,
 };
 use sealock_auth::{Caller, Right};
-use sealock_metadata as metadata;
+use sealock_metadata::{self as metadata, former_names::Named};
 use sealock_oci::{ErrorCode, MAX_REPOSITORY_BYTES, RepositoryName};
 
 impl Registry {
@@ -33,6 +33,7 @@ impl Registry {
                 ),
             ));
         }
+        self.require_not_inherited(&mut tx, Named::Project, to, Some(project.id)).await?;
         if !metadata::projects::rename(&mut tx, project.id, &project.name, to).await? {
             return Err(Error::conflict(format!("there is a project of the name {to:?}")));
         }

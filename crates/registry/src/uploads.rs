@@ -125,8 +125,9 @@ impl Registry {
         }
         let repository = scope.ensure_repository(&mut tx).await?;
         let state = serde_json::to_string(&state).map_err(Error::internal)?;
-        let who = caller.principal.to_string();
+        let who = caller.principal.account();
         if metadata::uploads::count(&mut tx, repository.id, &who).await? >= MAX_OPEN_UPLOADS {
+            let who = &caller.principal;
             return Err(Error::new(
                 crate::Kind::TooMany,
                 ErrorCode::TooManyRequests,
@@ -364,7 +365,7 @@ impl Registry {
         let mut tx = self.database().read().await?;
         let scope = self.scope(&mut tx, caller, name, Need::PushOrAttest).await?;
         let Some(repository) = scope.repository else { return Err(unknown(id)) };
-        let who = caller.principal.to_string();
+        let who = caller.principal.account();
         let row = metadata::uploads::find(&mut tx, repository.id, &who, &id.to_string())
             .await?
             .ok_or_else(|| unknown(id))?;

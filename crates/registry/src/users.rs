@@ -2,7 +2,7 @@
 
 use crate::{Error, Kind, Page, PageRequest, Registry, Result, audit::Event};
 use sealock_auth::{AuthError, Authenticator, Caller, Principal, SecretString};
-use sealock_metadata::{self as metadata, Database, users::User as UserRow};
+use sealock_metadata::{self as metadata, Database, former_names::Named, users::User as UserRow};
 use sealock_oci::ErrorCode;
 
 /// Longest mail address or name for people, in bytes.
@@ -54,6 +54,17 @@ pub struct NewUser {
     pub security_officer: bool,
 }
 
+/// A user who was given another name.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RenamedUser {
+    /// The user, as they are called now.
+    #[serde(flatten)]
+    pub user: User,
+    /// Whose policies go on naming the old name, which means nobody now: `the project shop`. The
+    /// first of them.
+    pub named_by: Vec<String>,
+}
+
 /// What is to change about a user; what is none stays.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
@@ -89,6 +100,7 @@ impl Registry {
         }
         let hash = accounts.hash_new(&new.password).await.map_err(refused)?;
         let mut tx = self.database().write().await?;
+        self.require_free_user_name(&mut tx, &new.name, None).await?;
         let row = metadata::users::create(
             &mut tx,
             &metadata::users::NewUser {
@@ -150,6 +162,9 @@ impl Registry {
         };
         let mut tx = self.database().write().await?;
         let before = metadata::users::find(&mut tx, name).await?.ok_or_else(|| unknown(name))?;
+        if own && caller.principal.user_id() != Some(before.id) {
+            return Err(Error::conflict("the name changed hands meanwhile; log in again"));
+        }
         if let Some(hash) = &hash {
             metadata::users::set_password(&mut tx, before.id, hash).await?;
         }
@@ -195,16 +210,42 @@ impl Registry {
         Ok(User { disabled: false, ..row.into() })
     }
 
+    /// Gives a user another name. For system administrators. The number stays, and with it roles,
+    /// projects, sessions, tokens and open uploads; log-ins with the old name end. Nobody else is
+    /// called by it as long as the user is here.
+    pub async fn rename_user(&self, caller: &Caller, name: &str, to: &str) -> Result<RenamedUser> {
+        self.require_admin(caller)?;
+        sealock_auth::check_user_name(to).map_err(refused)?;
+        let mut tx = self.database().write().await?;
+        let before = metadata::users::find(&mut tx, name).await?.ok_or_else(|| unknown(name))?;
+        if to == name {
+            return Ok(RenamedUser { user: before.into(), named_by: Vec::new() });
+        }
+        self.require_free_user_name(&mut tx, to, Some(before.id)).await?;
+        if !metadata::users::rename(&mut tx, before.id, name, to).await? {
+            return Err(Error::conflict(format!("there is a user {to:?} already")));
+        }
+        let named_by = self.policies_naming(&mut tx, Named::User, name).await?;
+        let row = metadata::users::get(&mut tx, before.id).await?.ok_or_else(|| unknown(name))?;
+        Event::new(caller, "rename-user")
+            .detail("user", to)
+            .detail("from", name)
+            .record(&mut tx)
+            .await?;
+        tx.commit().await?;
+        Ok(RenamedUser { user: row.into(), named_by })
+    }
+
     /// Removes a user; records go on naming them. For system administrators.
     pub async fn delete_user(&self, caller: &Caller, name: &str) -> Result<()> {
         self.require_admin(caller)?;
-        if matches!(&caller.principal, Principal::User { name: own, .. } if own == name) {
+        let mut tx = self.database().write().await?;
+        let row = metadata::users::find(&mut tx, name).await?.ok_or_else(|| unknown(name))?;
+        if caller.principal.user_id() == Some(row.id) {
             return Err(Error::conflict(
                 "administrators do not remove their own account; another one does",
             ));
         }
-        let mut tx = self.database().write().await?;
-        let row = metadata::users::find(&mut tx, name).await?.ok_or_else(|| unknown(name))?;
         metadata::users::delete(&mut tx, row.id).await?;
         Event::new(caller, "delete-user").detail("user", name).record(&mut tx).await?;
         Ok(tx.commit().await?)

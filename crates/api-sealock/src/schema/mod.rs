@@ -99,6 +99,21 @@ pub(crate) struct User {
     created_at: String,
 }
 
+/// A user who was given another name.
+#[derive(ToSchema)]
+pub(crate) struct RenamedUser {
+    id: i64,
+    name: String,
+    email: Option<String>,
+    real_name: String,
+    admin: bool,
+    security_officer: bool,
+    disabled: bool,
+    #[schema(format = DateTime)]
+    created_at: String,
+    named_by: Vec<String>,
+}
+
 /// A personal access token.
 #[derive(ToSchema)]
 pub(crate) struct PersonalToken {

@@ -8,6 +8,7 @@ on_both_engines!(
     a_registry_token_opens_nothing_here,
     users_are_a_matter_of_administrators,
     everybody_changes_their_own_password_only,
+    users_are_renamed_by_administrators,
 );
 
 async fn who_one_is(server: &Server) {
@@ -70,4 +71,29 @@ async fn everybody_changes_their_own_password_only(server: &Server) {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(server.get("dana", "/me").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(server.get("dana:battery staple", "/me").await.0, StatusCode::OK);
+}
+
+async fn users_are_renamed_by_administrators(server: &Server) {
+    let name = |name: &str| json!({"name": name}).to_string();
+    let rename = async |who: &str, from: &str, to: &str| {
+        server.ask(who, Method::PUT, &format!("/users/{from}/name"), name(to)).await
+    };
+    for who in ["dana", "sofia"] {
+        assert_eq!(rename(who, "dana", "diana").await.0, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(rename("", "dana", "diana").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(rename("admin", "nobody", "diana").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(rename("admin", "dana", "Sofia").await.0, StatusCode::CONFLICT);
+    assert_eq!(rename("admin", "dana", "a b").await.0, StatusCode::BAD_REQUEST);
+    let (status, renamed) = rename("admin", "dana", "diana").await;
+    assert_eq!(
+        (status, &renamed["name"], &renamed["named_by"]),
+        (StatusCode::OK, &json!("diana"), &json!([]))
+    );
+    assert_eq!(server.get("dana", "/me").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(server.get("diana", "/me").await.1["name"], "diana");
+    // Administrators, too, and they are who they were.
+    assert_eq!(rename("admin", "admin", "chief").await.0, StatusCode::OK);
+    assert_eq!(server.delete("chief", "/users/chief").await, StatusCode::CONFLICT);
+    assert_eq!(rename("chief", "chief", "admin").await.0, StatusCode::OK);
 }

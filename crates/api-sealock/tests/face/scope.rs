@@ -35,6 +35,7 @@ const OF_NO_PROJECT: &[&str] = &[
     "/me",
     "/users",
     "/users/{name}",
+    "/users/{name}/name",
     "/sessions",
     "/sessions/{id}",
     "/tokens",

@@ -143,6 +143,7 @@ impl Registry {
         check_mixed_password(&new.name, &new.password).map_err(refused)?;
         let hash = accounts.hash_new(&new.password).await.map_err(refused)?;
         let mut tx = self.database().write().await?;
+        self.require_free_user_name(&mut tx, &new.name, None).await?;
         let row = metadata::users::create(
             &mut tx,
             &metadata::users::NewUser {

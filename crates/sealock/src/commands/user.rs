@@ -43,6 +43,17 @@ pub(crate) enum Command {
         #[arg(long)]
         disabled: Option<bool>,
     },
+    /// Call a user otherwise. What is theirs stays theirs; log-ins with the old name end.
+    #[command(
+        after_help = "Nobody else can take the old name while the user is here. Policies that name it mean \
+nobody any more: the answer says which they are."
+    )]
+    Rename {
+        /// The user.
+        name: String,
+        /// The new name.
+        to: String,
+    },
     /// Change a password, one's own if no name is given; the new one comes from
     /// SEALOCK_NEW_PASSWORD.
     Password {
@@ -119,6 +130,21 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
             });
             let path = format!("users/{name}");
             output::object(format, &client.write(Method::PATCH, &path, &body).await?, USER)
+        }
+        Command::Rename { name, to } => {
+            let path = format!("users/{name}/name");
+            let user = client.write(Method::PUT, &path, &json!({"name": to})).await?;
+            output::object(format, &user, USER)?;
+            let named_by = user["named_by"].as_array().into_iter().flatten();
+            let named_by: Vec<&str> = named_by.filter_map(|policy| policy.as_str()).collect();
+            if named_by.is_empty() {
+                return Ok(());
+            }
+            let named_by = named_by.join(", ");
+            output::remark(
+                format,
+                &format!("Policies that name {name}, which is nobody now: of {named_by}."),
+            )
         }
         Command::Password { name } => {
             let name = match name {
