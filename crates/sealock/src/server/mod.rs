@@ -8,6 +8,7 @@ mod keys;
 mod logging;
 pub(crate) mod metrics;
 mod recover;
+mod renewal;
 mod tls;
 mod wiring;
 

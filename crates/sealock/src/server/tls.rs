@@ -1,16 +1,16 @@
 //! Certificates of the listeners: given by the operator, or made on first start for the admission
 //! webhooks.
 
-use super::home::Home;
+use super::{
+    home::Home,
+    renewal::{Held, Pair, Renewal},
+};
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
-use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::{ServerConfig, crypto::CryptoProvider};
 use sealock_metadata::{Clock as _, SystemClock};
 use std::{path::Path, sync::Arc};
 
@@ -20,6 +20,8 @@ pub(crate) struct Tls {
     pub(crate) config: Arc<ServerConfig>,
     /// PEM of the certificate authority; the `caBundle` of the webhooks.
     pub(crate) ca_pem: String,
+    /// What takes up a renewed certificate; none where it is not the operator's.
+    pub(crate) renewal: Option<Renewal>,
 }
 
 const CA_CERTIFICATE: &str = "tls/ca.pem";
@@ -29,15 +31,15 @@ const CA_YEARS: i16 = 10;
 
 /// Reads the operator's certificate chain and key.
 pub(crate) fn from_files(chain: &Path, key: &Path, ca: Option<&Path>) -> Result<Tls> {
-    let chain_pem = crate::files::read(chain)?;
-    let key_pem = crate::files::read(key)?;
+    let pair = Pair::read(chain, key)?;
     let ca_pem = match ca {
         Some(path) => crate::files::read_text(path)?,
-        None => String::from_utf8(chain_pem.clone()).context("the chain is not PEM")?,
+        None => String::from_utf8(pair.chain.clone()).context("the chain is not PEM")?,
     };
-    let config = server_config(&chain_pem, &key_pem)
+    let (config, held) = server_config(&pair)
         .with_context(|| format!("{} and {}", chain.display(), key.display()))?;
-    Ok(Tls { config, ca_pem })
+    let renewal = Renewal::of(chain, key, pair, held);
+    Ok(Tls { config, ca_pem, renewal: Some(renewal) })
 }
 
 /// Makes a certificate for `names` under the authority kept in the data directory.
@@ -55,8 +57,9 @@ pub(crate) fn self_made(home: &Home, names: &[String]) -> Result<Tls> {
     set_years(&mut params, 2);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
-    let config = server_config(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())?;
-    Ok(Tls { config, ca_pem })
+    let pair = Pair { chain: certificate.pem().into(), key: key.serialize_pem().into() };
+    let (config, _) = server_config(&pair)?;
+    Ok(Tls { config, ca_pem, renewal: None })
 }
 
 fn authority(home: &Home) -> Result<(String, Issuer<'static, KeyPair>)> {
@@ -99,19 +102,21 @@ fn set_years(params: &mut CertificateParams, years: i16) {
     params.not_after = rcgen::date_time_ymd(i32::from(today.year() + years), month, 1);
 }
 
-fn server_config(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>> {
-    let chain = CertificateDer::pem_slice_iter(chain_pem)
-        .collect::<Result<Vec<_>, _>>()
-        .context("the certificate chain is not PEM")?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem).context("the private key is not PEM")?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// A configuration with a certificate that may be changed for another.
+fn server_config(pair: &Pair) -> Result<(Arc<ServerConfig>, Arc<Held>)> {
+    let provider = provider();
+    let held = Arc::new(Held::new(pair.certified(&provider)?));
     // Only the admission face looks at them.
     let certificates = sealock_http::registered_client_certificates(&provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(certificates)
-        .with_single_cert(chain, key)
-        .context("the certificate and the key do not fit each other")?;
+        .with_cert_resolver(held.clone());
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), held))
+}
+
+/// The cryptography of all listeners.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }

@@ -5,7 +5,7 @@ use super::{
     home::Home,
     keys, logging, metrics,
     metrics::{Counted, Metrics},
-    tls,
+    renewal, tls,
     tls::Tls,
 };
 use crate::commands::serve::Serve;
@@ -49,14 +49,14 @@ struct Product {
 pub(crate) async fn run(args: Serve) -> Result<()> {
     let _log = logging::start(args.log_json);
     let home = Home::open(&args.data_dir)?;
-    let registry_tls = match (&args.tls_cert, &args.tls_key) {
+    let mut registry_tls = match (&args.tls_cert, &args.tls_key) {
         (Some(chain), Some(key)) => Some(tls::from_files(chain, key, None)?),
         _ => None,
     };
     let listener = bind(args.listen, "--listen").await?;
     let url = url(&args, registry_tls.is_some(), listener.local_addr()?);
     let product = open(&args, &home, &url).await?;
-    let admission = match args.no_admission {
+    let mut admission = match args.no_admission {
         true => None,
         false => Some((
             bind(args.admission_listen, "--admission-listen").await?,
@@ -81,6 +81,10 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
     let certificate = args.tls_ca.as_deref().map(crate::files::read_text).transpose()?;
     let app = faces(&product, &args, ca, certificate);
+    let given = registry_tls.as_mut().and_then(|tls| tls.renewal.take());
+    let for_webhooks = admission.as_mut().and_then(|(_, tls)| tls.renewal.take());
+    let renewals =
+        tokio::spawn(renewal::look_after(given.into_iter().chain(for_webhooks).collect()));
     let stop = stop_signals();
     tracing::info!(%url, "serving");
     let most = descriptors::connections(args.limits.max_connections());
@@ -97,6 +101,7 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     let jobs = async {
         signals(stop.clone(), 1).await;
         upkeep.abort();
+        renewals.abort();
         workers.stop(JOBS_GRACE).await;
     };
     let all = async {
