@@ -1,5 +1,8 @@
 //! Puts the floors together and runs until the server is told to stop.
 
+#[cfg(test)]
+mod expiry;
+
 use super::{
     descriptors, first_start, health,
     home::Home,
