@@ -96,6 +96,7 @@ impl FromRequestParts<Face> for Listing {
             order: query::order(params.text("sort").unwrap_or_default())?,
             offset: (page - 1).saturating_mul(size.into()).min(i64::MAX.unsigned_abs()),
             limit: size,
+            uncounted: false,
         };
         Ok(Self { params, wanted, path: uri.path().to_owned(), page, size: size.into() })
     }

@@ -102,7 +102,7 @@ pub async fn page(tx: &mut Tx, place: Place, wanted: &Wanted) -> Result<Listed<M
         wanted.order.clear();
     }
     let (select, count, fields, values) = texts(place, all, &wanted);
-    let source = Source { select, count, values, fields, order };
+    let source = Source { select, whole: None, count, values, fields, order };
     let ids = listing::page(tx, source, &wanted, |row| row.get::<i64>("id")).await?;
     let mut rows = manifests::get_many(tx, &ids.items).await?;
     let at = |id: i64| ids.items.iter().position(|one| *one == id);
@@ -229,6 +229,7 @@ pub async fn accessory_page(
                          AND m.subject_digest IS NULL))";
     let source = Source {
         select: SELECT,
+        whole: None,
         count: COUNT,
         values: params![repository_id, subject, &names(subject)[..]],
         fields: ACCESSORY_FIELDS,
@@ -289,6 +290,7 @@ pub const TAG_FIELDS: &[Field] = &[
 pub async fn tag_page(tx: &mut Tx, manifest_id: i64, wanted: &Wanted) -> Result<Listed<ShownTag>> {
     let source = Source {
         select: tags!("WHERE t.manifest_id = $1"),
+        whole: None,
         count: "SELECT count(*) AS total FROM tags t WHERE t.manifest_id = $1",
         values: params![manifest_id],
         fields: TAG_FIELDS,

@@ -121,6 +121,7 @@ pub async fn list(tx: &mut Tx, project_id: i64) -> Result<Vec<RuleRow>> {
 pub async fn page(tx: &mut Tx, project_id: i64, wanted: &Wanted) -> Result<Listed<RuleRow>> {
     let source = Source {
         select: "SELECT * FROM immutable_rules WHERE project_id = $1",
+        whole: None,
         count: "SELECT count(*) AS total FROM immutable_rules WHERE project_id = $1",
         values: params![project_id],
         fields: FIELDS,

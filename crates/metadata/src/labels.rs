@@ -113,6 +113,6 @@ pub async fn page(tx: &mut Tx, project_id: Option<i64>, wanted: &Wanted) -> Resu
         ),
     };
     let values = params![project_id];
-    let source = Source { select, count, values, fields: FIELDS, order: "name, id" };
+    let source = Source { select, whole: None, count, values, fields: FIELDS, order: "name, id" };
     listing::page(tx, source, wanted, read).await
 }

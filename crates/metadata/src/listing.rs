@@ -64,6 +64,9 @@ pub struct Wanted {
     pub offset: u64,
     /// Most rows.
     pub limit: u32,
+    /// The length of the whole list is of no interest: what is told in its place ends with this
+    /// page.
+    pub uncounted: bool,
 }
 
 /// A page and the length of the whole list.
@@ -86,6 +89,10 @@ impl<T> Listed<T> {
 pub(crate) struct Source<'a> {
     /// `SELECT … FROM … WHERE …`; further conditions are added by AND.
     pub(crate) select: &'static str,
+    /// Where `select` gives numbers only: `SELECT … FROM … WHERE …` of the whole rows, which ends
+    /// with the column of the number and calls tables by the same names. What stands beside a row
+    /// is then read for those of the page alone, and not for all that are put in order.
+    pub(crate) whole: Option<&'static str>,
     /// `SELECT count(*) AS total`, from the same.
     pub(crate) count: &'static str,
     /// Its parameters.
@@ -115,7 +122,7 @@ pub(crate) async fn page_up_to<T>(
     most: Option<u32>,
     read: impl Fn(&Row) -> Result<T>,
 ) -> Result<Listed<T>> {
-    let Source { select, count, mut values, fields, order } = source;
+    let Source { select, whole, count, mut values, fields, order: last } = source;
     let field = |name: &str| fields.iter().find(|field| field.name == name);
     let mut conditions = String::new();
     let (mut counted, mut selected) = (vec![count], vec![select]);
@@ -137,28 +144,40 @@ pub(crate) async fn page_up_to<T>(
             format!("SELECT count(*) AS total FROM ({count}{conditions} LIMIT {most}) AS counted")
         }
     };
-    let rows = tx.query_shaped(&counted, counting, values.clone()).await?;
-    let total: u64 = rows.first().map_or(Ok(0), |row| row.get("total"))?;
-    if wanted.offset >= total {
-        return Ok(Listed { items: Vec::new(), total });
+    let mut total = 0;
+    if !wanted.uncounted {
+        let rows = tx.query_shaped(&counted, counting, values.clone()).await?;
+        total = rows.first().map_or(Ok(0), |row| row.get("total"))?;
+        if wanted.offset >= total {
+            return Ok(Listed { items: Vec::new(), total });
+        }
     }
-    let mut sql = format!("{select}{conditions} ORDER BY ");
+    let mut order = String::new();
     for (name, descending) in wanted.order.iter().take(MAX_TERMS) {
         if let Some(field) = field(name).filter(|field| field.through.is_none()) {
             let direction = if *descending { "DESC" } else { "ASC" };
-            _ = write!(sql, "{} {direction}, ", field.column);
+            _ = write!(order, "{} {direction}, ", field.column);
         }
     }
+    order.push_str(last);
     values.extend(params![wanted.limit.min(MAX_ROWS), wanted.offset]);
-    let last = values.len();
-    _ = write!(sql, "{order} LIMIT ${} OFFSET ${last}", last - 1);
+    let place = values.len();
+    let mut sql =
+        format!("{select}{conditions} ORDER BY {order} LIMIT ${} OFFSET ${place}", place - 1);
+    if let Some(whole) = whole {
+        selected.push(whole);
+        sql = format!("{whole} IN ({sql}) ORDER BY {order}");
+    }
     let rows = tx.query_shaped(&selected, sql, values).await?;
-    let items = rows.iter().map(read).collect::<Result<_>>()?;
+    let items: Vec<T> = rows.iter().map(read).collect::<Result<_>>()?;
+    if wanted.uncounted {
+        total = wanted.offset.saturating_add(items.len() as u64);
+    }
     Ok(Listed { items, total })
 }
 
 /// Adds a condition. A value that the column can never hold makes one that never holds.
-fn condition(sql: &mut String, values: &mut Vec<Value>, field: &Field, term: &Term) {
+pub(crate) fn condition(sql: &mut String, values: &mut Vec<Value>, field: &Field, term: &Term) {
     let column = field.column;
     let mut compare = |sql: &mut String, operator: &str, text: &str| match field.value(text) {
         Some(value) => {
@@ -269,7 +288,7 @@ impl Field {
 }
 
 /// A moment as callers write it: with its offset from UTC, or in UTC.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(crate) fn moment(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| {
         let civil: DateTime = text.parse().ok()?;
         TimeZone::UTC.to_timestamp(civil).ok()

@@ -105,6 +105,7 @@ pub async fn page(tx: &mut Tx, project_id: i64, wanted: &Wanted) -> Result<Liste
         select: "SELECT m.*, coalesce(u.name, g.name) AS entity_name FROM members m \
                  LEFT JOIN users u ON u.id = m.user_id \
                  LEFT JOIN user_groups g ON g.id = m.group_id WHERE m.project_id = $1",
+        whole: None,
         count: "SELECT count(*) AS total FROM members m LEFT JOIN users u ON u.id = m.user_id \
                 LEFT JOIN user_groups g ON g.id = m.group_id WHERE m.project_id = $1",
         values: params![project_id],

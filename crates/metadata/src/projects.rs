@@ -276,12 +276,15 @@ pub async fn page(tx: &mut Tx, visible: &Visible, wanted: &Wanted) -> Result<Lis
     let (all, ids) = visible.projects();
     let (_, whole, repositories) = visible.repositories();
     let source = Source {
-        select: "SELECT p.*, \
-                 coalesce(CASE WHEN u.deleted_at IS NULL THEN u.name END, '') AS owner_name, \
-                 (SELECT count(*) FROM repositories r WHERE r.project_id = p.id \
-                 AND ($1 = 1 OR p.id = ANY($3) OR r.id = ANY($4))) AS repositories \
-                 FROM projects p LEFT JOIN users u ON u.id = p.owner_id \
+        select: "SELECT p.id AS id FROM projects p LEFT JOIN users u ON u.id = p.owner_id \
                  WHERE ($1 = 1 OR p.id = ANY($2))",
+        whole: Some(
+            "SELECT p.*, \
+             coalesce(CASE WHEN u.deleted_at IS NULL THEN u.name END, '') AS owner_name, \
+             (SELECT count(*) FROM repositories r WHERE r.project_id = p.id \
+             AND ($1 = 1 OR p.id = ANY($3) OR r.id = ANY($4))) AS repositories \
+             FROM projects p LEFT JOIN users u ON u.id = p.owner_id WHERE p.id",
+        ),
         count: "SELECT count(*) AS total FROM projects p LEFT JOIN users u ON u.id = p.owner_id \
                 WHERE ($1 = 1 OR p.id = ANY($2)) AND ($3 IS NOT NULL OR $4 IS NULL)",
         values: params![all, &ids, whole, repositories],

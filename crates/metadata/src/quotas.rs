@@ -329,7 +329,8 @@ pub async fn get(tx: &mut Tx, project_id: i64) -> Result<Option<Quota>> {
 /// administrators.
 pub async fn page(tx: &mut Tx, wanted: &Wanted) -> Result<Listed<Quota>> {
     let source = Source {
-        select: quotas!("SELECT x.*", "WHERE 1 = 1"),
+        select: quotas!("SELECT x.project_id AS id", "WHERE 1 = 1"),
+        whole: Some(quotas!("SELECT x.*", "WHERE x.project_id")),
         count: quotas!("SELECT count(*) AS total", "WHERE 1 = 1"),
         values: Vec::new(),
         fields: FIELDS,

@@ -264,8 +264,10 @@ macro_rules! described {
 pub async fn page(tx: &mut Tx, visible: &Visible, wanted: &Wanted) -> Result<Listed<Described>> {
     let (all, ids, some) = visible.repositories();
     let source = Source {
-        select: described!("WHERE ($1 = 1 OR r.project_id = ANY($2) OR r.id = ANY($3))"),
-        count: "SELECT count(*) AS total FROM repositories r JOIN projects p ON p.id = r.project_id \
+        select: "SELECT r.id AS id FROM repositories r \
+                 WHERE ($1 = 1 OR r.project_id = ANY($2) OR r.id = ANY($3))",
+        whole: Some(described!("WHERE r.id")),
+        count: "SELECT count(*) AS total FROM repositories r \
                 WHERE ($1 = 1 OR r.project_id = ANY($2) OR r.id = ANY($3))",
         values: params![all, ids, some],
         fields: FIELDS,

@@ -307,7 +307,7 @@ pub async fn page(tx: &mut Tx, project_id: Option<i64>, wanted: &Wanted) -> Resu
         ),
     };
     let values = params![project_id];
-    let source = Source { select, count, values, fields: FIELDS, order: "r.id" };
+    let source = Source { select, whole: None, count, values, fields: FIELDS, order: "r.id" };
     let mut listed = listing::page(tx, source, wanted, read).await?;
     granted(tx, &mut listed.items).await?;
     Ok(listed)

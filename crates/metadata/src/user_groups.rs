@@ -67,6 +67,7 @@ pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
 pub async fn page(tx: &mut Tx, wanted: &Wanted) -> Result<Listed<Group>> {
     let source = Source {
         select: "SELECT * FROM user_groups WHERE 1 = 1",
+        whole: None,
         count: "SELECT count(*) AS total FROM user_groups WHERE 1 = 1",
         values: Vec::new(),
         fields: FIELDS,

@@ -227,6 +227,7 @@ pub async fn delete(tx: &mut Tx, id: i64) -> Result<bool> {
 pub async fn page(tx: &mut Tx, fields: &[Field], wanted: &Wanted) -> Result<Listed<User>> {
     let source = Source {
         select: "SELECT * FROM users WHERE deleted_at IS NULL",
+        whole: None,
         count: "SELECT count(*) AS total FROM users WHERE deleted_at IS NULL",
         values: Vec::new(),
         fields,

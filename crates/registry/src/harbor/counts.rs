@@ -70,6 +70,7 @@ impl Registry {
         let wanted = Wanted {
             terms: vec![("name".to_owned(), Term::Like(text.to_owned()))],
             limit: MAX_FOUND,
+            uncounted: true,
             ..Wanted::default()
         };
         Ok(Found {

@@ -5,7 +5,7 @@ use crate::{Registry, Result};
 use sealock_auth::{Act, Caller, Resource};
 use sealock_metadata::{
     self as metadata, Tx,
-    audit::Event,
+    audit::{Event, Reach},
     listing::{Listed, Term, Wanted},
     projects::Visible,
 };
@@ -13,6 +13,10 @@ use sealock_metadata::{
 /// Most events that a list counts and shows: of millions the newest ones, or those of the time that
 /// is asked for.
 pub const MAX_LOGGED: u32 = 100_000;
+/// Events among which a list looks for what no index tells, such as a part of a name: the newest
+/// ones, or those of the time that is asked for.
+pub const MAX_SEARCHED: u32 = 1_000_000;
+const REACH: Reach = Reach { shown: MAX_LOGGED, searched: MAX_SEARCHED };
 
 /// Every action that is recorded, with Harbor's words for it: operation and type of resource.
 const WORDS: &[(&str, &str, &str)] = &[
@@ -190,7 +194,7 @@ impl Registry {
             visible => visible,
         };
         let wanted = translated(wanted);
-        let listed = metadata::audit::page(&mut tx, &visible, done, &wanted, MAX_LOGGED).await?;
+        let listed = metadata::audit::page(&mut tx, &visible, done, &wanted, REACH).await?;
         Ok(listed.map(logged))
     }
 
@@ -216,7 +220,7 @@ impl Registry {
             self.harbor_project(&mut tx, caller, &name, Resource::Log, Act::List).await?;
         let only = Visible::Only(vec![project.id]);
         let wanted = translated(wanted);
-        let listed = metadata::audit::page(&mut tx, &only, done, &wanted, MAX_LOGGED).await?;
+        let listed = metadata::audit::page(&mut tx, &only, done, &wanted, REACH).await?;
         Ok(listed.map(logged))
     }
 

@@ -27,7 +27,7 @@ pub use configuration::{ConfigurationItem, MAX_SESSION_MINUTES, MAX_TOKEN_MINUTE
 pub use counts::{Found, Health, Statistics, Volume};
 pub use groups::Group;
 pub use labels::{Label, LabelScope, LabelWords};
-pub use log::{Logged, MAX_LOGGED};
+pub use log::{Logged, MAX_LOGGED, MAX_SEARCHED};
 pub use members::{Entity, MemberOf};
 pub use overview::{Overview, ScanState};
 pub use people::{NewPerson, Person, Profile};

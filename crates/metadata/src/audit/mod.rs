@@ -1,11 +1,10 @@
 //! Audit events: what was done, by whom, from where.
 
-use crate::{
-    Result, Row, Tx,
-    listing::{self, Field, Holds, Listed, Source, Wanted},
-    params,
-    projects::Visible,
-};
+mod search;
+
+pub use search::{FIELDS, Reach, page};
+
+use crate::{Result, Row, Tx, params, projects::Visible};
 use jiff::{SignedDuration, Timestamp};
 use sealock_oci::Digest;
 
@@ -171,26 +170,17 @@ pub async fn list(
     before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<Event>> {
+    let Some(span) = Span::of(tx, filter.since, filter.until).await? else {
+        return Ok(Vec::new());
+    };
+    let span = Span { end: span.end.min(before.unwrap_or(i64::MAX)), ..span };
+    // Of one digest there are few; of anything else there may be millions.
+    let Some(digest) = filter.digest else {
+        return search::newest(tx, filter, span, limit).await;
+    };
     let (all, ids) = filter.visible.params();
-    // Bounds on the number, so that a search in time reads no more of the table than that time.
-    let lowest = match filter.since {
-        Some(since) => {
-            match first_after(tx, since.checked_sub(DISORDER).unwrap_or(Timestamp::MIN)).await? {
-                Some(id) => id,
-                None => return Ok(Vec::new()),
-            }
-        }
-        None => 0,
-    };
-    let highest = match filter.until {
-        Some(until) => {
-            first_after(tx, until.checked_add(DISORDER).unwrap_or(Timestamp::MAX)).await?
-        }
-        None => None,
-    };
-    let bound = before.unwrap_or(i64::MAX).min(highest.unwrap_or(i64::MAX));
     let common = params![
-        bound,
+        span.end,
         all,
         ids,
         filter.actions.is_empty(),
@@ -198,26 +188,50 @@ pub async fn list(
         filter.actor.as_deref(),
         filter.project_id,
         limit,
-        filter.digest,
-        lowest,
+        digest,
+        span.begin,
         filter.since,
         filter.until,
     ];
-    // Apart, so that either engine walks the index on the digest when one is asked for.
-    let sql = if filter.digest.is_some() {
-        "SELECT * FROM audit_events WHERE digest = $9 AND id < $1 AND id >= $10 \
-         AND ($2 = 1 OR project_id = ANY($3)) AND ($4 = 1 OR action = ANY($5)) \
-         AND ($6 IS NULL OR actor = $6) AND ($7 IS NULL OR project_id = $7) \
-         AND ($11 IS NULL OR happened_at >= $11) AND ($12 IS NULL OR happened_at < $12) \
-         ORDER BY id DESC LIMIT $8"
-    } else {
-        "SELECT * FROM audit_events WHERE $9 IS NULL AND id < $1 AND id >= $10 \
-         AND ($2 = 1 OR project_id = ANY($3)) AND ($4 = 1 OR action = ANY($5)) \
-         AND ($6 IS NULL OR actor = $6) AND ($7 IS NULL OR project_id = $7) \
-         AND ($11 IS NULL OR happened_at >= $11) AND ($12 IS NULL OR happened_at < $12) \
-         ORDER BY id DESC LIMIT $8"
-    };
+    let sql = "SELECT * FROM audit_events WHERE digest = $9 AND id < $1 AND id >= $10 \
+               AND ($2 = 1 OR project_id = ANY($3)) AND ($4 = 1 OR action = ANY($5)) \
+               AND ($6 IS NULL OR actor = $6) AND ($7 IS NULL OR project_id = $7) \
+               AND ($11 IS NULL OR happened_at >= $11) AND ($12 IS NULL OR happened_at < $12) \
+               ORDER BY id DESC LIMIT $8";
     tx.list(sql, common, read).await
+}
+
+/// Numbers that the events of some time have, so that a search in time reads no more of the log
+/// than that time; with some before and after it.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// The first one.
+    begin: i64,
+    /// The one after the last.
+    end: i64,
+}
+
+impl Span {
+    /// None where nothing happened since.
+    async fn of(
+        tx: &mut Tx,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Option<Self>> {
+        let mut span = Self { begin: 0, end: i64::MAX };
+        if let Some(since) = since {
+            let since = since.checked_sub(DISORDER).unwrap_or(Timestamp::MIN);
+            match first_after(tx, since).await? {
+                Some(id) => span.begin = id,
+                None => return Ok(None),
+            }
+        }
+        if let Some(until) = until {
+            let until = until.checked_add(DISORDER).unwrap_or(Timestamp::MAX);
+            span.end = first_after(tx, until).await?.unwrap_or(i64::MAX);
+        }
+        Ok(Some(span))
+    }
 }
 
 /// The number of the first event at or after a moment.
@@ -225,39 +239,4 @@ async fn first_after(tx: &mut Tx, moment: Timestamp) -> Result<Option<i64>> {
     let sql =
         "SELECT id FROM audit_events WHERE happened_at >= $1 ORDER BY happened_at, id LIMIT 1";
     tx.query_one(sql, params![moment]).await?.map(|row| row.get("id")).transpose()
-}
-
-/// What pages of events may be asked for.
-pub const FIELDS: &[Field] = &[
-    Field::new("id", "id", Holds::Int),
-    Field::new("username", "actor", Holds::Text),
-    Field::new("resource", RESOURCE, Holds::Text),
-    Field::new("action", "action", Holds::Text),
-    Field::new("op_time", "happened_at", Holds::Time),
-];
-
-/// What an event is about: a tag, a digest, a repository or a project.
-const RESOURCE: &str =
-    "coalesce(repository || coalesce(':' || tag, '@' || digest, ''), project, '')";
-
-/// Events in pages by number, newest first where no other order is asked for; the first `most` of
-/// them. With `done` only what was not refused.
-pub async fn page(
-    tx: &mut Tx,
-    visible: &Visible,
-    done: bool,
-    wanted: &Wanted,
-    most: u32,
-) -> Result<Listed<Event>> {
-    let (all, ids) = visible.params();
-    let source = Source {
-        select: "SELECT * FROM audit_events WHERE ($1 = 1 OR project_id = ANY($2)) \
-                 AND ($3 = 0 OR result = 'allowed')",
-        count: "SELECT 1 AS one FROM audit_events WHERE ($1 = 1 OR project_id = ANY($2)) \
-                AND ($3 = 0 OR result = 'allowed')",
-        values: params![all, ids, done],
-        fields: FIELDS,
-        order: "id DESC",
-    };
-    listing::page_up_to(tx, source, wanted, Some(most), read).await
 }
