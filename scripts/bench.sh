@@ -4,7 +4,8 @@
 #
 #   --write    put the tables into BENCHMARKS.md
 #   --only     one part: trust (contents, matching, admission), registry (beside other registries; about 12 minutes), lists
-#              (100,000 tags, repositories, referrers; a million blobs) or abuse (one client's abuse and the others' p99).
+#              (100,000 tags, repositories, referrers; a million blobs; 10,000 projects and people; ten million audit events; about 15
+#              minutes) or abuse (one client's abuse and the others' p99).
 #              OPTIONs go to that part's own script in scripts/bench
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,9 +1,10 @@
 //! A large registry, made quickly: rows go through the metadata library into the database of a
 //! server that is stopped. Manifests, tags and repositories are made by the functions that a push
 //! calls; a million blobs one by one would take minutes, so their rows are inserted by the
-//! thousand, by the only SQL outside of that library. No files are made: nothing that is measured
-//! with it reads blobs.
+//! thousand, and those of ten million audit events are made by the database itself: the only SQL
+//! outside of that library. No files are made: nothing that is measured with it reads blobs.
 
+use crate::crowd::Crowd;
 use anyhow::{Context, Result};
 use sealock_metadata::{
     Database, DatabaseConfig, SystemClock, ToValue as _, Tx, manifests, projects, repositories,
@@ -11,7 +12,7 @@ use sealock_metadata::{
 };
 use sealock_oci::{Digest, RepositoryName, Tag, media_type};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// Rows in one transaction.
 const BATCH: u64 = 5_000;
@@ -19,9 +20,9 @@ const BATCH: u64 = 5_000;
 /// Fill the database of a stopped server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Fill {
-    /// Its file (`DATA/sealock.db`).
+    /// Its file (`DATA/sealock.db`), or a PostgreSQL server's URL.
     #[arg(long)]
-    database: PathBuf,
+    database: String,
     /// Tags in the repository library/tags, each with a manifest of its own.
     #[arg(long, default_value_t = 100_000)]
     tags: u64,
@@ -37,11 +38,19 @@ pub(crate) struct Fill {
     /// Blobs, linked in library/blobs.
     #[arg(long, default_value_t = 1_000_000)]
     blobs: u64,
+    #[command(flatten)]
+    crowd: Crowd,
+    /// Audit events.
+    #[arg(long, default_value_t = 10_000_000)]
+    events: u64,
 }
 
 /// Fills it; tells what to ask for.
 pub(crate) async fn fill(args: Fill) -> Result<Value> {
-    let config = DatabaseConfig::Sqlite { path: args.database.clone(), must_exist: true };
+    let config = match args.database.starts_with("postgres") {
+        true => DatabaseConfig::postgres(args.database.clone()),
+        false => DatabaseConfig::Sqlite { path: (&args.database).into(), must_exist: true },
+    };
     let database = Database::open(config, Arc::new(SystemClock)).await?;
     let started = Instant::now();
     let filler = Filler { database, project: 0 };
@@ -55,8 +64,16 @@ pub(crate) async fn fill(args: Fill) -> Result<Value> {
     filler.repositories(args.repositories).await?;
     filler.blobs(args.blobs).await?;
     crate::artifacts::fill(&filler.database, args.artifacts, BATCH).await?;
+    crate::crowd::fill(&filler.database, args.crowd, BATCH).await?;
+    let others = started.elapsed();
+    let Crowd { projects, people, .. } = args.crowd;
+    crate::history::fill(&filler.database, args.events, (projects, people)).await?;
     filler.database.close().await;
-    Ok(json!({"seconds": started.elapsed().as_secs_f64().round(), "subject": subject}))
+    let events = started.elapsed().saturating_sub(others);
+    Ok(json!({
+        "seconds": others.as_secs_f64().round(), "events_seconds": events.as_secs_f64().round(),
+        "subject": subject,
+    }))
 }
 
 struct Filler {

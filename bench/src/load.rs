@@ -11,7 +11,10 @@ mod drive;
 mod image;
 mod login;
 pub(crate) mod process;
+mod shapes;
 mod single;
+
+pub(crate) use shapes::{Shapes, shapes};
 
 use crate::summary;
 use anyhow::{Context, Result, bail};

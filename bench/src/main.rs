@@ -8,8 +8,10 @@
 mod abuse;
 mod admit;
 mod artifacts;
+mod crowd;
 mod disk;
 mod fill;
+mod history;
 mod load;
 mod matching;
 mod metadata;
@@ -39,7 +41,9 @@ enum Bench {
     Hash(disk::Hash),
     /// Store files durably for a while, to know the rate that no server can exceed on this disk.
     Files(disk::Files),
-    /// Fill the database of a stopped server with tags, referrers, repositories and blobs.
+    /// Ask for many lists one after the other, which stand in lines on standard input.
+    Shapes(load::Shapes),
+    /// Fill the database of a stopped server with very many rows of each kind.
     Fill(fill::Fill),
     /// Match components against an advisory index in this process.
     Matching(matching::Matching),
@@ -58,6 +62,7 @@ async fn main() -> Result<()> {
         Bench::Abuse(args) => abuse::abuse(args).await?,
         Bench::Hash(args) => disk::hash(&args)?,
         Bench::Files(args) => disk::files(&args)?,
+        Bench::Shapes(args) => load::shapes(args).await?,
         Bench::Fill(args) => fill::fill(args).await?,
         Bench::Matching(args) => matching::matching(&args)?,
         Bench::Metadata(args) => metadata::metadata(args).await?,
