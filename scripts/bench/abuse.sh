@@ -26,7 +26,7 @@ set_up "$keep"
 say "filling: 20,000 referrers of one subject"
 serve sealock "$work/abuse"
 stop
-subject="$("$load" fill --database "$work/abuse/data/sealock.db" --tags 1 --referrers 20000 --repositories 1 --blobs 1 | jq -r .subject)"
+subject="$("$load" fill --database "$work/abuse/data/sealock.db" --tags 1 --referrers 20000 --repositories 1 --artifacts 1 --blobs 1 | jq -r .subject)"
 
 good() { # ABUSER: the client that means well, three times
   local seed=0 result

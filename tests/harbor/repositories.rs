@@ -1,8 +1,9 @@
 //! Repositories, which come by pushes and go by deletion.
 
 use crate::{on_both, person, project, push};
-use sealock_tests::{clients::Desk, harbor::Harbor};
+use sealock_tests::{clients::Desk, harbor::Harbor, server::eventually};
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn what_was_pushed_is_listed_described_and_removed() {
@@ -44,5 +45,41 @@ fn what_was_pushed_is_listed_described_and_removed() {
         let desk = Desk::admin(server);
         desk.crane(&["manifest", &desk.name("shop/team/app:1")]).refused("NAME_UNKNOWN");
         desk.crane(&["manifest", &desk.name("shop/tool:1")]).ok();
+    });
+}
+
+#[test]
+fn pulls_are_counted_and_looks_are_not() {
+    on_both(|server| {
+        let ann = person(server, "ann");
+        project(&ann, "shop", false);
+        push(server, "shop/often:1");
+        push(server, "shop/seldom:1");
+        let desk = Desk::admin(server);
+        let (often, seldom) = (desk.name("shop/often:1"), desk.name("shop/seldom:1"));
+        let digest = desk.crane(&["digest", &often]).ok().trim().to_owned();
+        for _ in 0..2 {
+            desk.crane(&["manifest", &often]).ok();
+        }
+        desk.crane(&["manifest", &desk.name(&format!("shop/often@{digest}"))]).ok();
+        desk.crane(&["manifest", &seldom]).ok();
+        let most = "/projects/shop/repositories?sort=-pull_count";
+        let counts = eventually("all pulls are counted", Duration::from_secs(10), || {
+            let listed = ann.get(most);
+            let counts = listed.column("pull_count");
+            (counts == [3, 1]).then_some(listed.column("name"))
+        });
+        assert_eq!(counts, ["shop/often", "shop/seldom"]);
+        let found = ann.get("/projects/shop/repositories?q=pull_count=3");
+        assert_eq!(found.column("name"), ["shop/often"]);
+        let one = ann.get("/projects/shop/repositories/often");
+        assert_eq!(one.is(200)["pull_count"], 3);
+        assert_eq!(ann.get("/search?q=often").is(200)["repository"][0]["pull_count"], 3);
+
+        // What comes later under the same name begins anew.
+        ann.delete("/projects/shop/repositories/often").is(200);
+        push(server, "shop/often:1");
+        let again = ann.get("/projects/shop/repositories/often");
+        assert_eq!(again.is(200)["pull_count"], 0);
     });
 }

@@ -220,3 +220,49 @@ fn robots_of_both_apis_are_the_same() {
     let shown = shown.clone().find(|robot| robot["name"] == other.name.as_str()).unwrap();
     assert_eq!(shown["rights"], json!(["pull", "push", "delete"]));
 }
+
+/// What Harbor's users set because a shell takes `$` for a variable.
+#[test]
+fn names_of_robots_begin_as_it_was_set() {
+    on_both(|server| {
+        let admin = Harbor::admin(server);
+        project(&admin, "one", false);
+        push(server, "one/app:1");
+        let before = project_robot(&admin, "one", "before", &["repository:pull"]);
+        admin.put("/configurations", &json!({"robot_name_prefix": "bot-"})).is(200);
+        let set = admin.get("/configurations");
+        assert_eq!(set.is(200)["robot_name_prefix"], json!({"value": "bot-", "editable": true}));
+        let made = project_robot(&admin, "one", "ci", &["repository:pull"]);
+        assert_eq!(made.name, "bot-one+ci");
+        assert_eq!(admin.get(&made.path()).is(200)["name"], "bot-one+ci");
+        let system =
+            robot(&admin, "system", "ci", &[permission("project", "*", &["repository:pull"])]);
+        assert_eq!(system.name, "bot-ci");
+        let listed = admin.get("/robots?q=Level=project,ProjectID=2&sort=id");
+        assert_eq!(listed.column("name"), ["bot-one+before", "bot-one+ci"]);
+        // Also under the name that it had, and has in records.
+        let other = |made: &Made, name: &str| Made {
+            id: made.id,
+            name: name.to_owned(),
+            secret: made.secret.clone(),
+        };
+        for made in [&made, &before, &system, &other(&before, "bot-one+before")] {
+            let desk = made.desk(server);
+            desk.crane(&["manifest", &desk.name("one/app:1")]).ok();
+            assert!(token(server, made, "repository:one/app:pull").is_some(), "{}", made.name);
+        }
+        let wrong = other(&made, "bot-one+before");
+        assert!(token(server, &wrong, "repository:one/app:pull").is_none());
+        let change = json!({
+            "name": "bot-one+ci", "level": "project", "duration": -1, "disable": false,
+            "permissions": [permission("project", "one", &["repository:pull"])],
+        });
+        admin.put(&made.path(), &change).is(200);
+
+        // A person of that very name is who is meant by it.
+        person(server, "bot-one+ci");
+        assert!(token(server, &made, "repository:one/app:pull").is_none());
+        let own = other(&made, "robot$one+ci");
+        assert!(token(server, &own, "repository:one/app:pull").is_some());
+    });
+}

@@ -48,6 +48,7 @@ pub(crate) async fn search(
             "project_name": detail.project,
             "project_public": detail.public,
             "artifact_count": detail.artifacts,
+            "pull_count": detail.pulls,
         })
     };
     let projects: Vec<Value> = found.projects.into_iter().map(crate::projects::shown).collect();

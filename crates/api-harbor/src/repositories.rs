@@ -33,6 +33,7 @@ pub(crate) fn shown(detail: RepositoryDetail) -> Value {
         "name": detail.repository.name,
         "description": detail.description,
         "artifact_count": detail.artifacts,
+        "pull_count": detail.pulls,
         "creation_time": detail.repository.created_at.to_string(),
         "update_time": detail.updated_at.to_string(),
     })

@@ -138,6 +138,8 @@ impl Gatekeeper {
         secret: &SecretString,
     ) -> Result<(Caller, Login)> {
         let mut caller = self.stranger(parts);
+        let name = self.registry.login_name(name).await?;
+        let name = &*name;
         let login = match self.authenticator.login(caller.address, name, secret).await {
             Ok(login) => login,
             Err(error) => {

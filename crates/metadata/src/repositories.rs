@@ -188,6 +188,7 @@ pub async fn delete(tx: &mut Tx, project_id: i64, id: i64) -> Result<bool> {
         })
         .await?;
     dying_files::add(tx, &dying).await?;
+    tx.execute("DELETE FROM repository_pulls WHERE repository_id = $1", params![id]).await?;
     let sql = "DELETE FROM repositories WHERE project_id = $1 AND id = $2 \
                AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = $2)";
     Ok(tx.execute(sql, params![project_id, id]).await? == 1)
@@ -218,7 +219,11 @@ pub const FIELDS: &[Field] = &[
     Field::new("description", "r.description", Holds::Text),
     Field::new("creation_time", "r.created_at", Holds::Time),
     Field::new("update_time", "coalesce(r.updated_at, r.created_at)", Holds::Time),
+    Field::new("pull_count", PULLS, Holds::Int),
 ];
+
+const PULLS: &str =
+    "coalesce((SELECT n.pulls FROM repository_pulls n WHERE n.repository_id = r.id), 0)";
 
 /// A repository with what lists show beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,6 +234,8 @@ pub struct Described {
     pub description: String,
     /// Its artifacts as lists show them: without accessories and what only an index names.
     pub artifacts: u64,
+    /// How often a manifest of it was pulled.
+    pub pulls: u64,
     /// When its description was changed last, or it was made.
     pub updated_at: Timestamp,
     /// Its project's name.
@@ -242,6 +249,7 @@ fn read_described(row: &Row) -> Result<Described> {
         repository: read(row)?,
         description: row.get("description")?,
         artifacts: row.get("artifacts")?,
+        pulls: row.get("pulls")?,
         updated_at: row.opt("updated_at")?.map_or_else(|| row.get("created_at"), Ok)?,
         project: row.get("project")?,
         public: row.get("public")?,
@@ -253,7 +261,9 @@ macro_rules! described {
     ($rest:literal) => {
         concat!(
             "SELECT r.*, p.name AS project, p.public AS public, (SELECT count(*) FROM manifests m \
-             WHERE m.repository_id = r.id AND m.listed = 1) AS artifacts \
+             WHERE m.repository_id = r.id AND m.listed = 1) AS artifacts, \
+             coalesce((SELECT n.pulls FROM repository_pulls n WHERE n.repository_id = r.id), 0) \
+             AS pulls \
              FROM repositories r JOIN projects p ON p.id = r.project_id ",
             $rest
         )
@@ -284,6 +294,16 @@ pub async fn describe(
 ) -> Result<Option<Described>> {
     let sql = described!("WHERE r.project_id = $1 AND r.name = $2");
     tx.find(sql, params![project_id, name], read_described).await
+}
+
+/// Counts pulls: repository, and how many more. Each repository once only.
+pub async fn count_pulls(tx: &mut Tx, pulls: &[(i64, u64)]) -> Result<()> {
+    let rows = pulls.iter().map(|(id, more)| params![*id, *more]).collect();
+    let tail = "ON CONFLICT (repository_id) DO UPDATE \
+                SET pulls = repository_pulls.pulls + excluded.pulls";
+    let head = "INSERT INTO repository_pulls (repository_id, pulls)";
+    tx.insert_many(head, rows, tail).await?;
+    Ok(())
 }
 
 /// Sets the text for people.

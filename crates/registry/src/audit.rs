@@ -31,6 +31,8 @@ const WAITING_PULLS: usize = 8_192;
 const PULLS_AT_ONCE: usize = 2_000;
 /// How long a pull waits to be written.
 const PULL_DELAY: Duration = Duration::from_millis(800);
+/// How often it is looked meanwhile what has come: no more than may wait comes in between.
+const PULL_LOOK: Duration = Duration::from_millis(50);
 /// How long a batch waits for a database that does not answer, until it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long a flush waits at most, and between two looks.
@@ -53,8 +55,8 @@ pub(crate) struct Event {
     detail: Map<String, Value>,
     /// When, if it waits to be written.
     at: Option<Timestamp>,
-    /// The manifest that was pulled.
-    manifest: Option<i64>,
+    /// Numbers of the manifest that was pulled and of its repository.
+    pulled: Option<(i64, i64)>,
     /// Written into the log; else it is only remembered when the manifest was pulled.
     recorded: bool,
 }
@@ -75,7 +77,7 @@ impl Event {
             tag: None,
             detail: token_of(&caller.principal),
             at: None,
-            manifest: None,
+            pulled: None,
             recorded: true,
         }
     }
@@ -95,7 +97,7 @@ impl Event {
             tag: None,
             detail: Map::new(),
             at: None,
-            manifest: None,
+            pulled: None,
             recorded: true,
         }
     }
@@ -141,9 +143,10 @@ impl Event {
         self
     }
 
-    /// The manifest that was pulled, by its number: it is remembered when.
-    pub(crate) fn manifest(mut self, id: i64) -> Self {
-        self.manifest = Some(id);
+    /// The manifest that was pulled, and its repository, by their numbers: it is remembered when,
+    /// and how often.
+    pub(crate) fn pulled(mut self, manifest: i64, repository: i64) -> Self {
+        self.pulled = Some((manifest, repository));
         self
     }
 
@@ -250,8 +253,9 @@ async fn write_pulls(
 ) {
     let mut batch: Vec<Event> = Vec::new();
     while receiver.recv_many(&mut batch, PULLS_AT_ONCE).await > 0 {
-        if batch.len() < PULLS_AT_ONCE {
-            tokio::time::sleep(PULL_DELAY).await;
+        let written_by = tokio::time::Instant::now() + PULL_DELAY;
+        while batch.len() < PULLS_AT_ONCE && tokio::time::Instant::now() < written_by {
+            tokio::time::sleep(PULL_LOOK).await;
             while batch.len() < PULLS_AT_ONCE {
                 let Ok(event) = receiver.try_recv() else { break };
                 batch.push(event);
@@ -284,25 +288,30 @@ async fn write_batch(database: &Database, batch: &[Event]) {
     }
 }
 
-/// Writes pulls to the log, and when each artifact and tag was pulled last.
+/// Writes pulls to the log, when each artifact and tag was pulled last, and how often something was
+/// pulled from each repository.
 async fn write_rows(database: &Database, batch: &[Event]) -> metadata::Result<()> {
     let recorded = batch.iter().filter(|event| event.recorded);
     let rows: Vec<NewEvent<'_>> = recorded.map(Event::row).collect();
     let mut last: BTreeMap<(i64, &str), Timestamp> = BTreeMap::new();
+    let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
     for event in batch {
-        let (Some(id), Some(at)) = (event.manifest, event.at) else { continue };
+        let (Some((id, repository)), Some(at)) = (event.pulled, event.at) else { continue };
+        *counts.entry(repository).or_default() += 1;
         let tag = event.tag.as_deref();
         for tag in [Some(""), tag].into_iter().flatten() {
             let seen = last.entry((id, tag)).or_insert(at);
             *seen = at.max(*seen);
         }
     }
+    let counts: Vec<_> = counts.into_iter().collect();
     let last: Vec<_> = last.into_iter().map(|((id, tag), at)| (id, tag, at)).collect();
     let mut tx = database.write().await?;
     if !rows.is_empty() {
         metadata::audit::record_all(&mut tx, &rows).await?;
     }
     metadata::artifacts::pull(&mut tx, &last).await?;
+    metadata::repositories::count_pulls(&mut tx, &counts).await?;
     tx.commit().await
 }
 

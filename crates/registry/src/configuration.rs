@@ -1,9 +1,11 @@
 //! What administrators set while the server runs, and the server acts on.
 
 use crate::{Registry, Result};
-use sealock_metadata::{Tx, settings};
+use sealock_auth::ROBOT_PREFIX;
+use sealock_metadata::{self as metadata, Tx, settings};
 use serde_json::{Map, Value};
 use std::{
+    borrow::Cow,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -31,6 +33,8 @@ pub struct Configuration {
     pub banner: String,
     /// Allowed pulls are written into the audit log.
     pub records_pulls: bool,
+    /// What robots' login names begin with, as Harbor's API shows and takes them.
+    pub robot_prefix: String,
 }
 
 impl Configuration {
@@ -47,7 +51,35 @@ impl Configuration {
             robot_days: number("robot_token_duration").unwrap_or(30),
             banner: text("banner_message").unwrap_or_default().to_owned(),
             records_pulls: text("disabled_audit_log_event_types").unwrap_or_default().is_empty(),
+            robot_prefix: text("robot_name_prefix").unwrap_or(ROBOT_PREFIX).to_owned(),
         }
+    }
+}
+
+impl Configuration {
+    /// A robot's login name as Harbor's API has it.
+    pub(crate) fn robot_name(&self, login: &str) -> String {
+        match login.strip_prefix(ROBOT_PREFIX) {
+            Some(rest) => format!("{}{rest}", self.robot_prefix),
+            None => login.to_owned(),
+        }
+    }
+}
+
+impl Registry {
+    /// The login name that is meant: a robot's may begin with what was set in place of `robot$`,
+    /// which records and policies go on to have. Where a user has the very name, it is theirs.
+    pub async fn login_name<'a>(&self, name: &'a str) -> Result<Cow<'a, str>> {
+        let settings = self.configuration().await?;
+        if name.starts_with(ROBOT_PREFIX) {
+            return Ok(name.into());
+        }
+        let Some(rest) = name.strip_prefix(&settings.robot_prefix) else { return Ok(name.into()) };
+        let mut tx = self.database().read().await?;
+        Ok(match metadata::users::find(&mut tx, name).await? {
+            Some(_) => name.into(),
+            None => format!("{ROBOT_PREFIX}{rest}").into(),
+        })
     }
 }
 

@@ -39,6 +39,8 @@ pub struct PulledManifest {
     pub warnings: Vec<String>,
     /// Its number.
     pub(crate) id: i64,
+    /// Number of its repository.
+    pub(crate) repository_id: i64,
 }
 
 /// A blob that the caller may know of.
@@ -75,7 +77,7 @@ impl Registry {
         let (project, pulled) = self.read_manifest(caller, name, reference).await?;
         let mut event =
             Event::new(caller, "pull").at((&project, name.as_str())).digest(&pulled.digest);
-        event = event.manifest(pulled.id);
+        event = event.pulled(pulled.id, pulled.repository_id);
         if let Reference::Tag(tag) = reference {
             event = event.tag(tag.as_str());
         }
@@ -119,6 +121,7 @@ impl Registry {
             payload: payload.into(),
             warnings: Vec::new(),
             id: manifest.id,
+            repository_id,
         };
         let judged = match stands {
             Some(Stands { judged, until, policies }) => {

@@ -28,10 +28,13 @@ const LAST_THREADS: Duration = Duration::from_millis(500);
 /// Blocks from this size on are given back to the system as soon as they are free, in bytes. Larger
 /// than any buffer of a request, smaller than the memory that hashing one password takes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const GIVEN_BACK_BYTES: i32 = 8 * 1024 * 1024;
+const GIVEN_BACK_BYTES: libc::c_int = 8 * 1024 * 1024;
+/// Free memory that is kept for the next request before the rest is given back, in bytes.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const KEPT_BYTES: libc::c_int = 16 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    give_back_large_blocks();
+    set_allocator();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -46,17 +49,29 @@ fn main() -> ExitCode {
     }
 }
 
-/// Without this, the C library keeps the 19 MiB that the first log-ins are hashed in for ever: it
-/// takes a large block that was freed for one that will be wanted again.
+/// Tells the C library how this process takes memory. By itself it
+///
+/// - takes a large block that was freed for one that will be wanted again, and keeps the 19 MiB that
+///   the first log-ins are hashed in for ever;
+/// - gives memory back, and takes it anew, with each buffer of a request, once it is told the above;
+/// - has an arena for each of the many threads that wait for the disk, each with what it has freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn give_back_large_blocks() {
-    #[expect(unsafe_code, reason = "the C library offers this setting in no other way")]
-    // SAFETY: `mallopt` only writes a setting, and no other thread runs yet.
-    let _refused = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, GIVEN_BACK_BYTES) };
+fn set_allocator() {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let settings = [
+        (libc::M_MMAP_THRESHOLD, GIVEN_BACK_BYTES),
+        (libc::M_TRIM_THRESHOLD, KEPT_BYTES),
+        (libc::M_ARENA_MAX, libc::c_int::try_from(cores).unwrap_or(libc::c_int::MAX)),
+    ];
+    for (setting, value) in settings {
+        #[expect(unsafe_code, reason = "the C library offers these settings in no other way")]
+        // SAFETY: `mallopt` only writes a setting, and no other thread runs yet.
+        let _refused = unsafe { libc::mallopt(setting, value) };
+    }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-const fn give_back_large_blocks() {}
+const fn set_allocator() {}
 
 /// Says what went wrong, on standard error, and picks the exit code.
 fn report(error: &anyhow::Error) -> ExitCode {

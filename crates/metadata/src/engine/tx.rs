@@ -15,14 +15,14 @@ use super::{
 use crate::quotas::Charge;
 use jiff::Timestamp;
 use sqlx::{Arguments as _, AssertSqlSafe, Postgres, Transaction, postgres::PgArguments};
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::task::coop::consume_budget;
 
 /// Most rows in one multi-row INSERT; a longer list is sent in parts.
 const INSERT_ROWS: usize = 400;
-/// Most rows in one for which the statement is kept on SQLite: there is one for each number.
+/// Most rows in one statement on SQLite, where it is kept: there is one for each number.
 const KEPT_ROWS: usize = 8;
-/// More rows in one than this take long on SQLite.
+/// More rows than this take long on SQLite.
 const QUICK_ROWS: usize = 32;
 
 /// A transaction. Dropped without [`Tx::commit`], it is rolled back.
@@ -173,33 +173,26 @@ impl Tx {
     ) -> Result<Vec<Row>> {
         let statement = Statement::of(head);
         self.touch(statement.touched);
-        // SQLite looks a numbered parameter up among all the others, so that thousands of them
-        // would cost more than the rows; by their order they cost nothing.
-        let by_order = matches!(self.inner, Inner::Sqlite(..));
         let slow = Pace::new(true);
         let mut answers = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            let mut sql = format!("{head} VALUES ");
-            let mut values = Vec::new();
-            let mut count = 0;
-            for row in rows.by_ref().take(INSERT_ROWS) {
-                sql.push_str(if count == 0 { "(" } else { ", (" });
-                for (column, value) in row.into_iter().enumerate() {
-                    values.push(value);
-                    sql.push_str(if column == 0 { "" } else { ", " });
-                    match by_order {
-                        true => sql.push('?'),
-                        false => _ = write!(sql, "${}", values.len()),
-                    }
+            let part: Vec<_> = rows.by_ref().take(INSERT_ROWS).collect();
+            let pace = if part.len() > QUICK_ROWS { &slow } else { &statement.pace };
+            self.count();
+            answers.extend(match &mut self.inner {
+                Inner::Sqlite(held, _) => {
+                    consume_budget().await;
+                    pace.run(|| insert_lite(held, head, part, tail))?
                 }
-                sql.push(')');
-                count += 1;
-            }
-            sql.push(' ');
-            sql.push_str(tail);
-            let pace = if count > QUICK_ROWS { &slow } else { &statement.pace };
-            answers.extend(self.built(sql, values, count <= KEPT_ROWS, pace).await?);
+                Inner::Postgres(tx) => {
+                    let sql = insert(head, &part, tail, |n| format!("${n}"));
+                    let values = postgres(part.into_iter().flatten().collect())?;
+                    let query = sqlx::query_with(AssertSqlSafe(sql), values);
+                    let rows = query.persistent(false).fetch_all(&mut **tx).await?;
+                    rows.into_iter().map(Row::from).collect()
+                }
+            });
         }
         Ok(answers)
     }
@@ -319,6 +312,56 @@ fn commit_lite(mut held: Held, changes: Option<Arc<Changes>>, touched: Touched) 
     drop(under_way);
     held.give_back();
     committed
+}
+
+/// Inserts rows a few at a time, with statements that are kept: to read a text of hundreds of rows
+/// would cost more than to insert them.
+fn insert_lite(
+    held: &mut Held,
+    head: &'static str,
+    rows: Vec<Vec<Value>>,
+    tail: &'static str,
+) -> Result<Vec<Row>> {
+    let mut answers = Vec::new();
+    let mut rows = rows.into_iter().peekable();
+    let pace = Pace::new(false);
+    let mut sql = String::new();
+    let mut written = 0;
+    while rows.peek().is_some() {
+        let part: Vec<_> = rows.by_ref().take(KEPT_ROWS).collect();
+        if part.len() != written {
+            // By their order: SQLite looks a numbered parameter up among all the others.
+            sql = insert(head, &part, tail, |_| "?".to_owned());
+            written = part.len();
+        }
+        let values: Vec<_> = part.into_iter().flatten().collect();
+        let text = Text { sql: &sql, keep: true, pace: &pace, names: None };
+        answers.extend(held.rows(&text, &values)?);
+    }
+    Ok(answers)
+}
+
+/// The text that inserts these rows.
+fn insert(
+    head: &str,
+    rows: &[Vec<Value>],
+    tail: &str,
+    parameter: impl Fn(usize) -> String,
+) -> String {
+    let mut number = 0;
+    let mut sql = format!("{head} VALUES ");
+    for (index, row) in rows.iter().enumerate() {
+        sql.push_str(if index == 0 { "(" } else { ", (" });
+        for column in 0..row.len() {
+            number += 1;
+            sql.push_str(if column == 0 { "" } else { ", " });
+            sql.push_str(&parameter(number));
+        }
+        sql.push(')');
+    }
+    sql.push(' ');
+    sql.push_str(tail);
+    sql
 }
 
 fn encode(error: sqlx::error::BoxDynError) -> Error {

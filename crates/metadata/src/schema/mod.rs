@@ -4,7 +4,7 @@
 use crate::{Database, Engine, Error, Result, params};
 
 /// Each migration, in order; the first brings an empty database to schema 1.
-pub(crate) const MIGRATIONS: [&str; 16] = [
+pub(crate) const MIGRATIONS: [&str; 17] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -21,6 +21,7 @@ pub(crate) const MIGRATIONS: [&str; 16] = [
     include_str!("0016.sql"),
     include_str!("0017.sql"),
     include_str!("0018.sql"),
+    include_str!("0019.sql"),
 ];
 
 /// The schema that this program knows.

@@ -7,7 +7,7 @@ use crate::{
     audit::Event,
     configuration::{KEY, parsed},
 };
-use sealock_auth::{Caller, Principal};
+use sealock_auth::{Caller, Principal, ROBOT_PREFIX};
 use sealock_metadata::{self as metadata, Tx};
 use sealock_oci::ErrorCode;
 use serde_json::{Map, Value, json};
@@ -20,6 +20,8 @@ pub const MAX_TOKEN_MINUTES: i64 = 24 * 60;
 pub const MAX_SESSION_MINUTES: i64 = 7 * 24 * 60;
 /// Longest text, in bytes.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// Longest beginning of robots' names, in bytes.
+pub const MAX_PREFIX_BYTES: usize = 64;
 /// The events that may be left out of the audit log.
 const PULLS: &str = "pull_artifact";
 
@@ -53,6 +55,8 @@ enum Rule {
     Within(i64, i64),
     /// A number from 1, or -1 for no end.
     Bound(i64),
+    /// What robots' names may begin with.
+    Prefix,
 }
 
 use Holds::{Flag, Number, Text};
@@ -66,7 +70,6 @@ const QUOTAS_COUNT: &str =
     "quotas are always counted; storage_per_project is -1 for projects without a limit";
 const NO_WEBHOOKS: &str = "webhooks are not offered yet";
 const LOG_STAYS: &str = "the audit log is in the database, and nowhere else yet";
-const PREFIX: &str = "robots' names begin with robot$";
 
 /// Every setting of Harbor's scope `user`, as its contract lists them.
 const SETTINGS: &[(&str, Holds, Standing)] = &[
@@ -82,7 +85,7 @@ const SETTINGS: &[(&str, Holds, Standing)] = &[
     ("token_expiration", Number(30), Kept(Rule::Within(1, MAX_TOKEN_MINUTES))),
     ("session_timeout", Number(60), Kept(Rule::Within(1, MAX_SESSION_MINUTES))),
     ("robot_token_duration", Number(30), Kept(Rule::Bound(crate::MAX_ROBOT_DAYS as i64))),
-    ("robot_name_prefix", Text("robot$"), Fixed(PREFIX)),
+    ("robot_name_prefix", Text(ROBOT_PREFIX), Kept(Rule::Prefix)),
     ("quota_per_project_enable", Flag(true), Fixed(QUOTAS_COUNT)),
     ("storage_per_project", Number(UNLIMITED), Kept(Rule::Bound(i64::MAX))),
     ("banner_message", Text(""), Kept(Rule::Any)),
@@ -183,12 +186,21 @@ impl Rule {
             Self::Within(from, to) => within(from..=to, "a number from "),
             Self::Bound(_) if value.as_i64() == Some(-1) => Ok(()),
             Self::Bound(most) => within(1..=most, "-1 for no end, or a number from "),
+            Self::Prefix if !value.as_str().is_some_and(is_prefix) => Err(bad(format!(
+                "{name} has 1 to {MAX_PREFIX_BYTES} visible ASCII characters, and no colon, which \
+                 ends the name in a Basic header"
+            ))),
             _ if value.as_str().is_some_and(|text| text.len() > MAX_TEXT_BYTES) => {
                 Err(bad(format!("{name} has at most {MAX_TEXT_BYTES} bytes")))
             }
-            Self::Any | Self::OneOf(_) => Ok(()),
+            Self::Any | Self::OneOf(_) | Self::Prefix => Ok(()),
         }
     }
+}
+
+fn is_prefix(text: &str) -> bool {
+    (1..=MAX_PREFIX_BYTES).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_graphic() && b != b':')
 }
 
 /// What of a request is to be kept. What the contract does not list and what is null says nothing,
@@ -299,6 +311,7 @@ mod tests {
             ("robot_token_duration", json!(-1)),
             ("storage_per_project", json!(1_000)),
             ("banner_message", json!("{\"message\": \"x\"}")),
+            ("robot_name_prefix", json!("robot-")),
             ("disabled_audit_log_event_types", json!(PULLS)),
         ] {
             assert_eq!(said(name, value.clone()).expect(name).get(name), Some(&value));
@@ -327,6 +340,10 @@ mod tests {
             ("storage_per_project", json!(-2), Kind::Invalid),
             ("project_creation_restriction", json!("nobody"), Kind::Invalid),
             ("auth_mode", json!("ldap_auth"), Kind::Invalid),
+            ("robot_name_prefix", json!(""), Kind::Invalid),
+            ("robot_name_prefix", json!("a:"), Kind::Invalid),
+            ("robot_name_prefix", json!("a b"), Kind::Invalid),
+            ("robot_name_prefix", json!("r".repeat(MAX_PREFIX_BYTES + 1)), Kind::Invalid),
             ("self_registration", json!(true), Kind::Invalid),
             ("disabled_audit_log_event_types", json!("create_user"), Kind::Invalid),
             ("banner_message", json!("x".repeat(MAX_TEXT_BYTES + 1)), Kind::Invalid),

@@ -23,7 +23,9 @@ pub use additions::{Addition, MAX_REPORTED, Report};
 pub use artifacts::{
     AccessoryDetail, ArtifactDetail, ArtifactRow, Beside, Child, Signature, TagDetail,
 };
-pub use configuration::{ConfigurationItem, MAX_SESSION_MINUTES, MAX_TOKEN_MINUTES};
+pub use configuration::{
+    ConfigurationItem, MAX_PREFIX_BYTES, MAX_SESSION_MINUTES, MAX_TOKEN_MINUTES,
+};
 pub use counts::{Found, Health, Statistics, Volume};
 pub use groups::Group;
 pub use labels::{Label, LabelScope, LabelWords};

@@ -4,7 +4,7 @@
 
 use super::{ProjectName, bad, missing, require_login};
 use crate::{
-    Error, Registry, Result, limits,
+    Configuration, Error, Registry, Result, limits,
     robots::{
         RobotToKeep, check_description, end_of, event, fresh_secret, keep_robot, login_of,
         remove_robot, renew_secret, told,
@@ -160,11 +160,11 @@ fn level_of(row: &Row) -> RobotLevel {
     if row.project_id.is_some() { RobotLevel::Project } else { RobotLevel::System }
 }
 
-impl From<Row> for RobotDetail {
-    fn from(row: Row) -> Self {
+impl RobotDetail {
+    fn of(row: Row, settings: &Configuration) -> Self {
         Self {
             id: row.id,
-            name: login_of(&row),
+            name: settings.robot_name(&login_of(&row)),
             level: level_of(&row),
             permissions: row.grants.iter().map(permission_of).collect(),
             description: row.description,
@@ -195,7 +195,9 @@ impl Registry {
                 self.harbor_project(&mut tx, caller, &name, Resource::Robot, Act::List).await?;
             }
         }
-        Ok(metadata::robots::page(&mut tx, project, wanted).await?.map(RobotDetail::from))
+        let listed = metadata::robots::page(&mut tx, project, wanted).await?;
+        let settings = self.configuration_in(&mut tx).await?;
+        Ok(listed.map(|row| RobotDetail::of(row, &settings)))
     }
 
     /// Makes a robot, with its secret, which is told now and never again. A robot makes others that
@@ -209,8 +211,9 @@ impl Registry {
         sealock_auth::check_robot_name(&new.name).map_err(refused)?;
         check_shape(new.level, &new.permissions)?;
         let mut tx = self.database().write().await?;
+        let settings = self.configuration_in(&mut tx).await?;
         let duration = match new.duration {
-            0 => self.configuration_in(&mut tx).await?.robot_days,
+            0 => settings.robot_days,
             days => days,
         };
         let project = match new.level {
@@ -242,13 +245,14 @@ impl Registry {
         };
         let (row, secret) = keep_robot(&mut tx, caller, &robot).await?;
         tx.commit().await?;
-        Ok((row.into(), secret))
+        Ok((RobotDetail::of(row, &settings), secret))
     }
 
     /// A robot.
     pub async fn harbor_robot(&self, caller: &Caller, id: i64) -> Result<RobotDetail> {
         let mut tx = self.database().read().await?;
-        Ok(self.robot_for(&mut tx, caller, id, Act::Read).await?.0.into())
+        let row = self.robot_for(&mut tx, caller, id, Act::Read).await?.0;
+        Ok(RobotDetail::of(row, &*self.configuration_in(&mut tx).await?))
     }
 
     /// Changes a robot, but neither its name nor where it belongs. What only Sealock's own API
@@ -262,7 +266,9 @@ impl Registry {
         let mut tx = self.database().write().await?;
         let (row, project) = self.robot_for(&mut tx, caller, id, Act::Update).await?;
         let (level, login) = (level_of(&row), login_of(&row));
-        let renamed = change.name.as_ref().is_some_and(|name| *name != login && *name != row.name);
+        let settings = self.configuration_in(&mut tx).await?;
+        let names = [settings.robot_name(&login), login, row.name.clone()];
+        let renamed = change.name.as_ref().is_some_and(|name| !names.contains(name));
         if renamed || change.level.is_some_and(|other| other != level) {
             return Err(bad("cannot update the level or name of robot"));
         }
@@ -279,7 +285,7 @@ impl Registry {
         let grants = self.grants(&mut tx, caller, &change.permissions, &kept).await?;
         let duration = match change.duration {
             None => row.duration,
-            Some(0) => self.configuration_in(&mut tx).await?.robot_days,
+            Some(0) => settings.robot_days,
             Some(days) => days,
         };
         // What was not changed is not rounded to whole days.
