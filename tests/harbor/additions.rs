@@ -235,11 +235,8 @@ fn an_image_tells_how_it_was_built_what_it_holds_and_what_was_found() {
     }
 }
 
-#[test]
-fn a_chart_tells_its_values_readme_and_dependencies() {
-    let server = Server::start();
-    let (admin, desk) = (Harbor::admin(&server), Desk::admin(&server));
-    project(&admin, "shop", false);
+/// Pushes a chart `front:0.1.0` that needs another one and has a file for people to read.
+pub(crate) fn push_chart(desk: &Desk, project: &str) {
     desk.helm(&["create", "base"]).ok();
     desk.helm(&["create", "front"]).ok();
     let file = |name: &str| desk.home().join("front").join(name);
@@ -248,12 +245,20 @@ fn a_chart_tells_its_values_readme_and_dependencies() {
     let needs = "dependencies:\n- name: base\n  version: 0.1.0\n  repository: file://../base\n";
     std::fs::write(file("Chart.yaml"), chart + needs).unwrap();
     desk.helm(&["package", "front", "--dependency-update", "--version", "0.1.0"]).ok();
-    let to = format!("oci://{}", desk.name("shop"));
+    let to = format!("oci://{}", desk.name(project));
     desk.helm(&["push", "front-0.1.0.tgz", &to, "--plain-http"]).ok();
+}
+
+#[test]
+fn a_chart_tells_its_values_readme_and_dependencies() {
+    let server = Server::start();
+    let (admin, desk) = (Harbor::admin(&server), Desk::admin(&server));
+    project(&admin, "shop", false);
+    push_chart(&desk, "shop");
     let addition = |name: &str| {
         admin.get(&format!("/projects/shop/repositories/front/artifacts/0.1.0/additions/{name}"))
     };
-    let values = std::fs::read_to_string(file("values.yaml")).unwrap();
+    let values = std::fs::read_to_string(desk.home().join("front/values.yaml")).unwrap();
     assert_eq!(addition("values.yaml").is(200), &json!(values));
     let readme = addition("readme.md");
     assert_eq!(readme.is(200), "# Front\n<script>alert(1)</script>\n");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
 /// A browser: it keeps cookies and the token, and sends both.
-struct Browser {
+pub(crate) struct Browser {
     http: Http,
     cookies: BTreeMap<String, String>,
     token: Option<String>,
@@ -29,7 +29,7 @@ impl Browser {
         Self { http: server.http(), cookies: BTreeMap::new(), token: None }
     }
 
-    fn logged_in(server: &Server, name: &str, password: &str) -> Self {
+    pub(crate) fn logged_in(server: &Server, name: &str, password: &str) -> Self {
         let mut browser = Self::new(server);
         assert_eq!(browser.log_in(name, password).status(), 200);
         browser
@@ -88,7 +88,7 @@ impl Browser {
     }
 
     /// Who the server takes it for.
-    fn is(&mut self) -> Option<String> {
+    pub(crate) fn is(&mut self) -> Option<String> {
         let (status, body) = self.get(&format!("{BASE}/users/current"));
         (status == 200).then(|| body["username"].as_str().unwrap().to_owned())
     }

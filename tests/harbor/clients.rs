@@ -1,10 +1,12 @@
 //! Harbor's clients for Python, and a program that tries whatever the contract allows.
 
-use crate::{PASSWORD, member, on_both, person, project, push, surface::missing};
+use crate::{
+    PASSWORD, additions::push_chart, member, on_both, person, project, push, surface::missing,
+};
 use sealock_tests::{
-    clients::run,
+    clients::{Desk, run},
     harbor::{Contract, Harbor},
-    server::{ADMIN_PASSWORD, Server},
+    server::{ADMIN_PASSWORD, Options, Server, TlsFiles},
     skips::{cache_dir, skip},
 };
 use serde::Deserialize;
@@ -41,6 +43,8 @@ fn what_one_of_harbors_clients_for_python_writes_the_other_reads() {
     let Some(python) = python_client("python") else { return };
     on_both(|server| {
         push(server, "library/team/app:1");
+        project(&Harbor::admin(server), "charts", false);
+        push_chart(&Desk::admin(server), "charts");
         let missing = missing(server);
         let operations = || Contract::get().operations().iter();
         let here = operations().filter(|operation| !missing.contains(&operation.id));
@@ -53,6 +57,21 @@ fn what_one_of_harbors_clients_for_python_writes_the_other_reads() {
             said.lines().filter_map(|line| line.strip_prefix("tag ")).collect();
         assert_eq!(here, told, "a round trip for each tag that is here");
     });
+}
+
+#[test]
+fn harbors_clients_for_python_fetch_the_authority() {
+    let Some(python) = python_client("python") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let tls = TlsFiles::new(directory.path());
+    let authority = tls.authority.display().to_string();
+    let environment = vec![("SEALOCK_TLS_CA".to_owned(), authority.clone())];
+    let options = Options { tls: Some(tls), environment, ..Options::default() };
+    let server = Server::start_with(options);
+    let script = beside("round_trips.py").display().to_string();
+    let url = format!("{}/api/v2.0", server.url());
+    let arguments = [script.as_str(), &url, ADMIN_PASSWORD, "--authority", &authority];
+    assert_eq!(run(&python, &arguments).ok().trim(), "authority");
 }
 
 /// Where the contract is wider or narrower than what is answered.

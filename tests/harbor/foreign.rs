@@ -5,7 +5,9 @@
 use crate::{PASSWORD, member, permission, person, project, project_robot, push};
 use reqwest::Method;
 use sealock_tests::{
+    clients::Desk,
     harbor::{Contract, Harbor, Operation},
+    images::Image,
     server::Server,
 };
 use serde_json::{Value, json};
@@ -164,6 +166,30 @@ fn answer(
     (answer.status.as_u16(), text)
 }
 
+/// A question with the names in it.
+type Question = (String, Vec<String>);
+
+/// Copies into one's own project from another's, and from one's own by what only another has: each
+/// part of a source that is there, and one that is not. `only` is a digest that is in none but the
+/// other project.
+fn sources(only: &str) -> Vec<(Question, Question)> {
+    let from = |project: &str, repository: &str, reference: &str| {
+        let to = "/projects/mine/repositories/app-of-mine/artifacts";
+        let told = [project, repository, reference.trim_start_matches([':', '@'])];
+        let told = told.into_iter().filter(|word| *word != "mine").map(str::to_owned).collect();
+        (format!("{to}?from={project}/{repository}{reference}"), told)
+    };
+    let (only, none) = (&format!("@{only}"), &format!("@{NO_DIGEST}"));
+    vec![
+        (from("theirs", "app-of-theirs", ":theirs"), from("nothing", "app-of-nothing", ":nothing")),
+        (from("theirs", "app-of-theirs", only), from("nothing", "app-of-nothing", none)),
+        (from("theirs", "app-of-theirs", only), from("theirs", "app-of-theirs", none)),
+        (from("mine", "app-of-theirs", ":mine"), from("mine", "app-of-nothing", ":mine")),
+        (from("mine", "app-of-mine", ":theirs"), from("mine", "app-of-mine", ":nothing")),
+        (from("mine", "app-of-mine", only), from("mine", "app-of-mine", none)),
+    ]
+}
+
 #[test]
 fn what_is_foreign_answers_as_what_does_not_exist() {
     let server = Server::start();
@@ -173,6 +199,9 @@ fn what_is_foreign_answers_as_what_does_not_exist() {
     }
     let (ann, eve) = (person(&server, "ann"), person(&server, "eve"));
     let (own, foreign) = (fill(&server, &ann, "mine"), fill(&server, &eve, "theirs"));
+    let only = Image::named("base");
+    Desk::admin(&server).skopeo_push(&only.reference(), "theirs/app-of-theirs:only", &[]).ok();
+    let only = only.digest();
     let group = json!({"group_name": "people", "group_type": 3});
     let group = admin.post("/usergroups", &group).made();
     let listed = ann.get("/permissions");
@@ -203,21 +232,21 @@ fn what_is_foreign_answers_as_what_does_not_exist() {
                 path = path.replace(&format!("{{{name}}}"), &value);
                 told.push(value);
             }
-            let from =
-                if operation.id == "CopyArtifact" { "?from=mine/app-of-mine:mine" } else { "" };
-            (path + from, told)
+            let copies = operation.id == "CopyArtifact";
+            (if copies { path + "?from=mine/app-of-mine:mine" } else { path }, told)
         };
         // All of it another's; and each part that stands below one's own.
         let mut pairs =
             vec![(path(&|_, all| all.foreign.clone()), path(&|_, all| all.missing.clone()))];
         let below = stands.iter().enumerate().skip(1).filter(|(_, stands)| stands.is_some());
-        // Into one's own project a copy goes under any name: a repository is made by it.
-        let below = below.filter(|_| operation.id != "CopyArtifact");
         for (part, _) in below {
             let with = |chosen: fn(&Fixture) -> String| {
                 path(&|index, all| if index == part { chosen(all) } else { all.own.clone() })
             };
             pairs.push((with(|all| all.foreign.clone()), with(|all| all.missing.clone())));
+        }
+        if operation.id == "CopyArtifact" {
+            pairs.extend(sources(&only));
         }
         for ((there, told), (not_there, nothing)) in pairs {
             for (name, who) in callers {
@@ -227,9 +256,15 @@ fn what_is_foreign_answers_as_what_does_not_exist() {
                 };
                 let (one, other) = (say(&there, &told), say(&not_there, &nothing));
                 asked += 1;
-                // A list of what a repository holds is empty where there is none, as in Harbor.
-                let nothing = one == (200, "[]".to_owned());
-                if one != other || !(nothing || matches!(one.0, 401 | 403 | 404)) {
+                let good = match one.0 {
+                    // A list of what a repository holds is empty where there is none, as in Harbor.
+                    200 => one.1 == "[]",
+                    // Into one's own project a copy goes under any name, and makes a repository.
+                    201 | 409 => operation.id == "CopyArtifact" && there.contains("/mine/"),
+                    401 | 403 | 404 => true,
+                    _ => false,
+                };
+                if one != other || !good {
                     wrong.push(format!(
                         "{name}: {} {there} says {one:?}, and of nothing {other:?}",
                         operation.method
@@ -244,6 +279,9 @@ fn what_is_foreign_answers_as_what_does_not_exist() {
     // And all of it is as it was.
     let name = &foreign["repository_name"];
     eve.get(&format!("/projects/theirs/repositories/{name}")).is(200);
+    assert_eq!(eve.get(&format!("/projects/theirs/repositories/{name}/artifacts")).total(), 2);
+    let taken = format!("/projects/mine/repositories/app-of-mine/artifacts/{only}");
+    assert_eq!(ann.get(&taken).status, 404);
     eve.get(&format!("/labels/{}", foreign["label_id"])).is(200);
     eve.get(&format!("/robots/{}", foreign["robot_id"])).is(200);
     assert_eq!(eve.get("/projects/theirs").is(200)["metadata"]["public"], "false");

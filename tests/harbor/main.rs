@@ -21,6 +21,7 @@ mod people;
 mod projects;
 mod protections;
 mod quotas;
+mod renaming;
 mod repositories;
 mod robots;
 mod robots_doors;

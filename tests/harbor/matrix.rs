@@ -67,6 +67,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Method, &'static str, Option<Value>)
         ("AMDGLP", M::GET, "/projects/{id}/artifacts", None),
         ("AMDGLP", M::GET, concat!(app!(), "/artifacts"), None),
         ("AMD", M::POST, concat!(app!(), "/artifacts?from={name}/app:nothing"), None),
+        ("AMD", M::POST, "/projects/{name}/repositories/copy/artifacts?from={name}/app:1", None),
         ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1"), None),
         ("AM", M::DELETE, concat!(app!(), "/artifacts/nothing"), None),
         ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/tags"), None),
@@ -75,6 +76,10 @@ pub(crate) fn cases() -> Vec<(&'static str, Method, &'static str, Option<Value>)
         ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/accessories"), None),
         ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/additions/vulnerabilities"), None),
         ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/additions/build_history"), None),
+        ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/additions/sbom"), None),
+        ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/additions/values.yaml"), None),
+        ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/additions/readme.md"), None),
+        ("AMDGLP", M::GET, concat!(app!(), "/artifacts/1/additions/dependencies"), None),
         ("AMD", M::POST, concat!(app!(), "/artifacts/1/labels"), Some(json!({"id": 99_999_999}))),
         ("AMD", M::DELETE, concat!(app!(), "/artifacts/1/labels/99999999"), None),
         ("AMDGP", M::GET, "/labels?scope=p&project_id={id}", None),
@@ -179,4 +184,50 @@ fn each_role_may_do_what_harbors_matrix_says() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Who copies reads on one side and pushes on the other: every role at the source with every role at
+/// the target, from a closed project and an open one.
+#[test]
+fn a_copy_takes_a_role_on_both_sides() {
+    let server = Server::start();
+    let (admin, carl) = (Harbor::admin(&server), person(&server, "carl"));
+    let target = project(&admin, "target", false);
+    let roles =
+        [None, Some(("A", 1)), Some(("M", 4)), Some(("D", 2)), Some(("G", 3)), Some(("L", 5))];
+    let (mut wrong, mut asked) = (Vec::new(), 0);
+    for (source, public) in [("closed", false), ("open", true)] {
+        let id = project(&admin, source, public);
+        push(&server, &format!("{source}/app:1"));
+        let artifacts = format!("/projects/target/repositories/from-{source}/artifacts");
+        for at_source in roles {
+            let reads = at_source.map(|(_, role)| member(&admin, id, "carl", role));
+            for at_target in roles {
+                let writes = at_target.map(|(_, role)| member(&admin, target, "carl", role));
+                let path = format!("{artifacts}?from={source}/app:1");
+                let status = carl.ask(Method::POST, &path, None).status.as_u16();
+                let pushes = at_target.is_some_and(|(letter, _)| "AMD".contains(letter));
+                let good = match pushes && (public || at_source.is_some()) {
+                    true => matches!(status, 201 | 409),
+                    false => status == 403,
+                };
+                asked += 1;
+                if !good {
+                    wrong.push(format!("{at_source:?} of {source}, {at_target:?}: {status}"));
+                }
+                if let Some(mid) = writes {
+                    admin.delete(&format!("/projects/{target}/members/{mid}")).is(200);
+                }
+            }
+            if let Some(mid) = reads {
+                admin.delete(&format!("/projects/{id}/members/{mid}")).is(200);
+            }
+        }
+        let copied = format!("{artifacts}/1");
+        admin.get(&copied).is(200);
+        let path = format!("{artifacts}?from={source}/app:1");
+        assert_eq!(Harbor::anonymous(&server).ask(Method::POST, &path, None).status, 401);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(asked, 72);
 }

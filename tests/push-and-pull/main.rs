@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod artifacts;
+mod certificates;
 mod crane;
 mod docker;
 mod helm;

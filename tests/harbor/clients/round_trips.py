@@ -4,12 +4,18 @@
 harbor-api-client, which was generated from Harbor's contract. Called by tests/harbor/clients.rs:
 
     round_trips.py URL PASSWORD PUSHED
+    round_trips.py URL PASSWORD --authority FILE
 
-PUSHED is an image `PROJECT/REPOSITORY:TAG` that somebody pushed. Prints `tag NAME` after each story
+PUSHED is an image `PROJECT/REPOSITORY:TAG` that somebody pushed; there is a chart
+`charts/front:0.1.0`, too. FILE is that of the authority under which the server's certificate is:
+only what is about it is told. Prints `tag NAME` after each story
 that held; whatever does not hold is an exception.
 """
 
+import ast
 import asyncio
+import json
+import os
 import sys
 
 import harbor_client
@@ -281,6 +287,62 @@ class Stories:
         assert await self.hand.get_artifact_accessories(*where, digest) == []
         assert api.list_accessories(*where, digest) == []
         await self.hand.delete_label(label)
+        await self.copies(digest)
+        await self.additions()
+
+    async def copies(self, digest):
+        """By tag and by digest; each client finds what the other one copied."""
+        api, name = self.made.ArtifactApi, f"{self.project_name}/{self.repository}"
+        location = await self.hand.copy_artifact("shop", "copies/app", f"{name}:{self.tag}")
+        assert location.endswith(f"/artifacts/{self.tag}")
+        copied = api.get_artifact("shop", "copies%2Fapp", self.tag)
+        assert copied.digest == digest and copied.repository_name == "shop/copies/app"
+        await refuses(Conflict, self.hand.copy_artifact(
+            "shop", "copies/app", f"{name}:{self.tag}"))
+        api.copy_artifact("shop", "other", f"{name}@{digest}")
+        refused(409, api.copy_artifact, "shop", "other", f"{name}@{digest}")
+        shown = await self.hand.get_artifact("shop", "other", digest)
+        assert {tag.name for tag in shown.tags} == {self.tag}
+        refused(404, api.copy_artifact, "shop", "other", f"{name}:nothing")
+        await refuses(NotFound, self.hand.copy_artifact("shop", "more", f"{name}:nothing"))
+        for repository in ("copies/app", "other"):
+            await self.hand.delete_repository("shop", repository)
+
+    async def additions(self):
+        """What artifacts hold besides their manifests, an image's and a chart's."""
+        api, where = self.made.ArtifactApi, (self.project_name, self.repository, self.tag)
+        history = await self.hand.get_artifact_build_history(*where)
+        other = ast.literal_eval(api.get_addition(*where, "build_history"))
+        assert history and [one.created_by for one in history] == [
+            one.get("created_by") for one in other]
+        mime = "application/vnd.security.vulnerability.report; version=1.1"
+        report = await self.hand.get_artifact_vulnerabilities(*where)
+        other = ast.literal_eval(api.get_vulnerabilities_addition(*where))[mime]
+        found = lambda all, name: sorted((name(one, "id"), name(one, "package")) for one in all)
+        assert found(report.vulnerabilities, getattr) == found(
+            other["vulnerabilities"], lambda one, name: one[name])
+        assert report.severity.value == other["severity"]
+        path = "/projects/{}/repositories/{}/artifacts/{}/additions/{}"
+        text = lambda where, name: self.hand.get_file(path.format(*where, name))
+        sbom = json.loads((await text(
+            (where[0], where[1].replace("/", "%252F"), where[2]), "sbom")).content)
+        assert sbom["bomFormat"] == "CycloneDX" and len(sbom["components"]) > 0
+        other = ast.literal_eval(api.get_addition(*where, "sbom"))
+        assert other["components"] == sbom["components"]
+        chart = ("charts", "front", "0.1.0")
+        for name, words in {
+            "values.yaml": "replicaCount: 1", "readme.md": "# Front", "dependencies": "base",
+        }.items():
+            one = (await text(chart, name)).content.decode()
+            other = api.get_addition(*chart, name)
+            if name == "dependencies":
+                one, other = json.loads(one), ast.literal_eval(other)
+                assert [needed["name"] for needed in one] == [words]
+            else:
+                assert words in one
+            assert one == other, name
+        refused(400, api.get_addition, *chart, "build_history")
+        refused(400, api.get_addition, *where, "values.yaml")
 
     async def icon(self):
         icon = self.made.ArtifactApi.get_artifact(self.project_name, self.repository, self.tag).icon
@@ -417,6 +479,24 @@ ORDER = {
 }
 
 
+async def authority(url, password, _, file):
+    with open(file, "rb") as pem:
+        pem = pem.read()
+    one = HarborAsyncClient(
+        url=url, username="admin", secret=password, retry=None, verify=file)
+    assert (await one.get_system_certificate()).content == pem
+    made = Made(url, "admin", password)
+    configuration = made.client.configuration
+    configuration.ssl_ca_cert = file
+    configuration.temp_folder_path = os.path.dirname(file)
+    made.client.rest_client = harbor_client.rest.RESTClientObject(configuration)
+    got = made.SysteminfoApi.get_cert()
+    with open(got, "rb") as got:
+        assert got.read() == pem
+    assert made.SysteminfoApi.get_system_info().has_ca_root
+    print("authority")
+
+
 async def main(url, password, pushed):
     stories = Stories(url, password, pushed)
     for tag, story in ORDER.items():
@@ -426,4 +506,4 @@ async def main(url, password, pushed):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run((authority if "--authority" in sys.argv else main)(*sys.argv[1:]))
