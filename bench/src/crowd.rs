@@ -134,7 +134,7 @@ async fn robot(tx: &mut Tx, project_id: Option<i64>, number: u64) -> Result<()> 
         name: &format!("robot{number:05}"),
         description: "of the benchmark",
         secret_hash: b"none",
-        disabled: number % 7 == 0,
+        disabled: number.is_multiple_of(7),
         duration: -1,
         expires_at: None,
         created_by: "admin",
@@ -147,7 +147,8 @@ async fn robot(tx: &mut Tx, project_id: Option<i64>, number: u64) -> Result<()> 
 
 async fn project(tx: &mut Tx, number: u64, owner: i64) -> Result<i64> {
     let name = format!("p{number:05}");
-    let project = projects::create(tx, &name, number % 10 == 0, Tier::Sandbox, Some(owner)).await?;
+    let project =
+        projects::create(tx, &name, number.is_multiple_of(10), Tier::Sandbox, Some(owner)).await?;
     let id = project.context("a project of the benchmark is there already")?.id;
     for part in 0..REPOSITORIES {
         repositories::ensure(tx, id, &format!("{name}/app{part}").parse()?).await?;

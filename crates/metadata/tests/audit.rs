@@ -48,9 +48,9 @@ async fn fill(tx: &mut Tx) -> Vec<i64> {
             request_id: "",
             project_id: (!nowhere).then_some(home.id),
             project: (!nowhere).then_some(home.name.as_str()),
-            repository: (!nowhere && number % 3 > 0).then_some("team/app"),
+            repository: (!nowhere && !number.is_multiple_of(3)).then_some("team/app"),
             digest: None,
-            tag: (number % 4 == 0).then_some("v1"),
+            tag: number.is_multiple_of(4).then_some("v1"),
             detail: serde_json::json!({}),
             // Some are written after what happened later.
             at: Some(begin + jiff::SignedDuration::from_secs((number as i64) ^ 1)),

@@ -51,9 +51,10 @@ fn main() -> ExitCode {
 
 /// Tells the C library how this process takes memory. By itself it
 ///
-/// - takes a large block that was freed for one that will be wanted again, and keeps the 19 MiB that
-///   the first log-ins are hashed in for ever;
-/// - gives memory back, and takes it anew, with each buffer of a request, once it is told the above;
+/// - takes a large block that was freed for one that will be wanted again, and keeps the 19 MiB
+///   that the first log-ins are hashed in for ever;
+/// - gives memory back, and takes it anew, with each buffer of a request, once it is told the
+///   above;
 /// - has an arena for each of the many threads that wait for the disk, each with what it has freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn set_allocator() {
