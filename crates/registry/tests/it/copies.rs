@@ -155,7 +155,7 @@ async fn closed(world: World) {
         registry.lift_quarantine(&officer, &digest, None).await.unwrap();
     }
     // Each of it was refused for that reason and no other.
-    story.policy(&CONSUMERS.replace("ann", "c*l")).await;
+    story.policy(&CONSUMERS.replace("[ann]", "[c*l]")).await;
     story.copy(&story.carl, "shop/app:all").await.unwrap();
     for digest in [story.image.digest, story.index, story.notes] {
         let reference = digest.to_string().parse().unwrap();

@@ -138,7 +138,7 @@ async fn unfinished_uploads_are_bounded() {
     let mut tx = world.db().write().await.unwrap();
     let all = metadata::projects::Visible::All;
     let id = metadata::repositories::list(&mut tx, &all, "", 1).await.unwrap()[0].id;
-    let who = dev.principal.to_string();
+    let who = dev.principal.account();
     for number in 1..MAX_OPEN_UPLOADS {
         metadata::uploads::create(&mut tx, &format!("u{number}"), id, &who, "{}").await.unwrap();
     }
