@@ -186,8 +186,8 @@ fn each_role_may_do_what_harbors_matrix_says() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Who copies reads on one side and pushes on the other: every role at the source with every role at
-/// the target, from a closed project and an open one.
+/// Who copies reads on one side and pushes on the other: every role at the source with every role
+/// at the target, from a closed project and an open one.
 #[test]
 fn a_copy_takes_a_role_on_both_sides() {
     let server = Server::start();
