@@ -238,8 +238,9 @@ fn under_load(database: Option<String>) {
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
     println!("{}", told(&seen));
+    let http = server.admin();
     for image in &kept {
-        check(&server.admin(), image);
+        check(&http, image);
     }
     server.terminate();
     let view = look(database.as_deref(), &server.data_directory());
