@@ -218,12 +218,14 @@ pub async fn accessory_page(
 ) -> Result<Listed<Manifest>> {
     const SELECT: &str = "SELECT m.*, r.project_id AS project_id FROM manifests m \
                           JOIN repositories r ON r.id = m.repository_id \
-                          WHERE m.repository_id = $1 AND (m.subject_digest = $2 OR (m.id IN (\
+                          WHERE +m.repository_id = $1 AND ((m.repository_id = $1 \
+                          AND m.subject_digest = $2) OR (m.id IN (\
                           SELECT t.manifest_id FROM tags t WHERE t.repository_id = $1 \
                           AND t.name = ANY($3)) AND m.accessory IS NOT NULL \
                           AND m.subject_digest IS NULL))";
     const COUNT: &str = "SELECT count(*) AS total FROM manifests m \
-                         WHERE m.repository_id = $1 AND (m.subject_digest = $2 OR (m.id IN (\
+                         WHERE +m.repository_id = $1 AND ((m.repository_id = $1 \
+                          AND m.subject_digest = $2) OR (m.id IN (\
                          SELECT t.manifest_id FROM tags t WHERE t.repository_id = $1 \
                          AND t.name = ANY($3)) AND m.accessory IS NOT NULL \
                          AND m.subject_digest IS NULL))";

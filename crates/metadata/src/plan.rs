@@ -15,3 +15,77 @@ pub(crate) async fn assert_one_step(explain: &'static str, values: Vec<Value>, s
     assert_eq!(steps.len(), 1, "no sorting: {steps:?}");
     assert!(steps[0].contains(says), "{steps:?}");
 }
+
+/// Statements that read all of a repository, and why they may.
+const WHOLE_REPOSITORIES: [(&str, &str); 14] = [
+    ("artifacts.rs", "SELECT t.manifest_id FROM tags t"), // pieces of conditions of lists
+    ("evidence.rs", "SELECT DISTINCT e.repository_id"),   // a job's pages
+    ("quotas.rs", "SELECT CAST(coalesce(sum(b.size), 0)"), // a check
+    ("repositories.rs", "SELECT r.*"),                    // lists that count
+    ("repositories.rs", "SELECT 1 AS one FROM manifests"), // the first one
+    ("repositories.rs", "SELECT digest FROM repository_blobs"), // removal
+    ("repositories.rs", "DELETE FROM uploads"),           // removal
+    ("repositories.rs", "DELETE FROM repositories"),      // removal
+    ("repositories.rs", "SELECT digest FROM manifests"),  // removal
+    ("tags.rs", "SELECT name FROM tags WHERE repository_id = $1 AND immutable"), // removal
+    ("uploads.rs", "SELECT"),                             // a caller's own
+    ("fsck/", ""),                                        // a check
+    ("schema/", ""),                                      // run once
+    ("engine/", ""),                                      // texts of tests
+];
+
+/// Without statistics SQLite takes `repository_id = $1` for the best lead, and walks a repository
+/// of any size for what it could look up by number: a `+` before the column tells it not to.
+#[tokio::test]
+async fn what_can_be_looked_up_is_not_looked_for_in_a_whole_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DatabaseConfig::sqlite(folder.path().join("sealock.db"));
+    let db = Database::open(config, Arc::new(SystemClock)).await.unwrap();
+    let mut tx = db.write().await.unwrap();
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for (file, sql) in statements() {
+        let explain: &'static str = format!("EXPLAIN QUERY PLAN {sql}").leak();
+        let most = (1..=40).rev().find(|n| sql.contains(&format!("${n}"))).unwrap_or(0);
+        // What is put together from pieces is no statement by itself.
+        let Ok(steps) = tx.query(explain, vec![Value::Int(None); most]).await else { continue };
+        seen += 1;
+        let steps = steps.iter().map(|row| row.get::<String>("detail").unwrap());
+        let walks = steps.filter(|step| step.contains("(repository_id=?)")).count() > 0;
+        let may = |(place, begin): &(&str, &str)| file.contains(place) && sql.starts_with(begin);
+        if walks && !WHOLE_REPOSITORIES.iter().any(may) {
+            wrong.push(format!("{file}: {sql}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen > 200, "{seen} statements were found");
+}
+
+/// The statements that stand as a whole in the source of this crate, with their files.
+fn statements() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let file = path.to_string_lossy().into_owned();
+                found.extend(literals(&text).map(|sql| (file.clone(), sql)));
+            }
+        }
+    }
+    found
+}
+
+/// Texts in quotes that begin like a statement.
+fn literals(source: &str) -> impl Iterator<Item = String> {
+    source.split('"').filter_map(|text| {
+        let begins = ["SELECT ", "UPDATE ", "DELETE ", "INSERT ", "WITH "];
+        begins.iter().any(|begin| text.starts_with(begin)).then_some(())?;
+        let mut lines = text.split("\\\n");
+        let first = lines.next()?.to_owned();
+        Some(lines.fold(first, |all, line| all + line.trim_start()))
+    })
+}

@@ -103,10 +103,10 @@ pub async fn touching(
     manifest_ids: &[i64],
 ) -> Result<Vec<Quarantine>> {
     let sql = "WITH named (id, digest) AS (\
-               SELECT id, digest FROM manifests WHERE repository_id = $1 AND id = ANY($2) \
+               SELECT id, digest FROM manifests WHERE +repository_id = $1 AND id = ANY($2) \
                UNION SELECT m.id, c.digest FROM manifest_children c \
                LEFT JOIN manifests m ON m.repository_id = $1 AND m.digest = c.digest \
-               WHERE c.repository_id = $1 AND c.parent_id = ANY($2)) \
+               WHERE +c.repository_id = $1 AND c.parent_id = ANY($2)) \
                SELECT q.* FROM quarantines q WHERE q.lifted_at IS NULL AND (\
                (q.target = 'manifest' AND q.digest IN (SELECT digest FROM named)) \
                OR (q.target = 'blob' AND q.digest IN (SELECT b.digest FROM manifest_blobs b \

@@ -186,7 +186,7 @@ pub async fn of_manifests(
     manifest_ids: &[i64],
 ) -> Result<Vec<TagRow>> {
     let sql = "SELECT t.*, m.digest AS digest FROM tags t JOIN manifests m ON m.id = t.manifest_id \
-               WHERE t.repository_id = $1 AND t.manifest_id = ANY($2) ORDER BY t.name";
+               WHERE +t.repository_id = $1 AND t.manifest_id = ANY($2) ORDER BY t.name";
     tx.list(sql, params![repository_id, manifest_ids], read).await
 }
 

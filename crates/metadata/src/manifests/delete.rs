@@ -112,7 +112,7 @@ async fn remove(tx: &mut Tx, repository_id: i64, roots: Vec<Manifest>) -> Result
         true => Vec::new(),
         false => tx.list(sql, params![&indexes], |row| row.get("digest")).await?,
     };
-    let sql = "DELETE FROM manifests WHERE repository_id = $1 AND id = ANY($2)";
+    let sql = "DELETE FROM manifests WHERE +repository_id = $1 AND id = ANY($2)";
     tx.execute(sql, params![repository_id, &ids]).await?;
     tx.execute("DELETE FROM pulls WHERE manifest_id = ANY($1)", params![&ids]).await?;
     if !children.is_empty() {
@@ -160,7 +160,8 @@ async fn with_accessories(
         names.extend(level.iter().flat_map(accessory_names));
         let sql = select!(
             "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
-             WHERE m.repository_id = $1 AND (m.subject_digest = ANY($2) OR m.id IN (\
+             WHERE +m.repository_id = $1 \
+             AND ((m.repository_id = $1 AND m.subject_digest = ANY($2)) OR m.id IN (\
              SELECT t.manifest_id FROM tags t WHERE t.repository_id = $1 AND t.name = ANY($3)) \
              AND NOT EXISTS (SELECT 1 FROM tags o WHERE o.manifest_id = m.id \
              AND NOT o.name = ANY($3))) ORDER BY m.id /*pg: FOR UPDATE OF m */"

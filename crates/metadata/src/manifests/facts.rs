@@ -52,14 +52,16 @@ pub async fn bump_facts_rev(tx: &mut Tx, manifest_ids: &[i64]) -> Result<u64> {
 /// As [`bump_facts_rev`], and every child below too, for all manifests of a repository with these
 /// digests: evidence on an index covers its children (decision D9).
 pub async fn bump_by_digest(tx: &mut Tx, repository_id: i64, digests: &[Digest]) -> Result<u64> {
-    let sql = "WITH RECURSIVE below (id, digest) AS (\
-               SELECT id, digest FROM manifests WHERE repository_id = $1 AND digest = ANY($2) \
-               UNION SELECT m.id, m.digest FROM below b \
+    let sql = "WITH RECURSIVE below (id, repository_id, digest) AS (\
+               SELECT id, repository_id, digest FROM manifests \
+               WHERE repository_id = $1 AND digest = ANY($2) \
+               UNION SELECT m.id, m.repository_id, m.digest FROM below b \
                JOIN manifest_children c ON c.parent_id = b.id \
-               JOIN manifests m ON m.repository_id = $1 AND m.digest = c.digest), \
-               above (id, digest) AS (SELECT id, digest FROM below \
-               UNION SELECT p.id, p.digest FROM above a \
-               JOIN manifest_children c ON c.repository_id = $1 AND c.digest = a.digest \
+               JOIN manifests m ON m.repository_id = b.repository_id AND m.digest = c.digest), \
+               above (id, repository_id, digest) AS (SELECT id, repository_id, digest FROM below \
+               UNION SELECT p.id, p.repository_id, p.digest FROM above a \
+               JOIN manifest_children c ON c.repository_id = a.repository_id \
+               AND c.digest = a.digest \
                JOIN manifests p ON p.id = c.parent_id) \
                UPDATE manifests SET facts_rev = facts_rev + 1 \
                WHERE id IN (SELECT id FROM above)";

@@ -509,7 +509,7 @@ pub async fn blobs(
     manifest_ids: &[i64],
 ) -> Result<Vec<ManifestBlob>> {
     let sql = "SELECT b.* FROM manifest_blobs b JOIN manifests m ON m.id = b.manifest_id \
-               WHERE m.repository_id = $1 AND b.manifest_id = ANY($2) \
+               WHERE +m.repository_id = $1 AND b.manifest_id = ANY($2) \
                ORDER BY b.manifest_id, b.role, b.position";
     tx.list(sql, params![repository_id, manifest_ids], read_blob).await
 }
@@ -532,7 +532,7 @@ pub async fn using_blob(
 
 /// The children that these indexes of a repository name, in order.
 pub async fn children(tx: &mut Tx, repository_id: i64, parent_ids: &[i64]) -> Result<Vec<Child>> {
-    let sql = "SELECT * FROM manifest_children WHERE repository_id = $1 AND parent_id = ANY($2) \
+    let sql = "SELECT * FROM manifest_children WHERE +repository_id = $1 AND parent_id = ANY($2) \
                ORDER BY parent_id, position";
     tx.list(sql, params![repository_id, parent_ids], read_child).await
 }

@@ -19,12 +19,13 @@ pub async fn nesting(
                JOIN manifests m ON m.repository_id = $1 AND m.digest = c.digest \
                AND m.kind = 'index' WHERE x.depth < $3) SELECT CAST(COALESCE(MAX(depth), 0) AS BIGINT) AS depth FROM x";
     let below = deepest(tx, sql, params![repository_id, children, most]).await?;
-    let sql = "WITH RECURSIVE x (id, digest, depth) AS (\
-               SELECT p.id, p.digest, 1 FROM manifest_children c \
+    let sql = "WITH RECURSIVE x (id, repository_id, digest, depth) AS (\
+               SELECT p.id, p.repository_id, p.digest, 1 FROM manifest_children c \
                JOIN manifests p ON p.id = c.parent_id \
                WHERE c.repository_id = $1 AND c.digest = $2 \
-               UNION SELECT p.id, p.digest, x.depth + 1 FROM x \
-               JOIN manifest_children c ON c.repository_id = $1 AND c.digest = x.digest \
+               UNION SELECT p.id, p.repository_id, p.digest, x.depth + 1 FROM x \
+               JOIN manifest_children c ON c.repository_id = x.repository_id \
+               AND c.digest = x.digest \
                JOIN manifests p ON p.id = c.parent_id WHERE x.depth < $3) \
                SELECT CAST(COALESCE(MAX(depth), 0) AS BIGINT) AS depth FROM x";
     let above = deepest(tx, sql, params![repository_id, digest, most]).await?;
@@ -44,15 +45,16 @@ pub async fn tags_above(
     digest: &Digest,
     fixed: bool,
 ) -> Result<Vec<(String, bool)>> {
-    let sql = "WITH RECURSIVE x (id, digest) AS (\
-               SELECT p.id, p.digest FROM manifest_children c \
+    let sql = "WITH RECURSIVE x (id, repository_id, digest) AS (\
+               SELECT p.id, p.repository_id, p.digest FROM manifest_children c \
                JOIN manifests p ON p.id = c.parent_id \
                WHERE c.repository_id = $1 AND c.digest = $2 \
-               UNION SELECT p.id, p.digest FROM x \
-               JOIN manifest_children c ON c.repository_id = $1 AND c.digest = x.digest \
+               UNION SELECT p.id, p.repository_id, p.digest FROM x \
+               JOIN manifest_children c ON c.repository_id = x.repository_id \
+               AND c.digest = x.digest \
                JOIN manifests p ON p.id = c.parent_id) \
                SELECT t.name AS name, t.immutable AS immutable FROM x \
-               JOIN tags t ON t.repository_id = $1 AND t.manifest_id = x.id \
+               JOIN tags t ON +t.repository_id = $1 AND t.manifest_id = x.id \
                WHERE $3 = 0 OR t.immutable = 1 ORDER BY t.name";
     let values = params![repository_id, digest, fixed];
     tx.list(sql, values, |row| Ok((row.get("name")?, row.get("immutable")?))).await

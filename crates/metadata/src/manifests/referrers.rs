@@ -74,12 +74,14 @@ pub async fn listed(
     after: &str,
     limit: u32,
 ) -> Result<Vec<Referrer>> {
+    // `|| ''` keeps SQLite from walking the repository from there on: it begins with the tag.
     let sql = "SELECT DISTINCT m.* FROM tags t \
                JOIN manifests p ON p.id = t.manifest_id AND p.digest <> $6 \
                JOIN manifest_children c ON c.parent_id = t.manifest_id \
                JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = c.digest \
                WHERE t.repository_id = $1 AND t.name = $2 AND m.subject_digest IS NULL \
-               AND m.digest <> $6 AND m.digest > $3 AND ($4 IS NULL OR m.artifact_type = $4) \
+               AND m.digest <> $6 AND (m.digest || '') > $3 \
+               AND ($4 IS NULL OR m.artifact_type = $4) \
                ORDER BY m.digest LIMIT $5";
     let name = ReferrersTag::of(subject).text();
     tx.list(sql, params![repository_id, &name, after, artifact_type, limit, subject], read).await

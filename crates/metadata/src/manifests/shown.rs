@@ -49,7 +49,7 @@ pub(super) async fn make_accessory(tx: &mut Tx, id: i64, accessory: &str) -> Res
 pub(crate) async fn relist(tx: &mut Tx, repository_id: i64, ids: &[i64]) -> Result<()> {
     let sql = "UPDATE manifests SET listed = CASE WHEN accessory IS NULL AND (child = 0 OR EXISTS (\
                SELECT 1 FROM tags t WHERE t.manifest_id = manifests.id)) THEN 1 ELSE 0 END \
-               WHERE repository_id = $1 AND id = ANY($2)";
+               WHERE +repository_id = $1 AND id = ANY($2)";
     tx.execute(sql, params![repository_id, ids]).await?;
     Ok(())
 }
