@@ -67,38 +67,49 @@ struct Cost {
     total: usize,
 }
 
+/// The least of three looks: settings are read again each second, whoever asks.
 async fn ask(api: &Api) -> Vec<Cost> {
     let mut costs = Vec::new();
     for list in LISTS {
-        let get = |path: String| api.ask(Method::GET, &path).basic_auth("admin", Some(PASSWORD));
-        get("/statistics".to_owned()).send().await.unwrap();
-        let count = || api.stand.database.db.statements();
-        // What is kept of the overviews is of another list; here it is made anew.
-        let mut tx = api.stand.database.db.write().await.unwrap();
-        tx.execute("UPDATE manifests SET facts_rev = facts_rev + 1", Vec::new()).await.unwrap();
-        tx.commit().await.unwrap();
-        let mut statements = [0; 2];
-        let (mut rows, mut total) = (0, 0);
-        for cost in &mut statements {
-            let before = count();
-            let answer = get(format!("{list}{ALL}")).send().await.unwrap();
-            *cost = count() - before;
-            assert_eq!(answer.status(), StatusCode::OK, "{list}");
-            total = answer.headers()["x-total-count"].to_str().unwrap().parse().unwrap();
-            let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-            let body = body.as_array().unwrap();
-            rows = body.len();
-            for one in body {
-                assert!(!one["tags"].as_array().unwrap().is_empty());
-                assert_eq!(one["labels"][0]["name"], "good");
-                assert_eq!(one["accessories"].as_array().unwrap().len(), 1);
-                let report = one["scan_overview"].as_object().unwrap().values().next().unwrap();
-                assert_eq!(report["scan_status"], "Success", "{report}");
-            }
+        let mut least = look(api, list).await;
+        for _ in 0..2 {
+            let cost = look(api, list).await;
+            least.first = least.first.min(cost.first);
+            least.again = least.again.min(cost.again);
         }
-        costs.push(Cost { first: statements[0], again: statements[1], rows, total });
+        costs.push(least);
     }
     costs
+}
+
+async fn look(api: &Api, list: &str) -> Cost {
+    let get = |path: String| api.ask(Method::GET, &path).basic_auth("admin", Some(PASSWORD));
+    get("/statistics".to_owned()).send().await.unwrap();
+    let count = || api.stand.database.db.statements();
+    // What is kept of the overviews is of another list; here it is made anew.
+    let mut tx = api.stand.database.db.write().await.unwrap();
+    tx.execute("UPDATE manifests SET facts_rev = facts_rev + 1", Vec::new()).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut statements = [0; 2];
+    let (mut rows, mut total) = (0, 0);
+    for cost in &mut statements {
+        let before = count();
+        let answer = get(format!("{list}{ALL}")).send().await.unwrap();
+        *cost = count() - before;
+        assert_eq!(answer.status(), StatusCode::OK, "{list}");
+        total = answer.headers()["x-total-count"].to_str().unwrap().parse().unwrap();
+        let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let body = body.as_array().unwrap();
+        rows = body.len();
+        for one in body {
+            assert!(!one["tags"].as_array().unwrap().is_empty());
+            assert_eq!(one["labels"][0]["name"], "good");
+            assert_eq!(one["accessories"].as_array().unwrap().len(), 1);
+            let report = one["scan_overview"].as_object().unwrap().values().next().unwrap();
+            assert_eq!(report["scan_status"], "Success", "{report}");
+        }
+    }
+    Cost { first: statements[0], again: statements[1], rows, total }
 }
 
 fn chain(number: usize) -> Digest {
