@@ -167,17 +167,20 @@ pub struct Accessory {
     pub subject: Digest,
 }
 
-/// The accessories of these digests in a repository, by number: by their `subject`, and by the tags
-/// under which clients keep older ones. At most `limit` of each kind. Two statements.
+/// The accessories of these digests, which are in some of these repositories, by number: by their
+/// `subject`, and by the tags under which clients keep older ones. At most `limit` of each kind. Two
+/// statements.
 pub async fn accessories(
     tx: &mut Tx,
     repository_ids: &[i64],
     subjects: &[Digest],
     limit: u32,
 ) -> Result<Vec<Accessory>> {
-    let sql = "SELECT m.*, r.project_id AS project_id, m.subject_digest AS about FROM manifests m \
+    let sql = "SELECT m.*, r.project_id AS project_id, m.subject_digest AS about FROM manifests p \
+               JOIN manifests m ON m.repository_id = p.repository_id \
+               AND m.subject_digest = p.digest \
                JOIN repositories r ON r.id = m.repository_id \
-               WHERE m.repository_id = ANY($1) AND m.subject_digest = ANY($2) \
+               WHERE p.digest = ANY($2) AND +p.repository_id = ANY($1) \
                ORDER BY m.id LIMIT $3";
     let read =
         |row: &Row| Ok(Accessory { manifest: manifests::read(row)?, subject: row.get("about")? });
