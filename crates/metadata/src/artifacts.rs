@@ -168,8 +168,8 @@ pub struct Accessory {
 }
 
 /// The accessories of these digests, which are in some of these repositories, by number: by their
-/// `subject`, and by the tags under which clients keep older ones. At most `limit` of each kind. Two
-/// statements.
+/// `subject`, and by the tags under which clients keep older ones. At most `limit` of each kind.
+/// Two statements.
 pub async fn accessories(
     tx: &mut Tx,
     repository_ids: &[i64],
