@@ -113,6 +113,8 @@ fn a_header_says_one_thing_and_a_body_ends_in_one_place() {
     let length = hidden.len();
     let cases = [
         (format!("{get}host: b\r\n{login}\r\n"), 400),
+        (format!("GET /health HTTP/1.1\r\n{login}\r\n"), 400),
+        (format!("GET http://a/health HTTP/1.1\r\n{login}\r\n"), 400),
         (format!("{get}{login}{login}\r\n"), 401),
         (format!("{get}{login}range: bytes=0-1\r\nrange: bytes=2-3\r\n\r\n"), 400),
         (format!("{put}{login}content-length: {length}\r\ncontent-length: 0\r\n\r\n{hidden}"), 400),
@@ -124,6 +126,13 @@ fn a_header_says_one_thing_and_a_body_ends_in_one_place() {
         (
             format!(
                 "{put}{login}content-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n\
+                 0\r\n\r\n{hidden}"
+            ),
+            400,
+        ),
+        (
+            format!(
+                "{put}{login}transfer-encoding: chunked\r\ncontent-length: {length}\r\n\r\n\
                  0\r\n\r\n{hidden}"
             ),
             400,

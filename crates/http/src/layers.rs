@@ -13,7 +13,9 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request::Parts, uri::Authority,
+};
 use sealock_oci::ErrorCode;
 use std::{
     any::Any,
@@ -81,7 +83,7 @@ async fn observe(
     let tls = parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
     let agent = parts.headers.get(header::USER_AGENT).cloned();
     let span = tracing::info_span!("request", id = %id);
-    let mut response = match check_headers(&parts.headers) {
+    let mut response = match check_headers(&parts.headers).and_then(|()| check_host(&parts)) {
         Err(error) => error.into_response(),
         Ok(()) => {
             let work = next.run(Request::from_parts(parts, body)).instrument(span.clone());
@@ -192,6 +194,30 @@ fn check_headers(headers: &HeaderMap) -> Result<(), HttpError> {
         return Err(refuse("a body has Content-Length or Transfer-Encoding, not both".to_owned()));
     }
     Ok(())
+}
+
+/// Which host is meant must be said once, and it must be said: tokens are sent for by it.
+fn check_host(parts: &Parts) -> Result<(), HttpError> {
+    let host = parts.headers.get(header::HOST);
+    let authority = parts.uri.authority().map(Authority::as_str);
+    let clear = match parts.version {
+        // RFC 9112, section 3.2. What stands in the request line counts then (section 3.2.2).
+        Version::HTTP_11 => host.is_some(),
+        // RFC 9113, section 8.3.1.
+        Version::HTTP_2 => {
+            authority.is_none()
+                || host.is_none_or(|host| Some(host.as_bytes()) == authority.map(str::as_bytes))
+        }
+        _ => true,
+    };
+    if clear {
+        return Ok(());
+    }
+    Err(HttpError::bad_request(
+        ErrorCode::Unsupported,
+        "a request names its host, once (the header Host, or :authority of HTTP/2)",
+    )
+    .with_header(header::CONNECTION, HeaderValue::from_static("close")))
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {
