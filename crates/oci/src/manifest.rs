@@ -15,7 +15,7 @@ type Annotations = BTreeMap<String, String>;
 
 /// A typed pointer to content (image-spec, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a descriptor")]
 pub struct Descriptor {
     /// Media type of the content.
     pub media_type: String,
@@ -52,6 +52,7 @@ where
 
 /// The platform of an index entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Platform {
     /// CPU architecture in Go's words, such as `amd64`.
     #[serde(default)]
@@ -128,7 +129,7 @@ pub enum ManifestError {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Raw {
     schema_version: u32,
     media_type: Option<String>,
