@@ -275,7 +275,8 @@ impl<'a> Client<'a> {
 
     pub(crate) async fn delete_blob(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let (repository, digest) = (repo(name), Digest::sha256(bytes));
-        let work = self.at.registry.delete_blob(self.caller, &repository, &digest);
+        let any = Precondition::default();
+        let work = self.at.registry.delete_blob(self.caller, &repository, &digest, &any);
         self.ask(work, |()| vec![(blob(name, bytes), Becomes(Absent))]).await
     }
 

@@ -1,7 +1,7 @@
 //! Blobs out: whole, in part, or only whether they are there.
 
 use crate::{
-    conditional::{etag, not_modified, range_counts},
+    conditional::{etag, precondition, range_counts, reading},
     range::{Wanted, wanted},
     routes::{Asked, CONTENT_DIGEST, value},
 };
@@ -18,12 +18,14 @@ use std::io;
 /// `HEAD /v2/<name>/blobs/<digest>`
 pub(crate) async fn head(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
     let info = asked.registry.head_blob(asked.caller, asked.name, digest).await?;
-    if not_modified(asked.headers, &info.digest) {
-        return Ok((StatusCode::NOT_MODIFIED, about(&info.digest)?).into_response());
-    }
     let mut headers = about(&info.digest)?;
+    // Of what a GET would send: an answer 304 to HEAD would be given a length of 0 otherwise.
     headers.insert(header::CONTENT_LENGTH, info.size.into());
-    Ok((headers, Body::empty()).into_response())
+    let status = match reading(asked.headers, &info.digest)? {
+        true => StatusCode::NOT_MODIFIED,
+        false => StatusCode::OK,
+    };
+    Ok((status, headers, Body::empty()).into_response())
 }
 
 /// `GET /v2/<name>/blobs/<digest>`
@@ -31,7 +33,7 @@ pub(crate) async fn get(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
     let reader = asked.registry.open_blob(asked.caller, asked.name, digest).await?;
     let (digest, size) = (reader.key().digest, reader.size());
     let mut headers = about(&digest)?;
-    if not_modified(asked.headers, &digest) {
+    if reading(asked.headers, &digest)? {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     let asked_range = asked.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
@@ -64,7 +66,17 @@ pub(crate) async fn get(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
 
 /// `DELETE /v2/<name>/blobs/<digest>`
 pub(crate) async fn delete(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
-    asked.registry.delete_blob(asked.caller, asked.name, digest).await?;
+    let condition = precondition(asked.headers);
+    let deleted = asked.registry.delete_blob(asked.caller, asked.name, digest, &condition).await;
+    deleted.map_err(|error| {
+        let error = HttpError::from(error);
+        match error.status() {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                error.with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
+            }
+            _ => error,
+        }
+    })?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 

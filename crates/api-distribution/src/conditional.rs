@@ -1,7 +1,8 @@
 //! Conditional requests (RFC 9110, section 13). The entity tag of content is its digest, strong.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use sealock_oci::Digest;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sealock_http::{HttpError, Result};
+use sealock_oci::{Digest, ErrorCode};
 use sealock_registry::{Expected, Precondition};
 
 /// The `ETag` of content.
@@ -10,8 +11,21 @@ pub(crate) fn etag(digest: &Digest) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-/// Whether `If-None-Match` names this content, so that GET and HEAD answer 304.
-pub(crate) fn not_modified(headers: &HeaderMap, digest: &Digest) -> bool {
+/// Whether GET and HEAD of this content answer 304, by `If-None-Match`; an error where `If-Match`
+/// means other content.
+pub(crate) fn reading(headers: &HeaderMap, digest: &Digest) -> Result<bool> {
+    let condition = Precondition { none_matches: None, ..precondition(headers) };
+    if condition.holds(Some(digest)) {
+        return Ok(not_modified(headers, digest));
+    }
+    Err(HttpError::new(
+        StatusCode::PRECONDITION_FAILED,
+        ErrorCode::Denied,
+        format!("If-Match does not name {digest}, which is here"),
+    ))
+}
+
+fn not_modified(headers: &HeaderMap, digest: &Digest) -> bool {
     !precondition(headers).none_matches.is_none_or(|expected| {
         let condition = Precondition { matches: None, none_matches: Some(expected) };
         condition.holds(Some(digest))
@@ -52,7 +66,16 @@ pub(crate) fn range_counts(headers: &HeaderMap, digest: &Digest) -> bool {
 
 fn listed<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
+    values.flat_map(apart).map(str::trim)
+}
+
+/// The elements of a list. A comma within a tag's quotes is part of it.
+fn apart(list: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    list.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
 }
 
 #[cfg(test)]
@@ -72,6 +95,9 @@ mod tests {
         assert!(not_modified(&headers(header::IF_NONE_MATCH, "*"), &digest));
         assert!(!not_modified(&headers(header::IF_NONE_MATCH, &format!("\"{other}\"")), &digest));
         assert!(!not_modified(&HeaderMap::new(), &digest));
+        let exact = headers(header::IF_MATCH, &format!("\"{digest}\""));
+        assert!(!reading(&exact, &digest).unwrap());
+        assert_eq!(reading(&exact, &other).expect_err("other content").status(), 412);
 
         let exact = precondition(&headers(header::IF_MATCH, &format!("\"{digest}\"")));
         assert!(exact.holds(Some(&digest)));
@@ -82,6 +108,11 @@ mod tests {
         assert!(!weak.holds(Some(&digest)));
         let foreign = precondition(&headers(header::IF_MATCH, "\"v1\", v2"));
         assert!(!foreign.holds(Some(&digest)), "it is a condition all the same");
+        // What stands within a tag is no list, and no star.
+        let comma = precondition(&headers(header::IF_MATCH, "\"a,*,b\""));
+        assert!(!comma.holds(Some(&digest)));
+        let comma = format!("\"a,b\" , \"{digest}\"");
+        assert!(precondition(&headers(header::IF_MATCH, &comma)).holds(Some(&digest)));
         let absent = precondition(&headers(header::IF_NONE_MATCH, "*"));
         assert!(absent.holds(None));
         assert!(!absent.holds(Some(&digest)));

@@ -1,7 +1,7 @@
 //! Manifests in and out.
 
 use crate::{
-    conditional::{etag, not_modified, precondition},
+    conditional::{etag, precondition, reading},
     routes::{Asked, CONTENT_DIGEST, value},
     warning,
 };
@@ -22,26 +22,30 @@ const MAX_TAG_LINES: usize = 10;
 /// `GET /v2/<name>/manifests/<tag or digest>`
 pub(crate) async fn get(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
     let pulled = asked.registry.get_manifest(asked.caller, asked.name, reference).await?;
-    answer(&asked, pulled)
+    answer(&asked, pulled, false)
 }
 
 /// `HEAD /v2/<name>/manifests/<tag or digest>`: the same answer, and no pull.
 pub(crate) async fn head(asked: Asked<'_>, reference: &Reference) -> Result<Response> {
     let pulled = asked.registry.head_manifest(asked.caller, asked.name, reference).await?;
-    answer(&asked, pulled)
+    answer(&asked, pulled, true)
 }
 
-fn answer(asked: &Asked<'_>, pulled: PulledManifest) -> Result<Response> {
+fn answer(asked: &Asked<'_>, pulled: PulledManifest, head: bool) -> Result<Response> {
     let mut headers = HeaderMap::from_iter([
         (header::ETAG, etag(&pulled.digest)),
         (CONTENT_DIGEST, value(pulled.digest.to_string())?),
     ]);
     warning::add(&mut headers, pulled.warnings.iter().map(String::as_str));
-    if not_modified(asked.headers, &pulled.digest) {
+    let not_modified = reading(asked.headers, &pulled.digest)?;
+    // Of what a GET would send: an answer 304 to HEAD would be given a length of 0 otherwise.
+    if head || !not_modified {
+        headers.insert(header::CONTENT_LENGTH, pulled.payload.len().into());
+    }
+    if not_modified {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     headers.insert(header::CONTENT_TYPE, value(&pulled.media_type)?);
-    headers.insert(header::CONTENT_LENGTH, pulled.payload.len().into());
     Ok((headers, pulled.payload).into_response())
 }
 

@@ -22,12 +22,16 @@ use std::sync::Arc;
 
 /// `/v2/` and the token service.
 pub fn router(registry: Registry, gatekeeper: Gatekeeper) -> Router {
+    let tokens = || {
+        let others = async || wrong_method("GET, HEAD, POST");
+        get(token::get).post(token::post).fallback(others)
+    };
     Router::new()
         .route("/v2", any(v2))
         .route("/v2/", any(v2))
-        .route("/v2/token", get(token::get).post(token::post))
+        .route("/v2/token", tokens())
         .route("/v2/{*rest}", any(v2))
-        .route("/service/token", get(token::get).post(token::post))
+        .route("/service/token", tokens())
         // Axum clones the state several times for each request.
         .with_state(Arc::new(Face { registry, gatekeeper }))
 }

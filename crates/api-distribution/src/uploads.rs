@@ -1,7 +1,7 @@
 //! Blobs in: in one request, streamed, in chunks, mounted, cancelled.
 
 use crate::{
-    path::{digest, repository},
+    path::digest,
     range::chunk,
     routes::{Asked, CONTENT_DIGEST, value},
 };
@@ -23,9 +23,11 @@ pub(crate) async fn begin(asked: Asked<'_>, body: Body) -> Result<Response> {
     let Asked { registry, caller, name, query, .. } = &asked;
     if let Some(mount) = query.one("mount")? {
         let mount = digest(mount)?;
-        let from =
-            query.one("from")?.filter(|from| !from.is_empty()).map(repository).transpose()?;
-        if registry.mount_blob(caller, name, &mount, from.as_ref()).await? {
+        // What cannot be a repository's name is that of none that has the blob.
+        let from = query.one("from")?.filter(|from| !from.is_empty()).map(str::parse);
+        if let Ok(from) = from.transpose()
+            && registry.mount_blob(caller, name, &mount, from.as_ref()).await?
+        {
             return stored(name, &mount);
         }
         let upload = registry.begin_upload(caller, name, mount.algorithm()).await?;

@@ -89,6 +89,7 @@ impl Registry {
         caller: &Caller,
         name: &RepositoryName,
         digest: &Digest,
+        condition: &Precondition,
     ) -> Result<()> {
         let mut tx = self.database().write().await?;
         let scope = self.scope(&mut tx, caller, name, Need::Has(Right::Delete)).await?;
@@ -96,6 +97,7 @@ impl Registry {
         if metadata::blobs::find(&mut tx, repository.id, digest).await?.is_none() {
             return Err(blob_unknown(digest));
         }
+        condition.require(&Reference::Digest(*digest), Some(digest))?;
         if !metadata::blobs::unlink(&mut tx, repository.id, digest).await? {
             // Another deletion, or the collector, may have been faster.
             if metadata::blobs::find(&mut tx, repository.id, digest).await?.is_none() {

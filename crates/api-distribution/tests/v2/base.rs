@@ -26,6 +26,18 @@ async fn nobody_is_told_how_to_authenticate() {
 }
 
 #[tokio::test]
+async fn the_token_service_says_what_it_answers() {
+    let api = Api::new().await;
+    for path in ["/v2/token", "/service/token"] {
+        for method in [Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let answer = api.anonymous(method, path).send().await.unwrap();
+            assert_eq!(header(&answer, "allow"), "GET, HEAD, POST");
+            assert_eq!(error(answer).await, (405, "UNSUPPORTED".into()));
+        }
+    }
+}
+
+#[tokio::test]
 async fn private_and_missing_repositories_look_alike() {
     let api = Api::new().await;
     api.stand.user("eve").await;

@@ -48,8 +48,49 @@ async fn what_the_client_has_is_not_sent_again() {
         let request = api.ask(method, &path).header("if-none-match", format!("\"{digest}\""));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 304);
+        // What a length says of the answer that is not sent is right (RFC 9110, section 8.6).
+        let length = response.headers().get("content-length");
+        assert!(length.is_none_or(|length| length == "7"), "{length:?}");
         assert!(response.bytes().await.unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_the_client_does_not_mean_is_neither_sent_nor_deleted() {
+    let api = Api::new().await;
+    let digest = api.blob("team/app", b"content").await;
+    let path = format!("/v2/team/app/blobs/{digest}");
+    let status = async |method: &Method, name: &str, tags: &str| {
+        let answer = api.ask(method.clone(), &path).header(name, tags).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    let (same, weak) = (format!("\"{digest}\""), format!("W/\"{digest}\""));
+    for method in [Method::GET, Method::HEAD, Method::DELETE] {
+        assert_eq!(status(&method, "if-match", "\"other\"").await, 412, "{method}");
+        assert_eq!(status(&method, "if-match", &weak).await, 412, "{method}");
+    }
+    for method in [Method::GET, Method::HEAD] {
+        assert_eq!(status(&method, "if-match", "*").await, 200, "{method}");
+        assert_eq!(
+            status(&method, "if-match", &format!("\"other\", {same}")).await,
+            200,
+            "{method}"
+        );
+    }
+    assert_eq!(status(&Method::DELETE, "if-none-match", "*").await, 412);
+    assert_eq!(status(&Method::DELETE, "if-match", &same).await, 202);
+    assert_eq!(status(&Method::GET, "if-match", &same).await, 404);
+}
+
+#[tokio::test]
+async fn a_blob_in_use_tells_what_may_be_done_with_it() {
+    let api = Api::new().await;
+    api.push("team/app", "v1", "content").await;
+    let blob = Digest::sha256(b"layer content");
+    let refused = api.ask(Method::DELETE, &format!("/v2/team/app/blobs/{blob}"));
+    let refused = refused.send().await.unwrap();
+    assert_eq!(header(&refused, "allow"), "GET, HEAD");
+    assert_eq!(error(refused).await, (405, "UNSUPPORTED".into()));
 }
 
 #[tokio::test]

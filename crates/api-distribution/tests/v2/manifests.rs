@@ -106,6 +106,15 @@ async fn conditions_keep_writers_from_losing_each_others_tags() {
     let get = api.ask(Method::GET, "/v2/team/app/manifests/v1");
     let get = get.header("if-none-match", format!("\"{first}\"")).send().await.unwrap();
     assert_eq!(get.status(), 304);
+    for method in [Method::GET, Method::HEAD] {
+        let other =
+            api.ask(method.clone(), "/v2/team/app/manifests/v1").header("if-match", "\"x\"");
+        assert_eq!(other.send().await.unwrap().status(), 412, "{method}");
+        let known = api.ask(method, "/v2/team/app/manifests/v1");
+        let known = known.header("if-none-match", format!("W/\"{first}\"")).send().await.unwrap();
+        assert_eq!(known.status(), 304);
+        assert_ne!(known.headers().get("content-length").map(|value| value == "0"), Some(true));
+    }
     assert_eq!(put("if-match", format!("\"{first}\"")).await.unwrap().status(), 201);
     assert_eq!(put("if-match", format!("\"{first}\"")).await.unwrap().status(), 412);
 }

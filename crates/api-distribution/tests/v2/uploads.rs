@@ -169,6 +169,11 @@ async fn mounts_show_nothing_that_the_caller_may_not_read() {
         assert_eq!(mounted.status(), 201, "{query}");
         assert_eq!(header(&mounted, "location"), format!("/v2/team/dana/blobs/{digest}"));
     }
+    // Where nothing can be, nothing is found: the client uploads.
+    for from in ["busybox", "Team/app", "team/app/"] {
+        let mounted = mount("dana", format!("mount={digest}&from={from}")).await.unwrap();
+        assert_eq!(mounted.status(), 202, "{from}");
+    }
     let wrong = mount("eve", "mount=sha256:00&from=team/app".to_owned()).await.unwrap();
     assert_eq!(error(wrong).await, (400, "DIGEST_INVALID".into()));
 }

@@ -13,7 +13,7 @@ use sealock_metadata::{
 };
 use sealock_oci::Digest;
 use sealock_policy::GateInput;
-use sealock_registry::{Kind, PolicyTarget, PromotionTarget};
+use sealock_registry::{Kind, PolicyTarget, Precondition, PromotionTarget};
 use std::{
     sync::{
         Arc,
@@ -62,7 +62,7 @@ async fn a_signature_that_goes_while_a_promotion_is_under_way_stops_it() {
     let (registry, dev) = (story.world.registry.clone(), story.dev.clone());
     meanwhile(&story, move || async move {
         let reference = signature.to_string().parse().unwrap();
-        let any = sealock_registry::Precondition::default();
+        let any = Precondition::default();
         registry.delete_manifest(&dev, &repo("team/app"), &reference, &any).await.unwrap();
     });
     let refused = story.promote().await.unwrap_err();
@@ -185,14 +185,18 @@ async fn a_deletion_of_a_blob_that_another_one_took_first_finds_it_unknown() {
         }
         let second = tokio::spawn({
             let (registry, dev, name) = (world.registry.clone(), dev.clone(), name.clone());
-            async move { registry.delete_blob(&dev, &name, &blob).await }
+            async move { registry.delete_blob(&dev, &name, &blob, &Precondition::default()).await }
         });
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert!(!second.is_finished(), "it did not wait for the other one");
         first.commit().await.unwrap();
         let refused = second.await.unwrap().unwrap_err();
         assert_eq!(refused.kind(), Kind::NotFound, "collected: {collected}; {refused}");
-        let alone = world.registry.delete_blob(&dev, &name, &blob).await.unwrap_err();
+        let alone = world
+            .registry
+            .delete_blob(&dev, &name, &blob, &Precondition::default())
+            .await
+            .unwrap_err();
         assert_eq!((alone.kind(), alone.message()), (refused.kind(), refused.message()));
     }
     world.database.finish().await;
