@@ -11,9 +11,10 @@ use axum::{
 };
 use futures_util::TryStreamExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sealock_http::{HttpError, Result};
+use sealock_http::{HttpError, Result, SendFile};
 use sealock_oci::{Digest, ErrorCode};
-use std::io;
+use sealock_registry::{BlobReader, Error};
+use std::{io, ops::Range};
 
 /// `HEAD /v2/<name>/blobs/<digest>`
 pub(crate) async fn head(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
@@ -55,13 +56,35 @@ pub(crate) async fn get(asked: Asked<'_>, digest: &Digest) -> Result<Response> {
         }
     };
     headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
-    let stream = reader.stream(range).map_err(sealock_registry::Error::from)?;
-    let body = Body::from_stream(stream.map_err(move |error| {
+    let body = bytes_of(&reader, range, asked.send_file)?;
+    Ok((status, headers, body).into_response())
+}
+
+/// Shorter answers are copied: that costs less than to map a file and to send it apart from the
+/// answer's head. In bytes.
+const LEAST_TO_SEND_AS_FILE: u64 = 64 * 1024;
+
+fn bytes_of(reader: &BlobReader, range: Range<u64>, connection: Option<&SendFile>) -> Result<Body> {
+    let long = range.end - range.start >= LEAST_TO_SEND_AS_FILE;
+    let file = reader.system_file().filter(|_| long);
+    // Who cannot map a file reads it.
+    let mapped = connection.zip(file).and_then(|(to, file)| to.announce(file, range.clone()).ok());
+    let digest = reader.key().digest;
+    let broken_off = move |error| {
         // The status is out already; breaking off tells the client that this is not the whole.
         tracing::error!(%digest, %error, "a blob could not be read to its end");
         io::Error::other("the blob could not be read")
-    }));
-    Ok((status, headers, body).into_response())
+    };
+    Ok(match mapped {
+        Some(mapped) => {
+            let chunks = reader.stream_mapped(range, mapped).map_err(Error::from)?;
+            Body::from_stream(chunks.map_err(broken_off))
+        }
+        None => {
+            let chunks = reader.stream(range).map_err(Error::from)?;
+            Body::from_stream(chunks.map_err(broken_off))
+        }
+    })
 }
 
 /// `DELETE /v2/<name>/blobs/<digest>`

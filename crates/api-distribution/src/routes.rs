@@ -15,7 +15,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use sealock_auth::{Access, Caller};
-use sealock_http::{Gatekeeper, HttpError, Result};
+use sealock_http::{Gatekeeper, HttpError, Result, SendFile};
 use sealock_oci::{ErrorCode, RepositoryName};
 use sealock_registry::Registry;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) name: &'a RepositoryName,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: &'a Query,
+    /// Where the system may send files by itself.
+    pub(crate) send_file: Option<&'a SendFile>,
 }
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -102,8 +104,14 @@ async fn answer(
     if let Some(source) = mount_source(target, &query) {
         require_token_that_knows(caller, &source)?;
     }
-    let asked =
-        Asked { registry: &face.registry, caller, name, headers: &parts.headers, query: &query };
+    let asked = Asked {
+        registry: &face.registry,
+        caller,
+        name,
+        headers: &parts.headers,
+        query: &query,
+        send_file: parts.extensions.get(),
+    };
     match (thing, parts.method.as_str()) {
         (Thing::Manifest(reference), "GET") => manifests::get(asked, reference).await,
         (Thing::Manifest(reference), "HEAD") => manifests::head(asked, reference).await,

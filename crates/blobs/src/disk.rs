@@ -8,6 +8,7 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::Path,
+    sync::Arc,
 };
 
 /// A file system, as far as the store needs one. Calls block; they run on blocking threads.
@@ -88,6 +89,10 @@ pub trait DiskFile: Send + Sync {
         let _ = (buffer, offset);
         None
     }
+    /// The system's own file, where that is what this is: the system can send it by itself.
+    fn system_file(&self) -> Option<Arc<File>> {
+        None
+    }
     /// Cuts the file to `length` bytes.
     fn set_len(&self, length: u64) -> io::Result<()>;
     /// The file's length in bytes.
@@ -112,11 +117,11 @@ impl Disk for RealDisk {
         let mut options = OpenOptions::new();
         options.write(true).create(create);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Box::new(options.open(path)?))
+        Ok(Box::new(Arc::new(options.open(path)?)))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(Arc::new(File::open(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -161,13 +166,13 @@ impl Disk for RealDisk {
     }
 }
 
-impl DiskFile for File {
+impl DiskFile for Arc<File> {
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
         Ok(rustix::io::pwritev(self, buffers, offset)?)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
+        FileExt::read_at(&**self, buffer, offset)
     }
 
     fn read_now_at(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
@@ -175,6 +180,10 @@ impl DiskFile for File {
         let buffers = &mut [IoSliceMut::new(buffer)];
         let read = rustix::io::preadv2(self, buffers, offset, ReadWriteFlags::NOWAIT);
         read.ok().filter(|read| *read > 0)
+    }
+
+    fn system_file(&self) -> Option<Arc<File>> {
+        Some(self.clone())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -3,7 +3,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use std::{io, ops::Range, path::PathBuf, sync::Arc};
+use std::{fs::File, io, ops::Range, path::PathBuf, sync::Arc};
 
 /// Size of the reads from disk, in bytes. A stream holds at most two such chunks in memory.
 pub const READ_CHUNK_BYTES: usize = 256 * 1024;
@@ -45,28 +45,53 @@ impl BlobReader {
         &self,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + 'static + use<>> {
+        self.chunks(range, None)
+    }
+
+    /// As [`BlobReader::stream`], where what the system holds in memory is not copied: such a chunk
+    /// is a part of `mapped`, the bytes of the whole range, which are not looked at.
+    pub fn stream_mapped(
+        &self,
+        range: Range<u64>,
+        mapped: Bytes,
+    ) -> Result<impl Stream<Item = Result<Bytes>> + Send + 'static + use<>> {
+        self.chunks(range, Some(mapped))
+    }
+
+    /// The system's own file with the blob's bytes, where there is one. It is never written to
+    /// again.
+    pub fn system_file(&self) -> Option<Arc<File>> {
+        self.file.system_file()
+    }
+
+    fn chunks(
+        &self,
+        range: Range<u64>,
+        mapped: Option<Bytes>,
+    ) -> Result<impl Stream<Item = Result<Bytes>> + Send + 'static + use<>> {
         if range.start > range.end || range.end > self.size {
             let Range { start, end } = range;
             return Err(BlobError::RangeInvalid { start, end, size: self.size });
         }
-        let reader = self.clone();
+        let mapped = mapped.map(|bytes| Mapped { bytes, offset: range.start });
+        let source = Source { reader: self.clone(), mapped };
         let first = (!range.is_empty()).then_some(range);
-        Ok(stream::unfold((reader, first, None), async |(reader, rest, ahead)| {
+        Ok(stream::unfold((source, first, None), async |(source, rest, ahead)| {
             // `rest` begins with the chunk that `ahead` reads.
             let rest = rest?;
             let start = rest.start + READ_CHUNK_BYTES as u64;
             let after = (start < rest.end).then_some(start..rest.end);
             let ahead = match ahead {
                 Some(ahead) => ahead,
-                None => match reader.read_now(&rest) {
-                    Some(bytes) => return Some((Ok(bytes), (reader, after, None))),
-                    None => reader.read_ahead(rest),
+                None => match source.chunk_now(&rest) {
+                    Some(bytes) => return Some((Ok(bytes), (source, after, None))),
+                    None => source.reader.read_ahead(rest),
                 },
             };
-            let next = after.clone().map(|after| reader.read_ahead(after));
+            let next = after.clone().map(|after| source.reader.read_ahead(after));
             match ahead.await.unwrap_or(Err(BlobError::TaskLost)) {
-                Ok(bytes) => Some((Ok(bytes), (reader, after, next))),
-                Err(error) => Some((Err(error), (reader, None, None))),
+                Ok(bytes) => Some((Ok(bytes), (source, after, next))),
+                Err(error) => Some((Err(error), (source, None, None))),
             }
         }))
     }
@@ -85,6 +110,13 @@ impl BlobReader {
             Ok(buffer.freeze())
         })
         .await
+    }
+
+    /// Whether the first chunk of a range is in memory, as far as its two ends tell: what was read
+    /// together is dropped together.
+    fn is_in_memory(&self, range: &Range<u64>) -> bool {
+        let last = range.start + chunk(range) as u64 - 1;
+        [range.start, last].iter().all(|at| self.file.read_now_at(&mut [0], *at).is_some())
     }
 
     /// The first chunk of a range, if all of it is in memory.
@@ -123,6 +155,38 @@ impl BlobReader {
 
     fn truncated(&self, found: u64) -> BlobError {
         BlobError::Truncated { key: self.key, expected: self.size, found }
+    }
+}
+
+/// Where the chunks of a stream come from.
+struct Source {
+    reader: BlobReader,
+    mapped: Option<Mapped>,
+}
+
+impl Source {
+    /// The first chunk of a range, if it is in memory.
+    fn chunk_now(&self, range: &Range<u64>) -> Option<Bytes> {
+        match &self.mapped {
+            Some(mapped) if self.reader.is_in_memory(range) => mapped.chunk(range),
+            Some(_) => None,
+            None => self.reader.read_now(range),
+        }
+    }
+}
+
+/// Bytes of a blob, from an offset on.
+struct Mapped {
+    bytes: Bytes,
+    offset: u64,
+}
+
+impl Mapped {
+    /// The first chunk of a range.
+    fn chunk(&self, range: &Range<u64>) -> Option<Bytes> {
+        let start = usize::try_from(range.start - self.offset).ok()?;
+        let end = start + chunk(range);
+        (end <= self.bytes.len()).then(|| self.bytes.slice(start..end))
     }
 }
 

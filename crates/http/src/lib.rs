@@ -16,6 +16,7 @@ mod rates;
 mod read_only;
 mod room;
 mod sender;
+mod sendfile;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -32,5 +33,6 @@ pub use layers::{REQUEST_ID, RequestId, around, around_limited};
 pub use paging::{encode, next_link};
 pub use rates::{BURST_SECONDS, REQUESTS_PER_ACCOUNT, REQUESTS_PER_ADDRESS, RequestRates};
 pub use read_only::unless_read_only;
+pub use sendfile::SendFile;
 pub use server::{ListenerLimits, serve};
 pub use turns::Turns;

@@ -1,8 +1,8 @@
 //! Listeners, with the limits that keep slow or hostile clients from holding the server.
 
 use crate::{
-    ClientCertificate, Front, Peer, Turns, body::IdleLimited, crowd::Crowd, patience::Patience,
-    turns::Caller,
+    ClientCertificate, Front, Peer, SendFile, Turns, body::IdleLimited, crowd::Crowd,
+    patience::Patience, sendfile::PlainStream, turns::Caller,
 };
 use axum::{Router, body::Body};
 use http::{Request, request::Parts};
@@ -146,7 +146,7 @@ pub async fn serve(
             let served = async {
                 match acceptor {
                     Some(acceptor) => connection.serve_tls(acceptor, stream).await,
-                    None => connection.serve(stream, false, None).await,
+                    None => connection.serve_plain(PlainStream::new(stream)).await,
                 }
             };
             let served = async {
@@ -246,7 +246,7 @@ impl Connection {
                 let http2 = session.alpn_protocol() == Some(b"h2");
                 let shown = session.peer_certificates().and_then(|chain| chain.first());
                 let shown = shown.map(|der| ClientCertificate(Digest::sha256(der)));
-                self.serve(stream, http2, shown).await;
+                self.serve(stream, http2, shown, None).await;
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = %self.peer.address, %error, "TLS handshake failed");
@@ -255,11 +255,17 @@ impl Connection {
         }
     }
 
+    async fn serve_plain(self, stream: PlainStream) {
+        let files = stream.files();
+        self.serve(stream, false, None, Some(files)).await;
+    }
+
     async fn serve(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         http2: bool,
         certificate: Option<ClientCertificate>,
+        files: Option<SendFile>,
     ) {
         let Self { app, peer, limits, watcher, asker } = self;
         let io = TokioIo::new(WriteLimited::new(
@@ -271,6 +277,9 @@ impl Connection {
             parts.extensions.insert(peer);
             if let Some(certificate) = certificate {
                 parts.extensions.insert(certificate);
+            }
+            if let Some(files) = &files {
+                parts.extensions.insert(files.clone());
             }
             let asks_first = parts.headers.contains_key(http::header::EXPECT);
             let patience = Patience::new(limits.body_idle, limits.least_rate);

@@ -122,6 +122,7 @@ pub use quarantine::{DeletedFrom, Eradication, Seen};
 pub use quotas::{MIN_UNNAMED_BYTES, QUOTA_WARNING_PERCENT, Quota, UNLIMITED};
 pub use registry::{Config, DOOR_WAIT, Registry};
 pub use robots::{MAX_ROBOT_DAYS, NewRobot, Robot};
+pub use sealock_blobs::BlobReader;
 pub use sealock_metadata::audit::Event as AuditEvent;
 pub use sealock_metadata::listing::{Listed, MAX_ROWS, MAX_TERMS, Term, Wanted};
 pub use sessions::Session;
