@@ -7,6 +7,7 @@ mod crane;
 mod docker;
 mod helm;
 mod lists;
+mod long_blobs;
 mod moves;
 mod notation;
 mod podman;

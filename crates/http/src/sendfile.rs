@@ -206,3 +206,132 @@ impl AsyncWrite for PlainStream {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write as _, time::Duration};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        time::{sleep, timeout},
+    };
+
+    const LENGTH: usize = 3 * 1024 * 1024 + 7;
+
+    fn content() -> Vec<u8> {
+        (0..LENGTH).map(|i| (i / 5 % 251) as u8).collect()
+    }
+
+    fn file() -> Arc<File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&content()).unwrap();
+        Arc::new(file)
+    }
+
+    async fn connected() -> (PlainStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (PlainStream::new(listener.accept().await.unwrap().0), other)
+    }
+
+    /// Writes all the pieces as hyper does: together, again from where the system stopped.
+    async fn write(stream: &mut PlainStream, mut pieces: Vec<Bytes>) -> io::Result<()> {
+        while !pieces.is_empty() {
+            let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            let mut written = stream.write_vectored(&slices).await?;
+            while let Some(first) = pieces.first_mut() {
+                let part = written.min(first.len());
+                bytes::Buf::advance(first, part);
+                written -= part;
+                if !first.is_empty() {
+                    break;
+                }
+                pieces.remove(0);
+            }
+        }
+        stream.flush().await
+    }
+
+    #[tokio::test]
+    async fn memory_and_parts_of_files_arrive_in_their_order() {
+        let (mut stream, mut other) = connected().await;
+        let (files, content) = (stream.files(), content());
+        let whole = files.announce(file(), 0..LENGTH as u64).unwrap();
+        // Neither at a page's beginning nor at its end.
+        let within = files.announce(file(), 4099..1_000_003).unwrap();
+        let pieces = vec![
+            Bytes::from_static(b"head\r\n\r\n"),
+            whole.slice(..70_000),
+            Bytes::new(),
+            whole.slice(70_000..),
+            Bytes::from_static(b"between"),
+            Bytes::from_static(b"and"),
+            within.slice(1..),
+            whole.slice(5..6),
+            Bytes::from_static(b"end"),
+        ];
+        let expected: Vec<u8> = [
+            b"head\r\n\r\n",
+            content.as_slice(),
+            b"betweenand",
+            &content[4100..1_000_003],
+            &content[5..6],
+            b"end",
+        ]
+        .concat();
+        assert_eq!(pieces.concat(), expected, "what reads them finds the same");
+        let read = tokio::spawn(async move {
+            let mut all = Vec::new();
+            // Slower than what is sent, so that the system takes less than it is given.
+            while other.read_buf(&mut all).await.unwrap() > 0 {
+                sleep(Duration::from_micros(100)).await;
+            }
+            all
+        });
+        write(&mut stream, pieces).await.unwrap();
+        drop(stream);
+        assert!(read.await.unwrap() == expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_longer_in_use_is_forgotten() {
+        let (stream, _other) = connected().await;
+        let files = stream.files();
+        let mapped = files.announce(file(), 0..LENGTH as u64).unwrap();
+        let (first, second) = (mapped.slice(..10), mapped.slice(10..20));
+        drop(mapped);
+        assert_eq!(files.part(&second).unwrap().offset, 10);
+        assert!(files.part(&content()[..10]).is_none(), "memory stands for itself");
+        drop(first);
+        assert_eq!(files.lock().len(), 1);
+        drop(second);
+        assert_eq!(files.lock().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_ended_early_breaks_the_answer_off() {
+        let (mut stream, mut other) = connected().await;
+        let file = file();
+        let mapped = stream.files().announce(file.clone(), 0..LENGTH as u64).unwrap();
+        file.set_len(10_000).unwrap();
+        let read = tokio::spawn(async move {
+            let mut all = Vec::new();
+            other.read_to_end(&mut all).await.map(|_| all)
+        });
+        let written = timeout(Duration::from_secs(20), write(&mut stream, vec![mapped])).await;
+        assert_eq!(written.unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        drop(stream);
+        assert_eq!(read.await.unwrap().unwrap(), content()[..10_000]);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_ends_the_answer() {
+        let (mut stream, other) = connected().await;
+        let mapped = stream.files().announce(file(), 0..LENGTH as u64).unwrap();
+        drop(other);
+        let all = (0..20).map(|_| mapped.clone()).collect();
+        let written = timeout(Duration::from_secs(20), write(&mut stream, all)).await.unwrap();
+        assert!(written.is_err());
+    }
+}
