@@ -74,6 +74,18 @@ for run in 1 2 3; do
     '{server: "sealock", workload: "start", $ms, $blobs, $run}' >>"$results"
   [ "$run" = 3 ] || stop
 done
+# What a start leaves to be done (jobs of images whose files are not there, as here) is done before anything is asked.
+settle() {
+  local before after
+  for _ in $(seq 60); do
+    before="$(awk '{print $14 + $15}' "/proc/$server/stat")"
+    sleep 1
+    after="$(awk '{print $14 + $15}' "/proc/$server/stat")"
+    [ $((after - before)) -gt 10 ] || return 0
+  done
+  die "the server does not come to rest after its start"
+}
+settle
 list() { # NAME PATH
   local result
   result="$(taskset -c 1 "$load" load path --path "$2" --url "$url" --user admin --server-pid "$server" --clients 1 --seconds 3)"
