@@ -115,14 +115,23 @@ impl UploadWriter {
             self.close_small();
             self.pending.push(bytes);
         }
-        if self.pending_bytes >= BATCH_BYTES {
-            let mut sink = self.settled().await?;
-            let batch = self.take_pending();
-            self.task = Some(tokio::task::spawn_blocking(move || {
-                let outcome = sink.append(&batch);
-                (sink, outcome)
-            }));
-        }
+        if self.pending_bytes >= BATCH_BYTES { self.pass_on().await } else { Ok(()) }
+    }
+
+    /// Whether bytes are in memory that no write to the disk has begun for.
+    pub fn holds_bytes(&self) -> bool {
+        self.pending_bytes > 0
+    }
+
+    /// Begins to write what is held, though it is no full batch; waits while the disk is behind.
+    /// Errors are as those of [`write`](Self::write).
+    pub async fn pass_on(&mut self) -> Result<()> {
+        let mut sink = self.settled().await?;
+        let batch = self.take_pending();
+        self.task = Some(tokio::task::spawn_blocking(move || {
+            let outcome = sink.append(&batch);
+            (sink, outcome)
+        }));
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod artifacts;
 mod asking;
 mod audit;
 mod background;
+mod body;
 mod clusters;
 mod configuration;
 mod contents;
@@ -84,6 +85,7 @@ pub use artifacts::{
 };
 pub use asking::AskingCluster;
 pub use audit::AuditQuery;
+pub use body::Body;
 #[doc(hidden)]
 pub use clusters::fuzz_certificate;
 pub use clusters::{Cluster, ClusterChange, NamespaceRule, NewCluster};
@@ -127,7 +129,7 @@ pub use sealock_metadata::audit::Event as AuditEvent;
 pub use sealock_metadata::listing::{Listed, MAX_ROWS, MAX_TERMS, Term, Wanted};
 pub use sessions::Session;
 pub use upkeep::UPLOAD_REST;
-pub use uploads::{Body, ChunkRange, MAX_BLOB_BYTES, MAX_OPEN_UPLOADS, PushedBlob, UploadStatus};
+pub use uploads::{ChunkRange, MAX_BLOB_BYTES, MAX_OPEN_UPLOADS, PushedBlob, UploadStatus};
 pub use users::{NewUser, RenamedUser, User, UserChange};
 pub use waivers::{MAX_WAIVER_DAYS, WaiverRequest, WaiverStep};
 pub use webhooks::{WebhookOptions, webhook_configurations};

@@ -4,18 +4,16 @@
 //! replica and after a restart, lives in `metadata`. One request at a time writes to an upload.
 
 use crate::{
-    Error, Registry, Result,
+    Body, Error, Registry, Result,
     access::Need,
     quotas::Room,
     ride::{Ride, may_be_layer},
 };
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
 use sealock_auth::Caller;
 use sealock_blobs::{BlobError, BlobKey, StoredBlob, UploadHold, UploadState, UploadWriter};
 use sealock_metadata::{self as metadata, blobs::Inserted, quotas::Standing};
 use sealock_oci::{Algorithm, Digest, ErrorCode, RepositoryName};
-use std::{io, pin::Pin};
+use std::io;
 use uuid::Uuid;
 
 /// Largest blob, in bytes: what S3 can hold as one object, and more than any layer.
@@ -24,33 +22,6 @@ pub const MAX_BLOB_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 /// Most unfinished uploads of one user or robot to one repository. Clients send a few layers at a
 /// time; what breaks off expires after [`crate::UPLOAD_REST`].
 pub const MAX_OPEN_UPLOADS: i64 = 1_000;
-
-/// A request's body as it arrives.
-pub struct Body<'a> {
-    stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + 'a>>,
-    length: Option<u64>,
-}
-
-impl<'a> Body<'a> {
-    /// A body whose length is told by its end only.
-    pub fn new(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'a) -> Self {
-        Self { stream: Box::pin(stream), length: None }
-    }
-
-    /// A body that says beforehand how many bytes it has (`Content-Length`): what has no room is
-    /// refused before it is sent.
-    #[must_use]
-    pub fn with_length(mut self, length: Option<u64>) -> Self {
-        self.length = length;
-        self
-    }
-}
-
-impl std::fmt::Debug for Body<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Body").field("length", &self.length).finish_non_exhaustive()
-    }
-}
 
 /// Where an upload stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -384,13 +355,13 @@ impl Registry {
         room: Option<Room>,
     ) -> Result<(u64, Option<io::Error>)> {
         let start = writer.received();
-        if let (Some(room), Some(length)) = (room, body.length) {
+        if let (Some(room), Some(length)) = (room, body.length()) {
             room.require(start.saturating_add(length))?;
         }
         let pace = self.inspections().pace();
         let mut ride = self.inspections().take(writer.id(), start);
         let mut broken = None;
-        while let Some(bytes) = body.stream.next().await {
+        while let Some(bytes) = body.next_part(writer).await? {
             let bytes = match bytes {
                 Ok(bytes) => bytes,
                 Err(error) => {

@@ -4,6 +4,7 @@ use crate::world::{World, anonymous, body, descriptor, repo};
 use bytes::Bytes;
 use jiff::SignedDuration;
 use sealock_auth::Caller;
+use sealock_blobs::testing::Operation;
 use sealock_facts::{Action, Tier};
 use sealock_metadata::{self as metadata, Clock as _};
 use sealock_oci::{Algorithm, Digest, ErrorCode, Reference};
@@ -12,7 +13,10 @@ use sealock_registry::{
     PolicyTarget, Precondition,
 };
 use serde_json::json;
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -149,6 +153,35 @@ async fn unfinished_uploads_are_bounded() {
     theirs.unwrap();
     world.registry.cancel_upload(&dev, &name, last.id).await.unwrap();
     world.registry.begin_upload(&dev, &name, Algorithm::Sha256).await.unwrap();
+}
+
+/// Who sends slowly has their bytes on the disk, not in memory, though they are no full batch.
+#[tokio::test]
+async fn what_comes_slowly_is_not_held() {
+    let world = World::new().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Sandbox, false).await;
+    let (send, parts) = tokio::sync::mpsc::unbounded_channel();
+    let parts = futures_util::stream::unfold(parts, async |mut parts| {
+        parts.recv().await.map(|part| (Ok(part), parts))
+    });
+    let content: Vec<u8> = (0..30_000_u32).flat_map(u32::to_le_bytes).collect();
+    let digest = Digest::sha256(&content);
+    let (registry, disk) = (world.registry.clone(), world.disk.clone());
+    let push = tokio::spawn(async move {
+        registry.push_blob(&dev, &repo("team/app"), &digest, Body::new(parts)).await
+    });
+    let before = disk.count(Operation::Write);
+    for (number, part) in content.chunks(40_000).enumerate() {
+        send.send(Bytes::copy_from_slice(part)).unwrap();
+        let begin = Instant::now();
+        while disk.count(Operation::Write) <= before + number as u64 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "part {number} is held in memory");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    drop(send);
+    assert_eq!(push.await.unwrap().unwrap().size, content.len() as u64);
 }
 
 /// Anybody may ask a thousand times for what is refused: each time counts, none fills the disk.
