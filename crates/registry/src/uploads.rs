@@ -202,6 +202,9 @@ impl Registry {
         body: Body<'_>,
     ) -> Result<UploadStatus> {
         let done = self.append(caller, name, id, range, body).await;
+        if done.as_ref().is_err_and(Error::upload_is_lost) {
+            self.open_uploads().end(caller.address);
+        }
         self.fitting(caller, name, done).await
     }
 
@@ -308,7 +311,9 @@ impl Registry {
         id: Uuid,
     ) -> Result<()> {
         let open = self.find_upload(caller, name, id).await?;
-        self.forget_upload(open.place.repository_id, id).await?;
+        if !self.forget_upload(open.place.repository_id, id).await? {
+            return Err(unknown(id));
+        }
         self.open_uploads().end(caller.address);
         match self.blobs().discard(open.state).await {
             // Who writes to it finds that it is gone, and removes the file.
@@ -462,12 +467,13 @@ impl Registry {
         error
     }
 
-    async fn forget_upload(&self, repository_id: i64, id: Uuid) -> Result<()> {
+    /// Whether it was there.
+    async fn forget_upload(&self, repository_id: i64, id: Uuid) -> Result<bool> {
         self.inspections().forget(id);
         let mut tx = self.database().write().await?;
-        metadata::uploads::delete(&mut tx, repository_id, &id.to_string()).await?;
+        let gone = metadata::uploads::delete(&mut tx, repository_id, &id.to_string()).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(gone)
     }
 }
 

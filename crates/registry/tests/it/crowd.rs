@@ -9,11 +9,13 @@ use sealock_facts::{Action, Tier};
 use sealock_metadata::{self as metadata, Clock as _};
 use sealock_oci::{Algorithm, Digest, ErrorCode, Reference};
 use sealock_registry::{
-    AuditQuery, Body, DecisionQuery, Expected, Kind, MAX_OPEN_UPLOADS, ManifestPush, PageRequest,
-    PolicyTarget, Precondition,
+    AuditQuery, Body, DecisionQuery, Expected, Kind, MAX_OPEN_UPLOADS, MAX_UNENDED_UPLOADS,
+    ManifestPush, PageRequest, PolicyTarget, Precondition,
 };
 use serde_json::json;
 use std::{
+    collections::VecDeque,
+    io::ErrorKind,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -153,6 +155,59 @@ async fn unfinished_uploads_are_bounded() {
     theirs.unwrap();
     world.registry.cancel_upload(&dev, &name, last.id).await.unwrap();
     world.registry.begin_upload(&dev, &name, Algorithm::Sha256).await.unwrap();
+}
+
+/// However an upload ends, its address may begin another one.
+#[tokio::test]
+async fn what_ends_makes_room_for_what_begins() {
+    /// So many that what is forgotten meanwhile (`UNENDED_UPLOADS_PER_SECOND`) is fewer.
+    const ENDED: usize = 150;
+    let world = World::new().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Sandbox, false).await;
+    let (mut open, mut number) = (VecDeque::new(), 0);
+    // A few hundred in each repository.
+    let mut fill = async |open: &mut VecDeque<_>| {
+        for begun in 0.. {
+            number += 1;
+            let name = repo(&format!("team/r{}", number / 400));
+            match world.registry.begin_upload(&dev, &name, Algorithm::Sha256).await {
+                Ok(upload) => open.push_back((name, upload.id)),
+                Err(error) => {
+                    assert_eq!(error.kind(), Kind::TooMany, "{error}");
+                    return begun;
+                }
+            }
+        }
+        unreachable!("begun without an end")
+    };
+    assert!(fill(&mut open).await >= MAX_UNENDED_UPLOADS as usize);
+    let (right, wrong) = (Digest::sha256(b"x"), Digest::sha256(b"y"));
+    for way in ["cancelled", "finished", "wrong", "lost"] {
+        for _ in 0..ENDED {
+            let (name, id) = open.pop_front().unwrap();
+            let (registry, part) = (&world.registry, || body(&[b"x"]));
+            match way {
+                "cancelled" => registry.cancel_upload(&dev, &name, id).await.unwrap(),
+                "lost" => {
+                    world.disk.fail_once(Operation::Write, 0, ErrorKind::Other);
+                    registry.append_upload(&dev, &name, id, None, part()).await.unwrap_err();
+                }
+                _ => {
+                    let digest = if way == "wrong" { &wrong } else { &right };
+                    let done = registry.finish_upload(&dev, &name, id, digest, None, part()).await;
+                    assert_eq!(done.is_ok(), way == "finished");
+                }
+            }
+        }
+        let begun = fill(&mut open).await;
+        assert!(begun >= ENDED, "of {ENDED} {way} ones {begun} could begin again");
+    }
+    // Whoever ends one several times at once makes room for one.
+    let (name, id) = open.pop_front().unwrap();
+    let cancels = (0..8).map(|_| world.registry.cancel_upload(&dev, &name, id));
+    let cancelled = futures_util::future::join_all(cancels).await;
+    assert_eq!(cancelled.iter().filter(|outcome| outcome.is_ok()).count(), 1);
 }
 
 /// Who sends slowly has their bytes on the disk, not in memory, though they are no full batch.
