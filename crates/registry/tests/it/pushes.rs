@@ -1,7 +1,9 @@
 //! Bytes and manifests in and out.
 
 use crate::world::{World, anonymous, body, descriptor, gzip, repo, tar_of};
+use jiff::SignedDuration;
 use sealock_facts::Tier;
+use sealock_metadata::{self as metadata, Clock as _};
 use sealock_oci::{Algorithm, Digest, ErrorCode, Reference, Tag};
 use sealock_registry::{ChunkRange, Kind, PageRequest, Precondition, TagsShown};
 use serde_json::json;
@@ -215,4 +217,38 @@ async fn an_image_of_very_many_packages_is_known_in_pieces() {
         world.registry.artifact(&dev, &name, &Reference::Digest(image.digest)).await.unwrap();
     assert_eq!(artifact.contents[0].components, 4_101);
     assert!(artifact.findings.values().sum::<u64>() > 0, "{:?}", artifact.findings);
+}
+
+/// Who may push and is told that a blob is there has a whole lease from then on to push what names
+/// it (decision D13); who only reads is promised nothing.
+#[tokio::test]
+async fn a_look_at_a_blob_is_a_promise_to_who_may_push() {
+    let world = World::new().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Sandbox, true).await;
+    let name = repo("team/app");
+    // What is granted, a little more than is promised.
+    let now = world.clock.now();
+    let lease = metadata::Lease::DEFAULT.ends(now).duration_since(now);
+    let (asked, other) = (
+        world.blob(&dev, "team/app", b"asked for").await,
+        world.blob(&dev, "team/app", b"other").await,
+    );
+    let (asked, other) = (asked.unwrap(), other.unwrap());
+    let review = async || {
+        let mut tx = world.db().write().await.unwrap();
+        let due = metadata::reviews::Due::Ended;
+        let done = metadata::reviews::links(&mut tx, due, 100).await.unwrap();
+        tx.commit().await.unwrap();
+        done.links_dropped
+    };
+    world.clock.advance(lease - SignedDuration::from_secs(1));
+    world.registry.head_blob(&dev, &name, &asked).await.unwrap();
+    assert!(world.registry.head_blob(&anonymous(), &name, &other).await.is_err());
+    world.clock.advance(lease - SignedDuration::from_secs(1));
+    assert_eq!(review().await, 1, "the one that nobody was told of");
+    world.registry.head_blob(&dev, &name, &other).await.unwrap_err();
+    world.clock.advance(SignedDuration::from_secs(2));
+    assert_eq!(review().await, 1, "a promise ends");
+    world.registry.head_blob(&dev, &name, &asked).await.unwrap_err();
 }
