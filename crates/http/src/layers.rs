@@ -204,10 +204,12 @@ fn check_host(parts: &Parts) -> Result<(), HttpError> {
         // RFC 9112, section 3.2. What stands in the request line counts then (section 3.2.2).
         Version::HTTP_11 => host.is_some(),
         // RFC 9113, section 8.3.1.
-        Version::HTTP_2 => {
-            authority.is_none()
-                || host.is_none_or(|host| Some(host.as_bytes()) == authority.map(str::as_bytes))
-        }
+        Version::HTTP_2 => match (host, authority) {
+            (Some(host), Some(authority)) => {
+                host.as_bytes().eq_ignore_ascii_case(authority.as_bytes())
+            }
+            _ => true,
+        },
         _ => true,
     };
     if clear {
@@ -245,6 +247,26 @@ mod tests {
         let id = request_id(&HeaderMap::new());
         assert_eq!(id.len(), 36);
         assert!(Uuid::parse_str(&id).is_ok());
+    }
+
+    #[test]
+    fn one_host_is_meant() {
+        let clear = |version, uri: &str, host: Option<&str>| {
+            let mut request = http::Request::builder().version(version).uri(uri);
+            if let Some(host) = host {
+                request = request.header(header::HOST, host);
+            }
+            check_host(&request.body(()).unwrap().into_parts().0).is_ok()
+        };
+        assert!(clear(Version::HTTP_11, "/v2/", Some("a")));
+        assert!(!clear(Version::HTTP_11, "/v2/", None));
+        assert!(!clear(Version::HTTP_11, "http://a/v2/", None));
+        assert!(clear(Version::HTTP_11, "http://a/v2/", Some("b")), "the request line counts");
+        assert!(clear(Version::HTTP_10, "/v2/", None));
+        assert!(clear(Version::HTTP_2, "https://a/v2/", None));
+        assert!(clear(Version::HTTP_2, "https://a.example:5000/v2/", Some("A.example:5000")));
+        assert!(!clear(Version::HTTP_2, "https://a/v2/", Some("b")));
+        assert!(clear(Version::HTTP_2, "/v2/", Some("b")));
     }
 
     #[test]
