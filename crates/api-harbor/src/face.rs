@@ -6,10 +6,9 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use sealock_auth::{Authenticator, Caller};
-use sealock_http::{Gatekeeper, HttpError, Result, encode, read_limited};
+use sealock_http::{Authorities, Gatekeeper, HttpError, Result, encode, read_limited};
 use sealock_registry::{Registry, harbor::ProjectName};
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 
 /// Where this face lives.
 pub(crate) const BASE: &str = "/api/v2.0";
@@ -29,8 +28,8 @@ pub struct Face {
     pub gatekeeper: Gatekeeper,
     /// Where passwords are hashed.
     pub accounts: Authenticator,
-    /// PEM of the authority of this server's certificate, for those who want to trust it.
-    pub certificate: Option<Arc<str>>,
+    /// Who vouches for this server's certificate, for those who want to trust it.
+    pub certificate: Option<Authorities>,
 }
 
 /// Who asks, by a user's or robot's name and secret, or nobody.

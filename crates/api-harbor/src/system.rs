@@ -65,7 +65,7 @@ pub(crate) async fn info(State(face): State<Face>, Asking(caller): Asking) -> Re
 
 /// `GET /systeminfo/getcert`: what clients need to trust this server's certificate.
 pub(crate) async fn certificate(State(face): State<Face>) -> Result<Response> {
-    let Some(pem) = &face.certificate else {
+    let Some(authorities) = &face.certificate else {
         return Err(HttpError::with_code(
             StatusCode::NOT_FOUND,
             "NOT_FOUND",
@@ -76,7 +76,7 @@ pub(crate) async fn certificate(State(face): State<Face>) -> Result<Response> {
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CONTENT_DISPOSITION, "attachment; filename=ca.crt"),
     ];
-    Ok((headers, pem.to_string()).into_response())
+    Ok((headers, authorities.pem().to_string()).into_response())
 }
 
 /// `GET /systeminfo/volumes`

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use sealock_http::Result;
+use sealock_http::{Authorities, Result};
 use sealock_registry::{Cluster, ClusterChange, NamespaceRule, NewCluster, WebhookOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -170,11 +170,12 @@ pub(crate) async fn webhooks(
     Path(name): Path<String>,
     Query(query): Query<WebhookQuery>,
 ) -> Result<Response> {
+    let ca = face.admission_ca.as_ref().map(Authorities::pem);
     let options = WebhookOptions {
         cluster: &name,
         token: query.token.as_deref(),
         url: &query.url,
-        ca_pem: face.admission_ca.as_deref(),
+        ca_pem: ca.as_deref(),
     };
     let text = face.registry.webhooks(&caller, &options).await?;
     let kind = [(header::CONTENT_TYPE, "application/yaml")];

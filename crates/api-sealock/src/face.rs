@@ -9,12 +9,11 @@ use axum::{
 use http::{StatusCode, request::Parts};
 use sealock_advisories::EgressPolicy;
 use sealock_auth::{Authenticator, Caller, Principal};
-use sealock_http::{Gatekeeper, HttpError, Result, read_limited};
+use sealock_http::{Authorities, Gatekeeper, HttpError, Result, read_limited};
 use sealock_lifecycle::Collector;
 use sealock_oci::{Digest, ErrorCode, ImageReference, Reference, RepositoryName, Tag};
 use sealock_registry::{MAX_PAGE_ITEMS, Page, PageRequest, Registry};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// Largest JSON body of a request, in bytes.
@@ -35,9 +34,9 @@ pub struct Face {
     pub collector: Collector,
     /// Where advisories may be fetched from.
     pub egress: EgressPolicy,
-    /// PEM of the authority that signs the certificate of the admission listener, for webhook
-    /// configurations; none where there is no such listener.
-    pub admission_ca: Option<Arc<str>>,
+    /// Who vouches for the certificate of the admission listener, for webhook configurations; none
+    /// where there is no such listener.
+    pub admission_ca: Option<Authorities>,
 }
 
 /// Who asks. A token of the token service opens repositories and nothing here.

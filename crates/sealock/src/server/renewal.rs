@@ -2,7 +2,8 @@
 //!
 //! Whoever renews them writes two files, one after the other, or changes a link. So they are read
 //! now and then, and at once upon SIGHUP; what does not fit together, or is no certificate, changes
-//! nothing: the one before goes on. Connections that are open are left alone.
+//! nothing: the one before goes on. Connections that are open are left alone. Who vouches for the
+//! certificate is read with it.
 
 use super::tls::provider;
 use anyhow::{Context, Result};
@@ -12,6 +13,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use sealock_http::Authorities;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -22,16 +24,44 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How often the files are looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(30);
 
-/// A certificate chain and its key, PEM, as they stand in files.
+/// A certificate chain, its key and who vouches for it, PEM, as they stand in files.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) chain: Vec<u8>,
     pub(super) key: Vec<u8>,
+    pub(super) ca: Vec<u8>,
+}
+
+/// Where they stand.
+pub(super) struct Files {
+    chain: PathBuf,
+    key: PathBuf,
+    /// None where clients are to trust the chain itself.
+    ca: Option<PathBuf>,
+}
+
+impl Files {
+    pub(super) fn of(chain: &Path, key: &Path, ca: Option<&Path>) -> Self {
+        Self { chain: chain.to_owned(), key: key.to_owned(), ca: ca.map(Path::to_owned) }
+    }
+
+    pub(super) fn read(&self) -> Result<Pair> {
+        let (chain, key) = (crate::files::read(&self.chain)?, crate::files::read(&self.key)?);
+        let ca = match &self.ca {
+            Some(ca) => crate::files::read(ca)?,
+            None => chain.clone(),
+        };
+        Ok(Pair { chain, key, ca })
+    }
 }
 
 impl Pair {
-    pub(super) fn read(chain: &Path, key: &Path) -> Result<Self> {
-        Ok(Self { chain: crate::files::read(chain)?, key: crate::files::read(key)? })
+    /// What clients are to trust.
+    pub(super) fn authorities(&self) -> Result<String> {
+        let wrong = "the authority's certificate is not PEM";
+        let mut found = CertificateDer::pem_slice_iter(&self.ca);
+        found.next().context(wrong)?.context(wrong)?;
+        String::from_utf8(self.ca.clone()).context(wrong)
     }
 
     /// What a listener shows. Fails unless both are what they should be and fit together.
@@ -67,24 +97,24 @@ impl ResolvesServerCert for Held {
 
 /// The files of a certificate, and where a renewed one goes.
 pub(crate) struct Renewal {
-    chain: PathBuf,
-    key: PathBuf,
+    files: Files,
     /// What was read last, whether it could be used or not.
     seen: Pair,
     held: Arc<Held>,
+    authorities: Authorities,
     /// Why the files could not be read the last time; said once.
     unreadable: Option<String>,
 }
 
 impl Renewal {
-    pub(super) fn of(chain: &Path, key: &Path, seen: Pair, held: Arc<Held>) -> Self {
-        Self { chain: chain.to_owned(), key: key.to_owned(), seen, held, unreadable: None }
+    pub(super) fn of(files: Files, seen: Pair, held: Arc<Held>, authorities: Authorities) -> Self {
+        Self { files, seen, held, authorities, unreadable: None }
     }
 
     /// Takes up what stands in the files now; false when it is what was seen before. An error is
     /// told once for each thing that is wrong.
     fn look(&mut self) -> Result<bool> {
-        let now = match Pair::read(&self.chain, &self.key) {
+        let now = match self.files.read() {
             Ok(now) => now,
             Err(error) => {
                 let text = format!("{error:#}");
@@ -96,14 +126,17 @@ impl Renewal {
         if now == self.seen {
             return Ok(false);
         }
-        let certified = now.certified(&provider());
+        let (certified, authorities) = (now.certified(&provider()), now.authorities());
         self.seen = now;
-        self.held.set(certified?);
+        let (certified, authorities) = (certified?, authorities?);
+        self.held.set(certified);
+        self.authorities.set(authorities);
         Ok(true)
     }
 
     fn look_and_tell(&mut self) {
-        let (chain, key) = (self.chain.display().to_string(), self.key.display().to_string());
+        let Files { chain, key, .. } = &self.files;
+        let (chain, key) = (chain.display().to_string(), key.display().to_string());
         match self.look() {
             Ok(true) => tracing::info!(%chain, "the renewed certificate is shown from now on"),
             Ok(false) => {}
@@ -154,7 +187,8 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["registry.example.com".to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        Pair { chain: certificate.pem().into(), key: key.serialize_pem().into() }
+        let (chain, key): (Vec<u8>, _) = (certificate.pem().into(), key.serialize_pem().into());
+        Pair { ca: chain.clone(), chain, key }
     }
 
     fn shown(renewal: &Renewal) -> Vec<u8> {
@@ -177,18 +211,21 @@ mod tests {
         let (first, second) = (pair(), pair());
         write(&first);
         let held = Arc::new(Held::new(first.certified(&provider()).unwrap()));
-        let mut renewal = Renewal::of(&chain, &key, first.clone(), held);
+        let authorities = Authorities::new(first.authorities().unwrap());
+        let files = Files::of(&chain, &key, None);
+        let mut renewal = Renewal::of(files, first.clone(), held, authorities.clone());
         assert!(!renewal.look().unwrap(), "nothing changed");
         // Each wrong state is told once, and changes nothing.
-        let half = Pair { key: first.key.clone(), chain: second.chain.clone() };
-        let cut = Pair { chain: second.chain[..100].to_vec(), key: second.key.clone() };
-        let empty = Pair { chain: Vec::new(), key: second.key.clone() };
-        let no_key = Pair { chain: second.chain.clone(), key: second.chain.clone() };
+        let half = Pair { key: first.key.clone(), ..second.clone() };
+        let cut = Pair { chain: second.chain[..100].to_vec(), ..second.clone() };
+        let empty = Pair { chain: Vec::new(), ..second.clone() };
+        let no_key = Pair { key: second.chain.clone(), ..second.clone() };
         for wrong in [half, cut, empty, no_key] {
             write(&wrong);
             assert!(renewal.look().is_err());
             assert!(!renewal.look().unwrap());
             assert_eq!(shown(&renewal), leaf(&first));
+            assert_eq!(authorities.pem().as_bytes(), first.chain);
         }
         std::fs::remove_file(&chain).unwrap();
         assert!(renewal.look().is_err());
@@ -197,10 +234,36 @@ mod tests {
         write(&second);
         assert!(renewal.look().unwrap());
         assert_eq!(shown(&renewal), leaf(&second));
+        assert_eq!(authorities.pem().as_bytes(), second.chain);
         assert!(!renewal.look().unwrap());
         // And back, as after a renewal that was a mistake.
         write(&first);
         assert!(renewal.look().unwrap());
         assert_eq!(shown(&renewal), leaf(&first));
+    }
+
+    #[test]
+    fn who_vouches_is_read_from_a_file_of_its_own_where_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (chain, key, ca) = (path("chain.pem"), path("key.pem"), path("ca.pem"));
+        let (first, second) = (pair(), pair());
+        std::fs::write(&chain, &first.chain).unwrap();
+        std::fs::write(&key, &first.key).unwrap();
+        std::fs::write(&ca, &second.chain).unwrap();
+        let files = Files::of(&chain, &key, Some(&ca));
+        let seen = files.read().unwrap();
+        let held = Arc::new(Held::new(seen.certified(&provider()).unwrap()));
+        let authorities = Authorities::new(seen.authorities().unwrap());
+        assert_eq!(authorities.pem().as_bytes(), second.chain);
+        let mut renewal = Renewal::of(files, seen, held, authorities.clone());
+        for wrong in [&second.chain[..100], b"", &second.key] {
+            std::fs::write(&ca, wrong).unwrap();
+            assert!(renewal.look().is_err());
+            assert_eq!(authorities.pem().as_bytes(), second.chain);
+        }
+        std::fs::write(&ca, &first.chain).unwrap();
+        assert!(renewal.look().unwrap());
+        assert_eq!(authorities.pem().as_bytes(), first.chain);
     }
 }

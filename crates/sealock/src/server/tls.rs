@@ -3,7 +3,7 @@
 
 use super::{
     home::Home,
-    renewal::{Held, Pair, Renewal},
+    renewal::{Files, Held, Pair, Renewal},
 };
 use anyhow::{Context, Result};
 use rcgen::{
@@ -11,6 +11,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::{ServerConfig, crypto::CryptoProvider};
+use sealock_http::Authorities;
 use sealock_metadata::{Clock as _, SystemClock};
 use std::{path::Path, sync::Arc};
 
@@ -18,8 +19,8 @@ use std::{path::Path, sync::Arc};
 pub(crate) struct Tls {
     /// For the listener.
     pub(crate) config: Arc<ServerConfig>,
-    /// PEM of the certificate authority; the `caBundle` of the webhooks.
-    pub(crate) ca_pem: String,
+    /// Who vouches for its certificate; the `caBundle` of the webhooks.
+    pub(crate) authorities: Authorities,
     /// What takes up a renewed certificate; none where it is not the operator's.
     pub(crate) renewal: Option<Renewal>,
 }
@@ -29,17 +30,16 @@ const CA_KEY: &str = "tls/ca.key";
 /// Validity of the authority that is made on first start, in years.
 const CA_YEARS: i16 = 10;
 
-/// Reads the operator's certificate chain and key.
+/// Reads the operator's certificate chain and key, and who vouches for it: without a file that says
+/// so it is the chain itself.
 pub(crate) fn from_files(chain: &Path, key: &Path, ca: Option<&Path>) -> Result<Tls> {
-    let pair = Pair::read(chain, key)?;
-    let ca_pem = match ca {
-        Some(path) => crate::files::read_text(path)?,
-        None => String::from_utf8(pair.chain.clone()).context("the chain is not PEM")?,
-    };
+    let files = Files::of(chain, key, ca);
+    let pair = files.read()?;
+    let authorities = Authorities::new(pair.authorities()?);
     let (config, held) = server_config(&pair)
         .with_context(|| format!("{} and {}", chain.display(), key.display()))?;
-    let renewal = Renewal::of(chain, key, pair, held);
-    Ok(Tls { config, ca_pem, renewal: Some(renewal) })
+    let renewal = Renewal::of(files, pair, held, authorities.clone());
+    Ok(Tls { config, authorities, renewal: Some(renewal) })
 }
 
 /// Makes a certificate for `names` under the authority kept in the data directory.
@@ -57,9 +57,10 @@ pub(crate) fn self_made(home: &Home, names: &[String]) -> Result<Tls> {
     set_years(&mut params, 2);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
-    let pair = Pair { chain: certificate.pem().into(), key: key.serialize_pem().into() };
+    let (chain, key) = (certificate.pem().into(), key.serialize_pem().into());
+    let pair = Pair { chain, key, ca: ca_pem.into_bytes() };
     let (config, _) = server_config(&pair)?;
-    Ok(Tls { config, ca_pem, renewal: None })
+    Ok(Tls { config, authorities: Authorities::new(pair.authorities()?), renewal: None })
 }
 
 fn authority(home: &Home) -> Result<(String, Issuer<'static, KeyPair>)> {

@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 use sealock_advisories::{EgressPolicy, SnapshotStore};
 use sealock_auth::{Authenticator, SystemRandomness, TokenKey, Tokens};
 use sealock_blobs::{BlobStore, RealDisk};
-use sealock_http::{Front, Gatekeeper, ListenerLimits};
+use sealock_http::{Authorities, Front, Gatekeeper, ListenerLimits};
 use sealock_lifecycle::{Collector, Upkeep};
 use sealock_metadata::{Clock, Database, DatabaseConfig, Lease, SystemClock};
 use sealock_registry::{Config, DOOR_WAIT, Registry};
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
     let _log = logging::start(args.log_json);
     let home = Home::open(&args.data_dir)?;
     let mut registry_tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(chain), Some(key)) => Some(tls::from_files(chain, key, None)?),
+        (Some(chain), Some(key)) => Some(tls::from_files(chain, key, args.tls_ca.as_deref())?),
         _ => None,
     };
     let listener = bind(args.listen, "--listen").await?;
@@ -81,8 +81,13 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
         let upkeep = Upkeep { interval: args.collection_interval, limits };
         async move { sealock_lifecycle::look_after(&registry, &collector, upkeep).await }
     });
-    let ca = admission.as_ref().map(|(_, tls)| tls.ca_pem.clone());
-    let certificate = args.tls_ca.as_deref().map(crate::files::read_text).transpose()?;
+    let ca = admission.as_ref().map(|(_, tls)| tls.authorities.clone());
+    let certificate = match (&args.tls_ca, &registry_tls) {
+        (Some(_), Some(tls)) => Some(tls.authorities.clone()),
+        // A proxy's, in front of this server.
+        (Some(path), None) => Some(Authorities::new(crate::files::read_text(path)?)),
+        (None, _) => None,
+    };
     let app = faces(&product, &args, ca, certificate);
     let given = registry_tls.as_mut().and_then(|tls| tls.renewal.take());
     let for_webhooks = admission.as_mut().and_then(|(_, tls)| tls.renewal.take());
@@ -204,8 +209,8 @@ fn admission_tls(args: &Serve, home: &Home) -> Result<Tls> {
 fn faces(
     product: &Product,
     args: &Serve,
-    admission_ca: Option<String>,
-    certificate: Option<String>,
+    admission_ca: Option<Authorities>,
+    certificate: Option<Authorities>,
 ) -> Router {
     let registry = product.registry.clone();
     let rates = Arc::new(args.limits.rates());
@@ -222,13 +227,13 @@ fn faces(
         accounts: product.accounts.clone(),
         collector: product.collector.clone(),
         egress,
-        admission_ca: admission_ca.map(Arc::from),
+        admission_ca,
     };
     let harbor = sealock_api_harbor::Face {
         registry: registry.clone(),
         gatekeeper: gatekeeper.clone(),
         accounts: product.accounts.clone(),
-        certificate: certificate.map(Arc::from),
+        certificate,
     };
     let app = sealock_api_distribution::router(registry.clone(), gatekeeper)
         .merge(sealock_api_sealock::router(own))
