@@ -154,7 +154,8 @@ impl Registry {
             ));
         }
         if own && change.from_browser && change.password.is_some() {
-            require_password(caller, accounts, name, change.old_password.as_ref()).await?;
+            let old = change.old_password.as_ref();
+            self.require_password(caller, accounts, name, old).await?;
         }
         let hash = match &change.password {
             Some(password) => Some(accounts.hash_new(password).await.map_err(refused)?),
@@ -256,20 +257,27 @@ fn bad(message: String) -> Error {
     Error::invalid(ErrorCode::Unsupported, message)
 }
 
-/// Fails unless this is the caller's password of now. Guesses are slowed down as those of log-ins.
-pub(crate) async fn require_password(
-    caller: &Caller,
-    accounts: &Authenticator,
-    name: &str,
-    given: Option<&SecretString>,
-) -> Result<()> {
-    let nothing = SecretString::new("");
-    match accounts.login(caller.address, name, given.unwrap_or(&nothing)).await {
-        Ok(login) if login.principal.user_id() == caller.principal.user_id() => Ok(()),
-        Ok(_) | Err(AuthError::BadCredentials) => {
-            Err(Error::forbidden("the current password is not the one that was given"))
+impl Registry {
+    /// Fails unless this is the caller's password of now. Guesses are slowed down as those of
+    /// log-ins, and on record as they are.
+    pub(crate) async fn require_password(
+        &self,
+        caller: &Caller,
+        accounts: &Authenticator,
+        name: &str,
+        given: Option<&SecretString>,
+    ) -> Result<()> {
+        let nothing = SecretString::new("");
+        match accounts.login(caller.address, name, given.unwrap_or(&nothing)).await {
+            Ok(login) if login.principal.user_id() == caller.principal.user_id() => return Ok(()),
+            Ok(_) | Err(AuthError::BadCredentials) => {}
+            Err(error) => return Err(refused(error)),
         }
-        Err(error) => Err(refused(error)),
+        let why = "the current password is not the one that was given";
+        let event = Event::new(caller, "update-user").denied().detail("user", name);
+        let event = event.detail("password", true).detail("why", why);
+        self.record_refused_login(caller, event).await?;
+        Err(Error::forbidden(why))
     }
 }
 
@@ -282,7 +290,26 @@ pub(crate) fn refused(error: AuthError) -> Error {
         AuthError::Name(message) | AuthError::Password(message) => bad(message.to_owned()),
         AuthError::Pattern(message) => bad(message),
         AuthError::Busy => Error::new(Kind::Busy, ErrorCode::TooManyRequests, error.to_string()),
+        AuthError::TooManyAttempts { .. } | AuthError::TooManyFailures { .. } => {
+            Error::new(Kind::TooMany, ErrorCode::TooManyRequests, error.to_string())
+        }
         AuthError::Database(error) => error.into(),
         other => Error::internal(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_guesses_too_often_is_told_to_wait() {
+        for error in
+            [AuthError::TooManyAttempts { seconds: 7 }, AuthError::TooManyFailures { seconds: 7 }]
+        {
+            let told = refused(error);
+            assert_eq!(told.kind(), Kind::TooMany);
+            assert!(told.message().contains('7'), "{}", told.message());
+        }
     }
 }

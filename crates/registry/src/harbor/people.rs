@@ -1,11 +1,7 @@
 //! People as Harbor's API has them: by number, with Harbor's rules for passwords.
 
 use super::{bad, missing, require_login};
-use crate::{
-    Error, Registry, Result,
-    audit::Event,
-    users::{refused, require_password},
-};
+use crate::{Error, Registry, Result, audit::Event, users::refused};
 use sealock_auth::{
     Act, Authenticator, Caller, Principal, Resource, SecretString, check_mixed_password,
 };
@@ -225,7 +221,7 @@ impl Registry {
         tx.rollback().await?;
         spare_administrators(caller, &row)?;
         if caller.principal.user_id() == Some(id) {
-            require_password(caller, accounts, &row.name, old).await?;
+            self.require_password(caller, accounts, &row.name, old).await?;
         }
         if old.is_some_and(|old| old.equals(new)) {
             return Err(bad("the new password is the old one"));
