@@ -207,9 +207,9 @@ fn what_changes_something_needs_the_token_of_the_cookies() {
     let mixed = mixed.body(json!({"project_name": "shop"}).to_string()).send().unwrap();
     assert_eq!(mixed.status(), StatusCode::FORBIDDEN);
     // Without the second cookie the token of the first says nothing.
-    let nonce = browser.cookies.remove("sealock_csrf").unwrap();
+    let nonce = browser.cookies.remove("_gorilla_csrf").unwrap();
     assert_eq!(browser.json(Method::POST, &paths[0].1, &paths[0].2), 403);
-    browser.cookies.insert("sealock_csrf".to_owned(), nonce);
+    browser.cookies.insert("_gorilla_csrf".to_owned(), nonce);
     browser.token = good;
     assert_eq!(browser.json(Method::POST, &paths[0].1, &paths[0].2), 201);
     // Who sends no cookie needs no token.

@@ -20,6 +20,7 @@ mod members;
 mod people;
 mod projects;
 mod protections;
+mod provider;
 mod quotas;
 mod renaming;
 mod repositories;

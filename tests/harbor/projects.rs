@@ -22,6 +22,7 @@ fn a_project_is_made_found_changed_and_removed() {
         assert_eq!(ann.head("/projects?project_name=shop").status, 200);
         assert_eq!(eve.head("/projects?project_name=shop").status, 404);
         assert_eq!(ann.head("/projects?project_name=other").status, 404);
+        assert_eq!(ann.head("/projects").status, 422);
         let same = ann.post("/projects", &json!({"project_name": "shop"}));
         assert_eq!((same.status.as_u16(), same.code()), (409, "CONFLICT"));
 
@@ -75,7 +76,6 @@ fn what_is_not_a_project_is_refused() {
         ("metadata", json!({"public": "perhaps"})),
         ("metadata", json!({"prevent_vul": "high"})),
         ("metadata", json!({"retention_id": "1"})),
-        ("metadata", json!({"unheard": "of"})),
         ("registry_id", json!(1)),
     ] {
         let mut body = json!({"project_name": "b"});
@@ -101,13 +101,21 @@ fn metadata_are_kept_one_by_one() {
         assert_eq!(ann.get(&one).is(200), &json!({"auto_scan": "true"}));
         ann.put(&one, &json!({"auto_scan": "false"})).is(200);
         assert_eq!(ann.put(&one, &json!({"severity": "low"})).status, 400);
-        assert_eq!(ann.put(&format!("{path}severity"), &json!({"severity": "low"})).status, 404);
+        assert_eq!(ann.get(&format!("{path}severity")).is(200), &json!({}), "as in Harbor");
+        let more = json!({"severity": "High", "auto_scan": "true"});
+        ann.put(&format!("{path}severity"), &more).is(200);
         let whole = Harbor::admin(server).get(&path);
-        assert_eq!(whole.is(200), &json!({"auto_scan": "false", "public": "false"}));
+        let kept = json!({"auto_scan": "false", "public": "false", "severity": "high"});
+        assert_eq!(whole.is(200), &kept);
+        for unheard in ["unheard", "tier"] {
+            let (one, said) = (format!("{path}{unheard}"), json!({unheard: "release"}));
+            assert_eq!(ann.put(&one, &said).status, 400, "{unheard}");
+            assert_eq!(ann.post(&path, &said).status, 400, "{unheard}");
+        }
         assert_eq!(ann.get(&path).status, 403, "no role may list it all, as in Harbor");
         ann.delete(&one).is(200);
-        assert_eq!(ann.delete(&one).status, 404);
-        assert_eq!(ann.get(&one).status, 404);
+        ann.delete(&one).is(200);
+        assert_eq!(ann.get(&one).is(200), &json!({}));
         assert_eq!(ann.delete(&format!("{path}public")).status, 400);
         ann.put(&format!("{path}public"), &json!({"public": "true"})).is(200);
         assert_eq!(Harbor::anonymous(server).get("/projects/shop").status, 200);

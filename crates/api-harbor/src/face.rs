@@ -151,11 +151,9 @@ pub(crate) fn unprocessable(message: impl Into<String>) -> HttpError {
 
 /// Says errors in Harbor's words, and asks for a name and a password where they are missing. What
 /// people wrote comes back as JSON, and no browser may take it for a page (CVE-2025-32019).
-pub(crate) async fn harbors_words(mut response: Response) -> Response {
-    let mut response = match HttpError::of(&mut response) {
-        Some(error) => Gatekeeper::basic_challenge(error.in_harbors_words()).into_response(),
-        None => response,
-    };
+pub(crate) async fn harbors_words(response: Response) -> Response {
+    let word = |error: HttpError| Gatekeeper::basic_challenge(error.in_harbors_words());
+    let mut response = HttpError::reworded(response, word);
     let nosniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response

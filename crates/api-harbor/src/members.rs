@@ -34,6 +34,12 @@ struct UserEntity {
 struct GroupEntity {
     #[serde(default)]
     id: i64,
+    #[serde(default)]
+    group_name: String,
+    #[serde(default)]
+    group_type: i64,
+    #[serde(default)]
+    ldap_group_dn: String,
 }
 
 /// Harbor's `RoleRequest`.
@@ -45,16 +51,39 @@ pub(crate) struct RoleRequest {
     repositories: Option<String>,
 }
 
+impl UserEntity {
+    fn who(&self) -> Option<MemberOf> {
+        match (self.user_id, self.username.as_str()) {
+            (1.., _) => Some(MemberOf::User(self.user_id)),
+            (_, "") => None,
+            (_, name) => Some(MemberOf::Named(name.to_owned())),
+        }
+    }
+}
+
+impl GroupEntity {
+    fn who(&self) -> Option<MemberOf> {
+        match (self.id, self.ldap_group_dn.as_str(), self.group_name.as_str()) {
+            (1.., ..) => Some(MemberOf::Group(self.id)),
+            (_, "", "") => None,
+            (_, "", name) => Some(MemberOf::GroupNamed(self.group_type, name.to_owned())),
+            (_, dn, _) => Some(MemberOf::GroupOfLdap(dn.to_owned())),
+        }
+    }
+}
+
 impl MemberRequest {
+    /// Who is meant. Clients send both fields, of which one is empty.
     fn who(&self) -> Result<MemberOf> {
-        match (&self.member_user, &self.member_group) {
+        let user = self.member_user.as_ref().and_then(UserEntity::who);
+        let group = self.member_group.as_ref().and_then(GroupEntity::who);
+        match (user, group) {
             (Some(_), Some(_)) => Err(bad("a member is a user or a group, not both")),
-            (Some(user), None) if user.user_id > 0 => Ok(MemberOf::User(user.user_id)),
-            (Some(user), None) if !user.username.is_empty() => {
-                Ok(MemberOf::Named(user.username.clone()))
-            }
-            (None, Some(group)) if group.id > 0 => Ok(MemberOf::Group(group.id)),
-            _ => Err(bad("name a user by member_user.username or member_user.user_id")),
+            (Some(who), None) | (None, Some(who)) => Ok(who),
+            (None, None) => Err(bad(
+                "name a user by member_user.username or member_user.user_id, or a group by \
+                 member_group.id or member_group.group_name and group_type",
+            )),
         }
     }
 }

@@ -49,8 +49,7 @@ pub(crate) async fn get(
     naming: Naming,
     Path((project, name)): Path<(String, String)>,
 ) -> Result<Json<Settings>> {
-    let value = face.registry.harbor_setting(&caller, &naming.project(&project), &name).await?;
-    Ok(Json(Settings::from([(name, value)])))
+    Ok(Json(face.registry.harbor_setting(&caller, &naming.project(&project), &name).await?))
 }
 
 /// `PUT /projects/{project_name_or_id}/metadatas/{meta_name}`
@@ -59,12 +58,11 @@ pub(crate) async fn update(
     Known(caller): Known,
     naming: Naming,
     Path((project, name)): Path<(String, String)>,
-    Sent(said): Sent<Said>,
+    Sent(mut said): Sent<Said>,
 ) -> Result<StatusCode> {
-    let (said_name, value) = one(said)?;
-    if said_name != name {
-        return Err(bad(format!("the path names {name:?} and the body {said_name:?}")));
-    }
+    // As in Harbor, of what the body says that alone counts which the path names.
+    let value = said.remove(&name);
+    let value = value.ok_or_else(|| bad(format!("the body does not say what {name:?} is")))?;
     let project = naming.project(&project);
     face.registry.put_harbor_setting(&caller, &project, &name, &value, false).await?;
     Ok(StatusCode::OK)

@@ -8,12 +8,13 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
     middleware::map_response,
     routing::{delete, get, post, put},
 };
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode, Uri, uri::PathAndQuery};
 use sealock_http::{HttpError, with_browsers};
+use tower::ServiceBuilder;
 
 /// `/api/v2.0/`, `/api/version` and `/c/`
 pub fn router(face: Face) -> Router {
@@ -63,14 +64,41 @@ pub fn router(face: Face) -> Router {
             .layer(map_response(harbors_words))
             .with_state(face.clone())
     };
+    let inner = ServiceBuilder::new().map_request(tidied).service(worded(inner));
     Router::new()
         .route("/api/version", get(system::version))
-        .nest(BASE, worded(inner))
+        .nest_service(BASE, inner)
         .nest("/c", worded(outside))
 }
 
+/// As before Harbor's own router, a slash too many in a path is none: `/quotas/` is `/quotas`.
+fn tidied(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path();
+    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+        return request;
+    }
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let mut tidy: String = parts.flat_map(|part| ["/", part]).collect();
+    if tidy.is_empty() {
+        tidy.push('/');
+    }
+    if let Some(query) = uri.query() {
+        tidy.push('?');
+        tidy.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    // It is made of parts of one, so that it is one.
+    if let Ok(tidy) = tidy.parse::<PathAndQuery>() {
+        parts.path_and_query = Some(tidy);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
 fn of_projects() -> Router<Face> {
-    let all_metadata = || get(metadata::list).post(metadata::add);
     Router::new()
         .route("/projects", get(projects::list).head(projects::head).post(projects::create))
         .route(
@@ -79,8 +107,7 @@ fn of_projects() -> Router<Face> {
         )
         .route("/projects/{project_name_or_id}/_deletable", get(projects::deletable))
         .route("/projects/{project_name_or_id}/summary", get(projects::summary))
-        .route("/projects/{project_name_or_id}/metadatas/", all_metadata())
-        .route("/projects/{project_name_or_id}/metadatas", all_metadata())
+        .route("/projects/{project_name_or_id}/metadatas", get(metadata::list).post(metadata::add))
         .route(
             "/projects/{project_name_or_id}/metadatas/{meta_name}",
             get(metadata::get).put(metadata::update).delete(metadata::delete),

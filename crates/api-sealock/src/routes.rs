@@ -6,11 +6,7 @@ use crate::{
     policies, projects, records, releases, sessions, tokens,
 };
 use axum::{
-    Router,
-    body::Bytes,
-    extract::DefaultBodyLimit,
-    middleware::map_response,
-    response::{IntoResponse, Response},
+    Router, body::Bytes, extract::DefaultBodyLimit, middleware::map_response, response::Response,
     routing::get,
 };
 use http::{Method, StatusCode, header};
@@ -161,11 +157,8 @@ pub fn router(face: Face) -> Router {
     Router::new().nest(BASE, inner)
 }
 
-async fn own_words(mut response: Response) -> Response {
-    match HttpError::of(&mut response) {
-        Some(error) => error.in_own_words().into_response(),
-        None => response,
-    }
+async fn own_words(response: Response) -> Response {
+    HttpError::reworded(response, HttpError::in_own_words)
 }
 
 async fn nowhere(uri: http::Uri) -> HttpError {

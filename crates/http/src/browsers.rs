@@ -20,8 +20,9 @@ use uuid::Uuid;
 
 /// The cookie of a log-in, by the name that Harbor's has.
 const SESSION_COOKIE: &str = "sid";
-/// The cookie to which the token in the header belongs.
-const NONCE_COOKIE: &str = "sealock_csrf";
+/// The cookie to which the token in the header belongs, by the name under which clients of Harbor's
+/// that are given a log-in (the Terraform provider's `session_id`) look for it.
+const NONCE_COOKIE: &str = "_gorilla_csrf";
 /// Where the token comes and goes.
 pub const CSRF_TOKEN: HeaderName = HeaderName::from_static("x-harbor-csrf-token");
 /// Says where a request of a browser's comes from (Fetch Metadata).

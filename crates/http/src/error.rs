@@ -166,9 +166,18 @@ impl HttpError {
         self
     }
 
-    /// The error that an answer was made from, for a face that words it in another way.
-    pub fn of(response: &mut Response) -> Option<Self> {
-        response.extensions_mut().remove::<Told>().map(|told| Self(Box::new((*told.0).clone())))
+    /// An answer, with the error that it was made from, if it was, worded in a face's own way. What
+    /// was added to its headers since stays: a browser's token comes with each answer.
+    pub fn reworded(mut response: Response, word: impl FnOnce(Self) -> Self) -> Response {
+        let Some(told) = response.extensions_mut().remove::<Told>() else { return response };
+        let mut reworded = word(Self(Box::new((*told.0).clone()))).into_response();
+        let own = reworded.headers().clone();
+        for (name, value) in response.headers() {
+            if !own.contains_key(name) {
+                reworded.headers_mut().append(name, value.clone());
+            }
+        }
+        reworded
     }
 
     /// The status of the answer.
@@ -289,6 +298,25 @@ mod tests {
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["errors"][0]["code"], "UNKNOWN");
         assert!(!body.to_string().contains("password"));
+    }
+
+    #[test]
+    fn an_answer_that_is_reworded_keeps_what_was_added_to_it() {
+        let mut response = HttpError::unauthorized("x").into_response();
+        for cookie in ["a=1", "b=2"] {
+            let value = HeaderValue::from_static(cookie);
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+        let wanted = |error: HttpError| {
+            error.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"))
+        };
+        let response = HttpError::reworded(response, wanted);
+        assert_eq!(response.status(), 401);
+        let all = |name| response.headers().get_all(name).iter().count();
+        assert_eq!((all(header::SET_COOKIE), all(header::CONTENT_TYPE)), (2, 1));
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Basic");
+        let other = HttpError::reworded(StatusCode::OK.into_response(), |_| unreachable!());
+        assert_eq!(other.status(), 200);
     }
 
     #[test]

@@ -49,6 +49,18 @@ pub async fn get(tx: &mut Tx, id: i64) -> Result<Option<Group>> {
     tx.find("SELECT * FROM user_groups WHERE id = $1", params![id], read).await
 }
 
+/// A group by kind and name.
+pub async fn find(tx: &mut Tx, kind: i64, name: &str) -> Result<Option<Group>> {
+    let sql = "SELECT * FROM user_groups WHERE kind = $1 AND name = $2";
+    tx.find(sql, params![kind, name], read).await
+}
+
+/// The first group of LDAP with a distinguished name.
+pub async fn find_ldap(tx: &mut Tx, dn: &str) -> Result<Option<Group>> {
+    let sql = "SELECT * FROM user_groups WHERE kind = 1 AND ldap_dn = $1 ORDER BY id LIMIT 1";
+    tx.find(sql, params![dn], read).await
+}
+
 /// Renames a group. False when another one of its kind has the name.
 pub async fn rename(tx: &mut Tx, id: i64, name: &str) -> Result<bool> {
     let now = tx.now();

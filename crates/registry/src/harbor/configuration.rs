@@ -68,7 +68,6 @@ const NO_STRANGERS: &str =
     "nobody makes an account for themselves here; administrators do, POST /users";
 const QUOTAS_COUNT: &str =
     "quotas are always counted; storage_per_project is -1 for projects without a limit";
-const NO_WEBHOOKS: &str = "webhooks are not offered yet";
 const LOG_STAYS: &str = "the audit log is in the database, and nowhere else yet";
 
 /// Every setting of Harbor's scope `user`, as its contract lists them.
@@ -92,7 +91,8 @@ const SETTINGS: &[(&str, Holds, Standing)] = &[
     ("disabled_audit_log_event_types", Text(""), Kept(Rule::OneOf(&["", PULLS]))),
     // No scan is a pull here, whatever it says.
     ("scanner_skip_update_pulltime", Flag(false), Kept(Rule::Any)),
-    ("notification_enable", Flag(false), Fixed(NO_WEBHOOKS)),
+    // There are no webhooks yet that it could stop.
+    ("notification_enable", Flag(true), Kept(Rule::Any)),
     ("audit_log_forward_endpoint", Text(""), Fixed(LOG_STAYS)),
     ("skip_audit_log_database", Flag(false), Fixed(LOG_STAYS)),
     ("ldap_base_dn", Text(""), Fixed(DATABASE_ONLY)),

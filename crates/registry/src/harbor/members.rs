@@ -4,9 +4,11 @@ use super::{ProjectName, bad, missing};
 use crate::{Error, Registry, Result, audit::Event, members::limit_member};
 use sealock_auth::{Act, Caller, Resource, Role};
 use sealock_metadata::{
-    self as metadata,
+    self as metadata, Tx,
     listing::{Listed, Wanted},
     members::Entity as Row,
+    user_groups::Group,
+    users::User,
 };
 
 /// A member.
@@ -35,6 +37,10 @@ pub enum MemberOf {
     Named(String),
     /// A group by number.
     Group(i64),
+    /// A group by kind and name.
+    GroupNamed(i64, String),
+    /// A group of LDAP by its distinguished name.
+    GroupOfLdap(String),
 }
 
 impl Registry {
@@ -81,21 +87,13 @@ impl Registry {
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Member, Act::Create).await?;
         let role = known_role(role)?;
-        let (kind, name, made) = match who {
-            MemberOf::Group(id) => {
-                let group = metadata::user_groups::get(&mut tx, *id).await?;
-                let group = group.ok_or_else(|| missing("group", id))?;
+        let (kind, name, made) = match found(&mut tx, who).await? {
+            Found::Group(group) => {
                 let made =
                     metadata::members::add_group(&mut tx, project.id, group.id, role.id()).await?;
                 ("group", group.name, made)
             }
-            MemberOf::User(_) | MemberOf::Named(_) => {
-                let found = match who {
-                    MemberOf::User(id) => metadata::users::get(&mut tx, *id).await?,
-                    MemberOf::Named(name) => metadata::users::find(&mut tx, name).await?,
-                    MemberOf::Group(_) => None,
-                };
-                let user = found.ok_or_else(|| missing("user", who))?;
+            Found::User(user) => {
                 let made = metadata::members::add(&mut tx, project.id, user.id, role.id()).await?;
                 ("user", user.name, made)
             }
@@ -164,6 +162,33 @@ impl Registry {
     }
 }
 
+enum Found {
+    User(User),
+    Group(Group),
+}
+
+/// Whom a client means. A group must be there already: a misspelt name makes none.
+async fn found(tx: &mut Tx, who: &MemberOf) -> Result<Found> {
+    use metadata::{user_groups, users};
+    let user = match who {
+        MemberOf::User(id) => users::get(tx, *id).await?,
+        MemberOf::Named(name) => users::find(tx, name).await?,
+        _ => None,
+    };
+    let group = match who {
+        MemberOf::Group(id) => user_groups::get(tx, *id).await?,
+        MemberOf::GroupNamed(kind, name) => user_groups::find(tx, *kind, name).await?,
+        MemberOf::GroupOfLdap(dn) => user_groups::find_ldap(tx, dn).await?,
+        _ => None,
+    };
+    let what = match who {
+        MemberOf::User(_) | MemberOf::Named(_) => "user",
+        _ => "group",
+    };
+    let found = user.map(Found::User).or(group.map(Found::Group));
+    found.ok_or_else(|| missing(what, who))
+}
+
 fn known_role(id: i64) -> Result<Role> {
     Role::from_id(id).ok_or_else(|| {
         let roles = Role::ALL.map(|role| format!("{} ({})", role.id(), role.name()));
@@ -185,7 +210,9 @@ impl std::fmt::Display for MemberOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::User(id) | Self::Group(id) => write!(f, "{id}"),
-            Self::Named(name) => f.write_str(name),
+            Self::Named(name) | Self::GroupNamed(_, name) | Self::GroupOfLdap(name) => {
+                f.write_str(name)
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Harbor's metadata of a project: which words there are, and what each may say.
 
-use super::{ProjectName, bad, missing};
+use super::{ProjectName, bad};
 use crate::{
     Registry, Result,
     audit::Event,
@@ -27,6 +27,8 @@ const PROTECTIONS: [&str; 4] = [TRUST_COSIGN, TRUST_NOTATION, PREVENT, REUSE];
 /// What the vulnerability protection stops at. Kept while it is off, and told from the policy
 /// document while it is on.
 const SEVERITY: &str = "severity";
+/// The policy by which tags go, which the server sets.
+const RETENTION: &str = "retention_id";
 const SEVERITIES: [(&str, Severity); 5] = [
     ("none", Severity::Negligible),
     ("low", Severity::Low),
@@ -61,7 +63,7 @@ pub(super) fn checked(name: &str, value: &str) -> Result<String> {
             let words = SEVERITIES.map(|(word, _)| word).join(", ");
             Err(bad(format!("metadata.severity is one of {words}")))
         }
-        "retention_id" => Err(bad("metadata.retention_id is set by the server only")),
+        RETENTION => Err(bad("metadata.retention_id is set by the server only")),
         "proxy_speed_kb" | "max_upstream_conn" => {
             Err(bad(format!("metadata.{name} is for proxy projects, which are not offered")))
         }
@@ -69,16 +71,24 @@ pub(super) fn checked(name: &str, value: &str) -> Result<String> {
     }
 }
 
+/// Whether this is asked of a project that is no proxy.
+fn is_known(name: &str) -> bool {
+    name == PUBLIC
+        || matches!(name, SEVERITY | RETENTION)
+        || SWITCHES.contains(&name)
+        || PROTECTIONS.contains(&name)
+}
+
 /// What a client says of a new or changed project. Empty words and nulls say nothing, as clients
-/// send back what they read.
+/// send back what they read; nor do words that are not known, or about proxies: clients send each
+/// that some version of Harbor has, and Harbor passes over those that it has not.
 pub(super) fn checked_all<'a>(
     said: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
 ) -> Result<Settings> {
     let mut all = Settings::new();
     for (name, value) in said {
-        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
-        let unlimited = value == "-1" && matches!(name, "proxy_speed_kb" | "max_upstream_conn");
-        if !unlimited {
+        let value = value.filter(|value| !value.is_empty() && is_known(name));
+        if let Some(value) = value {
             all.insert(name.to_owned(), checked(name, value)?);
         }
     }
@@ -149,21 +159,23 @@ impl Registry {
         self.change_flags(tx, caller, project, &change).await
     }
 
-    /// One setting of a project.
+    /// One setting of a project; as in Harbor nothing where it is not there.
     pub async fn harbor_setting(
         &self,
         caller: &Caller,
         project: &ProjectName,
         name: &str,
-    ) -> Result<String> {
+    ) -> Result<Settings> {
         let mut tx = self.database().read().await?;
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Metadata, Act::Read).await?;
         let mut all = settings_of(&mut tx, &project).await?;
-        all.remove(name).ok_or_else(|| missing("metadata", name))
+        all.retain(|one, _| one == name);
+        Ok(all)
     }
 
-    /// Adds a setting that is not there, or changes one that is: the other case is refused.
+    /// Sets a setting. A `new` one must not be there yet; else, where Harbor says that it has changed
+    /// one that is not there, it is there from then on.
     pub async fn put_harbor_setting(
         &self,
         caller: &Caller,
@@ -176,14 +188,10 @@ impl Registry {
         let mut tx = self.database().write().await?;
         let (project, _) =
             self.harbor_project(&mut tx, caller, project, Resource::Metadata, act).await?;
-        let there = settings_of(&mut tx, &project).await?.contains_key(name);
-        if new && there {
+        let value = checked(name, value)?;
+        if new && settings_of(&mut tx, &project).await?.contains_key(name) {
             return Err(crate::Error::conflict(format!("the project has the metadata {name:?}")));
         }
-        if !new && !there {
-            return Err(missing("metadata", name));
-        }
-        let value = checked(name, value)?;
         let settings = Settings::from([(name.to_owned(), value.clone())]);
         self.keep_settings(&mut tx, caller, &project, &settings).await?;
         let event = Event::new(caller, "update-project").project(&project);
@@ -191,7 +199,7 @@ impl Registry {
         Ok(tx.commit().await?)
     }
 
-    /// Removes a setting. Whether a project is public is none that could be missing.
+    /// Removes a setting, if it is there. Whether a project is public is none that could be missing.
     pub async fn delete_harbor_setting(
         &self,
         caller: &Caller,
@@ -205,7 +213,7 @@ impl Registry {
             return Err(bad("a project is public or not; set metadata.public instead"));
         }
         if !settings_of(&mut tx, &project).await?.contains_key(name) {
-            return Err(missing("metadata", name));
+            return Ok(());
         }
         // A protection that nobody speaks of is as it is in a new project.
         let usual = match name {
@@ -257,7 +265,15 @@ mod tests {
         ] {
             assert!(checked(name, value).is_err(), "{name}={value}");
         }
-        let said = [("severity", Some("")), ("auto_scan", None), ("proxy_speed_kb", Some("-1"))];
+        let said = [
+            ("severity", Some("")),
+            ("auto_scan", None),
+            ("proxy_speed_kb", Some("100")),
+            ("proxy_cache_local_on_not_found", Some("false")),
+            ("of_a_later_harbor", Some("1")),
+        ];
         assert!(checked_all(said).expect("nothing is said").is_empty());
+        assert!(checked_all([("retention_id", Some("1"))]).is_err());
+        assert!(checked_all([("prevent_vul", Some("high"))]).is_err());
     }
 }
