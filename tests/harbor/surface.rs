@@ -113,6 +113,12 @@ fn what_no_contract_knows_is_not_there() {
     let wrong = admin.delete("/ping");
     assert_eq!((wrong.status.as_u16(), wrong.code()), (405, "METHOD_NOT_ALLOWED"));
     assert_eq!(server.http().json("/api/version"), json!({"version": "v2.0"}));
+    // Scripts name Harbor's token service.
+    let status = |service: &str| {
+        let path = format!("/service/token?service={service}&scope=repository:library/app:pull");
+        server.http().get(&path).unwrap().status().as_u16()
+    };
+    assert_eq!(["harbor-registry", "harbor-notary"].map(status), [200, 400]);
     let asked = admin.with_header("X-Request-Id", "my-request-1").get("/ping");
     assert_eq!(
         (asked.is(200), &asked.headers["x-request-id"]),

@@ -84,10 +84,15 @@ async fn issue(
     face.gatekeeper.issue(caller, login, &Scope::parse_all(query.all("scope"))).await
 }
 
+/// What Harbor's own token service is called, as scripts that were written for it have it.
+const HARBORS: &str = "harbor-registry";
+
 fn check_service(face: &Face, query: &Query) -> Result<()> {
     let ours = face.gatekeeper.service();
     match query.one("service")? {
-        Some(service) if service != ours => Err(invalid(&format!("this is the service {ours:?}"))),
+        Some(service) if service != ours && service != HARBORS => {
+            Err(invalid(&format!("this is the service {ours:?}")))
+        }
         _ => Ok(()),
     }
 }
