@@ -227,7 +227,14 @@ impl Registry {
     /// The kinds of events that there are. For system administrators.
     pub fn harbor_event_types(&self, caller: &Caller) -> Result<Vec<String>> {
         self.require_system(caller, Resource::AuditLog, Act::List)?;
-        Ok(WORDS.iter().map(|(_, operation, resource)| format!("{operation}_{resource}")).collect())
+        let mut types: Vec<String> = Vec::new();
+        for (_, operation, resource) in WORDS {
+            let word = format!("{operation}_{resource}");
+            if !types.contains(&word) {
+                types.push(word);
+            }
+        }
+        Ok(types)
     }
 }
 
