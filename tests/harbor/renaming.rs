@@ -36,6 +36,34 @@ fn rename(server: &Server, from: &str, to: &str) -> (u16, Value) {
     (answer.status().as_u16(), serde_json::from_str(&answer.text().unwrap()).unwrap())
 }
 
+/// What somebody has who is at work in the shop.
+struct AtWork {
+    /// A personal access token.
+    secret: String,
+    browser: Browser,
+    /// A bearer token.
+    token: String,
+    /// Where an upload goes on that they began with it.
+    upload: String,
+}
+
+impl AtWork {
+    fn in_the_shop(server: &Server, name: &str) -> Self {
+        let own = server.http().with_user(name, PASSWORD);
+        let body = json!({"name": "laptop", "scopes": ["push"]});
+        let made = own.write(Method::POST, &format!("{OWN}/tokens"), &body);
+        let token = bearer(&own);
+        let upload = server.http().request(Method::POST, "/v2/shop/app/blobs/uploads/");
+        let upload = upload.bearer_auth(&token).send().unwrap();
+        Self {
+            secret: made["secret"].as_str().unwrap().to_owned(),
+            browser: Browser::logged_in(server, name, PASSWORD),
+            token,
+            upload: upload.headers()["location"].to_str().unwrap().to_owned(),
+        }
+    }
+}
+
 #[test]
 fn who_is_renamed_goes_on_and_the_old_name_is_nobody() {
     on_both(|server| {
@@ -43,15 +71,7 @@ fn who_is_renamed_goes_on_and_the_old_name_is_nobody() {
         let id = ann.get("/users/current").is(200)["user_id"].clone();
         let shop = project(&ann, "shop", false);
         push(server, "shop/app:1");
-        let own = server.http().with_user("ann", PASSWORD);
-        let body = json!({"name": "laptop", "scopes": ["push"]});
-        let made = own.write(Method::POST, &format!("{OWN}/tokens"), &body);
-        let secret = made["secret"].as_str().unwrap().to_owned();
-        let mut browser = Browser::logged_in(server, "ann", PASSWORD);
-        let token = bearer(&own);
-        let upload = server.http().request(Method::POST, "/v2/shop/app/blobs/uploads/");
-        let upload = upload.bearer_auth(&token).send().unwrap();
-        let place = upload.headers()["location"].to_str().unwrap().to_owned();
+        let AtWork { secret, mut browser, token, upload } = AtWork::in_the_shop(server, "ann");
         assert_eq!(doors(server, "ann", PASSWORD), [200; 4]);
         assert_eq!(doors(server, "ann", &secret), [200; 4]);
 
@@ -74,7 +94,7 @@ fn who_is_renamed_goes_on_and_the_old_name_is_nobody() {
         assert_eq!(doors(server, "anna", &secret), [200; 4]);
         assert_eq!(browser.is().as_deref(), Some("anna"));
         // The token that she has still counts, and finds the upload that it began.
-        assert_eq!(with(server, &token, Method::PATCH, &place, "some bytes"), 202);
+        assert_eq!(with(server, &token, Method::PATCH, &upload, "some bytes"), 202);
         let anna = Harbor::of(server, "anna", PASSWORD);
         assert_eq!(anna.get("/users/current").is(200)["user_id"], id);
         let members = anna.get(&format!("/projects/{shop}/members"));
@@ -99,15 +119,7 @@ fn who_is_made_anew_shares_nothing() {
         let shop = project(&admin, "shop", false);
         member(&admin, shop, "ann", 2);
         push(server, "shop/app:1");
-        let own = server.http().with_user("ann", PASSWORD);
-        let body = json!({"name": "laptop", "scopes": ["push"]});
-        let made = own.write(Method::POST, &format!("{OWN}/tokens"), &body);
-        let secret = made["secret"].as_str().unwrap().to_owned();
-        let mut browser = Browser::logged_in(server, "ann", PASSWORD);
-        let token = bearer(&own);
-        let upload = server.http().request(Method::POST, "/v2/shop/app/blobs/uploads/");
-        let upload = upload.bearer_auth(&token).send().unwrap();
-        let place = upload.headers()["location"].to_str().unwrap().to_owned();
+        let AtWork { secret, mut browser, token, upload } = AtWork::in_the_shop(server, "ann");
         let policy = "apiVersion: sealock/v1\nkind: Policy\nname: for-ann\n\
                       access: {consumers: {principals: [ann]}}\n";
         let set = |text: &str| {
@@ -134,7 +146,7 @@ fn who_is_made_anew_shares_nothing() {
         // With a role there she finds no upload that she did not begin.
         member(&admin, shop, "ann", 2);
         let own = server.http().with_user("ann", PASSWORD);
-        assert_eq!(own.get(&place).unwrap().status(), 404);
-        assert_eq!(with(server, &bearer(&own), Method::PATCH, &place, "some bytes"), 404);
+        assert_eq!(own.get(&upload).unwrap().status(), 404);
+        assert_eq!(with(server, &bearer(&own), Method::PATCH, &upload, "some bytes"), 404);
     });
 }
