@@ -137,9 +137,12 @@ fn the_rest_of_what_is_set_is_seen_too() {
     assert_eq!(token["expires_in"], 300);
     let access = json!([{"resource": "repository", "action": "pull"}]);
     let robot = json!({
-        "name": "ci", "level": "project", "duration": 0,
+        "name": "ci", "level": "project",
         "permissions": [{"kind": "project", "namespace": "library", "access": access}],
     });
+    let mut none = robot.clone();
+    none["duration"] = json!(0);
+    assert_eq!(admin.post("/robots", &none).status, 400);
     let robot = admin.post("/robots", &robot).is(201)["id"].clone();
     assert_eq!(admin.get(&format!("/robots/{robot}")).is(200)["duration"], 7);
     let banner = Harbor::anonymous(&server).get("/systeminfo").is(200)["banner_message"].clone();

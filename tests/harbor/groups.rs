@@ -34,7 +34,7 @@ fn a_group_is_made_found_renamed_and_removed() {
             "group_type",
             "id"
         ]));
-        assert_eq!(ann.get("/usergroups/search").status, 400);
+        assert_eq!(ann.get("/usergroups/search").status, 422);
 
         let shop = project(&ann, "shop", false);
         let member = json!({"role_id": 2, "member_group": {"id": id}});

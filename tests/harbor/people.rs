@@ -27,6 +27,12 @@ fn a_user_is_made_found_changed_and_removed() {
 
         let listed = admin.get("/users?q=username=ann,email=~EXAMPLE");
         assert_eq!((listed.total(), listed.column("user_id")), (1, vec![json!(id)]));
+        // The contract does not name these two, but Harbor hears them.
+        for (asked, found) in
+            [("username=NN", 1), ("email=B@example", 1), ("username=nn&email=zz", 0)]
+        {
+            assert_eq!(admin.get(&format!("/users?{asked}")).total(), found, "{asked}");
+        }
         assert_eq!(ann.get("/users").status, 403);
         assert_eq!(Harbor::anonymous(server).get("/users").status, 401);
 
@@ -79,6 +85,13 @@ fn a_password_keeps_the_rules() {
         403
     );
     admin.get("/users/current").is(200);
+    // Who guesses is seen.
+    let refused = admin.get("/auditlog-exts?q=operation=update,resource_type=user,username=ann");
+    assert_eq!(refused.body[0]["operation_result"], json!(true), "the right one came later");
+    assert_eq!(refused.column("operation_result"), [true, false].map(|done| json!(done)));
+    let refused = admin.get("/auditlog-exts?q=resource_type=user,operation=update,username=admin");
+    let done = refused.column("operation_result");
+    assert_eq!(done.iter().filter(|done| **done == json!(false)).count(), 3, "{done:?}");
 }
 
 #[test]
@@ -107,7 +120,7 @@ fn people_are_found_by_name_and_shown_by_name_and_number_only() {
         let names = found.column("username");
         assert_eq!(names, ["ann", "anna"]);
         assert!(found.body[0].as_object().unwrap().keys().eq(["user_id", "username"]));
-        assert_eq!(ann.get("/users/search").status, 400);
+        assert_eq!(ann.get("/users/search").status, 422);
         assert_eq!(ann.get("/users/search?username=zz").total(), 0);
         // Conditions on what is not shown are not heard.
         let asked = ann.get("/users/search?username=nn&q=realname=ann");

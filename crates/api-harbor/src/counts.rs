@@ -18,19 +18,17 @@ pub(crate) async fn statistics(
 ) -> Result<Json<Value>> {
     let statistics = face.registry.harbor_statistics(&caller).await?;
     let seen = statistics.seen;
-    let mut counts = json!({
+    // As in Harbor, what only administrators see is 0 to others.
+    let all = statistics.all.unwrap_or_default();
+    let counts = json!({
         "public_project_count": seen.public_projects,
         "public_repo_count": seen.public_repositories,
         "private_project_count": seen.private_projects,
         "private_repo_count": seen.private_repositories,
+        "total_project_count": all.public_projects + all.private_projects,
+        "total_repo_count": all.public_repositories + all.private_repositories,
+        "total_storage_consumption": statistics.storage.unwrap_or_default(),
     });
-    if let Some(all) = statistics.all {
-        counts["total_project_count"] = (all.public_projects + all.private_projects).into();
-        counts["total_repo_count"] = (all.public_repositories + all.private_repositories).into();
-    }
-    if let Some(storage) = statistics.storage {
-        counts["total_storage_consumption"] = storage.into();
-    }
     Ok(Json(counts))
 }
 

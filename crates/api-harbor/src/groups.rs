@@ -1,7 +1,7 @@
 //! The tag usergroup.
 
 use crate::{
-    face::{Face, Known, Path, Sent, bad, created},
+    face::{Face, Known, Path, Sent, created, unprocessable},
     paging::{Listing, place},
 };
 use axum::{Json, extract::State, response::Response};
@@ -63,7 +63,7 @@ pub(crate) async fn search(
     mut listing: Listing,
 ) -> Result<Response> {
     if listing.params.text("groupname").is_none() {
-        return Err(bad("groupname is missing: a part of the name to look for"));
+        return Err(unprocessable("groupname is missing: a part of the name to look for"));
     }
     listing.wanted.terms.clear();
     listing.require_part("group_name", "groupname");

@@ -126,7 +126,7 @@ impl Listing {
         let mut response = Json(rows).into_response();
         response.headers_mut().insert(TOTAL, total.into());
         let mut links = Vec::new();
-        if self.page > 1 {
+        if self.page > 1 && (self.page - 1).saturating_mul(self.size) < total {
             links.push(self.link(self.page - 1, "prev"));
         }
         if self.page.saturating_mul(self.size) < total {

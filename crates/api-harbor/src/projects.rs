@@ -2,7 +2,7 @@
 
 use crate::{
     allowlists::{self, AllowlistRequest},
-    face::{Asking, Face, Known, Naming, Path, Sent, bad, created},
+    face::{Asking, Face, Known, Naming, Path, Sent, bad, created, unprocessable},
     paging::{Listing, Params},
     quotas,
 };
@@ -87,7 +87,8 @@ pub(crate) async fn head(
     Known(caller): Known,
     params: Params,
 ) -> Result<StatusCode> {
-    let name = params.text("project_name").ok_or_else(|| bad("project_name is missing"))?;
+    let name = params.text("project_name");
+    let name = name.ok_or_else(|| unprocessable("project_name is missing"))?;
     match face.registry.harbor_project_exists(&caller, name).await? {
         true => Ok(StatusCode::OK),
         false => Ok(StatusCode::NOT_FOUND),

@@ -1,23 +1,30 @@
 //! The languages of `q` and `sort`: `k=v` is equal, `k=~v` holds, `k=[a~b]` lies between (either
 //! end may be open), `k={a b}` is one of, `k=(a b)` is all of; commas stand between conditions, and
-//! quotes around a value that has one of these signs. `-k` sorts by the greatest first.
+//! quotes around a value that has one of these signs, or a backslash before the first of them. `-k`
+//! sorts by the greatest first. Names are written as they are answered, or as Harbor calls them in
+//! its code: `creation_time` or `CreationTime`.
 
 use crate::face::bad;
+use percent_encoding::percent_decode_str;
 use sealock_http::Result;
 use sealock_registry::{MAX_TERMS, Term};
 
 /// The conditions of a `q`.
 pub(crate) fn terms(text: &str) -> Result<Vec<(String, Term)>> {
     let mut terms = Vec::new();
-    for piece in split(text, ',')? {
+    if text.is_empty() {
+        return Ok(terms);
+    }
+    // Harbor's own pages encode it twice, and so do those who learned from them.
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| bad("q is not UTF-8"))?;
+    for piece in split(&text, ',')? {
         let piece = piece.trim();
-        if piece.is_empty() {
-            continue;
-        }
         let (name, value) = piece
             .split_once('=')
+            .map(|(name, value)| (name.trim(), value.trim()))
+            .filter(|(name, value)| !name.is_empty() && !value.is_empty())
             .ok_or_else(|| bad(format!("q: {piece:?} is no condition; write key=value")))?;
-        terms.push((name.trim().to_owned(), term(value.trim())?));
+        terms.push((snake_case(name), term(value)?));
     }
     match terms.len() {
         0..=MAX_TERMS => Ok(terms),
@@ -43,7 +50,10 @@ fn term(value: &str) -> Result<Term> {
             return Err(bad(format!("q: {value:?} is no range; write [from~to]")));
         };
         let end = |text: &str| Some(plain(text.trim())).filter(|text| !text.is_empty());
-        return Ok(Term::Between(end(low), end(high)));
+        return match (end(low), end(high)) {
+            (None, None) => Err(bad(format!("q: {value:?} has neither end; write [from~to]"))),
+            (low, high) => Ok(Term::Between(low, high)),
+        };
     }
     if let Some(any) = inner('{', '}') {
         return Ok(Term::AnyOf(list(any?)?));
@@ -51,10 +61,25 @@ fn term(value: &str) -> Result<Term> {
     if let Some(all) = inner('(', ')') {
         return Ok(Term::AllOf(list(all?)?));
     }
-    Ok(match value.strip_prefix('~') {
-        Some(part) => Term::Like(plain(part)),
-        None => Term::Is(plain(value)),
-    })
+    match value.strip_prefix('~') {
+        Some("") => Err(bad("q: there is nothing after ~; write key=~part")),
+        Some(part) => Ok(Term::Like(plain(part))),
+        None => Ok(Term::Is(plain(value.strip_prefix('\\').unwrap_or(value)))),
+    }
+}
+
+/// The name that an answer has for what Harbor's code calls `ProjectID`.
+fn snake_case(name: &str) -> String {
+    let signs: Vec<char> = name.chars().collect();
+    let is_lower = |at: usize| signs.get(at).is_some_and(char::is_ascii_lowercase);
+    let mut snake = String::with_capacity(name.len() + 4);
+    for (at, sign) in signs.iter().enumerate() {
+        if at > 0 && sign.is_ascii_uppercase() && (is_lower(at - 1) || is_lower(at + 1)) {
+            snake.push('_');
+        }
+        snake.push(sign.to_ascii_lowercase());
+    }
+    snake
 }
 
 /// A value without the quotes around it.
@@ -86,8 +111,8 @@ pub(crate) fn order(text: &str) -> Result<Vec<(String, bool)>> {
     let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
     let order: Vec<_> = keys
         .map(|key| match key.strip_prefix('-') {
-            Some(key) => (key.to_owned(), true),
-            None => (key.to_owned(), false),
+            Some(key) => (snake_case(key), true),
+            None => (snake_case(key), false),
         })
         .collect();
     match order.len() {
@@ -114,8 +139,11 @@ mod tests {
         };
         for (text, term) in [
             ("k=v", Term::Is("v".into())),
-            ("k=", Term::Is(String::new())),
             ("k=a=b", Term::Is("a=b".into())),
+            ("K=v", Term::Is("v".into())),
+            ("k=\\~v", Term::Is("~v".into())),
+            ("k%3D~50%2525", Term::Like("50%25".into())),
+            ("k=50%", Term::Is("50%".into())),
             ("k=~v", Term::Like("v".into())),
             ("k=\"~a,b\"", Term::Is("~a,b".into())),
             ("k=[1~5]", between(Some("1"), Some("5"))),
@@ -132,11 +160,45 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_that_of_the_answer_or_that_of_harbors_code() {
+        for (name, snake) in [
+            ("ProjectID", "project_id"),
+            ("OpTime", "op_time"),
+            ("SysAdminFlag", "sys_admin_flag"),
+            ("ID", "id"),
+            ("creation_time", "creation_time"),
+            ("owner__password", "owner__password"),
+            ("Ä", "Ä"),
+        ] {
+            assert_eq!(snake_case(name), snake);
+        }
+        assert_eq!(order("-CreationTime").unwrap(), [("creation_time".into(), true)]);
+    }
+
+    #[test]
     fn what_is_malformed_is_refused() {
-        for text in ["k", "k=[1]", "k=[1~2", "k={a", "k=(a", "k=\"a", "k=[1~2~3]"] {
+        for text in [
+            "k",
+            "=",
+            "k=",
+            "=v",
+            "k=~",
+            " ",
+            ",",
+            "k=v,",
+            "k=[1]",
+            "k=[~]",
+            "k=[1~2",
+            "k={a",
+            "k=(a",
+            "k=\"a",
+            "k=[1~2~3]",
+        ] {
             assert_eq!(terms(text).expect_err(text).status(), 400, "{text}");
         }
-        assert!(terms(&"k=v,".repeat(MAX_TERMS + 1)).is_err());
+        let conditions = |count| vec!["k=v"; count].join(",");
+        assert_eq!(terms(&conditions(MAX_TERMS)).unwrap().len(), MAX_TERMS);
+        assert!(terms(&conditions(MAX_TERMS + 1)).is_err());
         assert!(order(&"k,".repeat(MAX_TERMS + 1)).is_err());
     }
 }

@@ -30,8 +30,7 @@ pub(crate) struct RobotRequest {
     level: String,
     #[serde(default)]
     disable: bool,
-    #[serde(default)]
-    duration: i64,
+    duration: Option<i64>,
     permissions: Option<Vec<PermissionRequest>>,
 }
 
@@ -134,8 +133,8 @@ pub(crate) async fn list(
         Some(Term::Is(word)) => Ok(Some(word)),
         Some(_) => Err(bad(format!("q: {what} is one value, {what}=value"))),
     };
-    let level = word(take("Level"), "Level")?;
-    let project = word(take("ProjectID"), "ProjectID")?;
+    let level = word(take("level"), "Level")?;
+    let project = word(take("project_id"), "ProjectID")?;
     let level = level.map_or(Ok(RobotLevel::System), |level| RobotLevel::parse(&level))?;
     let project = match (level, project) {
         (RobotLevel::System, _) => None,

@@ -1,7 +1,7 @@
 //! The tag user.
 
 use crate::{
-    face::{Face, Known, Path, Sent, bad, created},
+    face::{Face, Known, Path, Sent, created, unprocessable},
     paging::{Listing, Params, place},
 };
 use axum::{Json, extract::State, response::Response};
@@ -75,8 +75,11 @@ fn shown(person: Person) -> Value {
 pub(crate) async fn list(
     State(face): State<Face>,
     Known(caller): Known,
-    listing: Listing,
+    mut listing: Listing,
 ) -> Result<Response> {
+    // The contract does not name these two, but Harbor hears them.
+    listing.require_part("username", "username");
+    listing.require_part("email", "email");
     let listed = face.registry.harbor_users(&caller, &listing.wanted).await?;
     Ok(listing.answer(listed, shown))
 }
@@ -106,7 +109,7 @@ pub(crate) async fn search(
     mut listing: Listing,
 ) -> Result<Response> {
     if listing.params.text("username").is_none() {
-        return Err(bad("username is missing: a part of the name to look for"));
+        return Err(unprocessable("username is missing: a part of the name to look for"));
     }
     listing.wanted.terms.clear();
     listing.require_part("username", "username");

@@ -69,6 +69,7 @@ impl Registry {
     pub async fn harbor_search(&self, caller: &Caller, text: &str) -> Result<Found> {
         let wanted = Wanted {
             terms: vec![("name".to_owned(), Term::Like(text.to_owned()))],
+            order: vec![("name".to_owned(), false)],
             limit: MAX_FOUND,
             uncounted: true,
             ..Wanted::default()

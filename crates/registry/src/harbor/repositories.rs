@@ -12,6 +12,7 @@ use sealock_metadata::{
     projects::Project as ProjectRow,
 };
 use sealock_oci::{ErrorCode, RepositoryName};
+use std::borrow::Cow;
 
 pub use sealock_metadata::repositories::Described as RepositoryDetail;
 
@@ -22,6 +23,14 @@ const MAX_DESCRIPTION_BYTES: usize = 64 * 1024;
 /// Manifests that are removed in one transaction.
 const AT_ONCE: u32 = 200;
 
+/// Harbor's order where none is asked for.
+fn newest_first(wanted: &Wanted) -> Cow<'_, Wanted> {
+    match wanted.order.is_empty() {
+        true => Cow::Owned(Wanted { order: vec![("id".to_owned(), true)], ..wanted.clone() }),
+        false => Cow::Borrowed(wanted),
+    }
+}
+
 impl Registry {
     /// Repositories of every project that the caller may see.
     pub async fn harbor_repositories(
@@ -31,7 +40,7 @@ impl Registry {
     ) -> Result<Listed<RepositoryDetail>> {
         let mut tx = self.database().read().await?;
         let visible = self.visible(&mut tx, caller, LISTED).await?;
-        Ok(metadata::repositories::page(&mut tx, &visible, wanted).await?)
+        Ok(metadata::repositories::page(&mut tx, &visible, &newest_first(wanted)).await?)
     }
 
     /// Repositories of a project.
@@ -46,7 +55,7 @@ impl Registry {
         let spot = Spot::Somewhere;
         let (project, standing) = self.harbor_spot(&mut tx, caller, &name, spot, LISTED).await?;
         let visible = sealock_auth::visible_in(&mut tx, &standing, &project, LISTED).await?;
-        Ok(metadata::repositories::page(&mut tx, &visible, wanted).await?)
+        Ok(metadata::repositories::page(&mut tx, &visible, &newest_first(wanted)).await?)
     }
 
     /// A repository by its name within its project.

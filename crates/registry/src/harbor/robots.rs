@@ -109,8 +109,8 @@ pub struct RobotToMake {
     pub description: String,
     /// Where it belongs.
     pub level: RobotLevel,
-    /// Days that it lives, -1 for ever, 0 for the usual number.
-    pub duration: i64,
+    /// Days that it lives, -1 for ever; none for the usual number.
+    pub duration: Option<i64>,
     /// May not log in.
     pub disabled: bool,
     /// What it may do.
@@ -212,10 +212,7 @@ impl Registry {
         check_shape(new.level, &new.permissions)?;
         let mut tx = self.database().write().await?;
         let settings = self.configuration_in(&mut tx).await?;
-        let duration = match new.duration {
-            0 => settings.robot_days,
-            days => days,
-        };
+        let duration = new.duration.unwrap_or(settings.robot_days);
         let project = match new.level {
             RobotLevel::System => {
                 self.require_system(caller, Resource::Robot, Act::Create)?;
@@ -283,11 +280,7 @@ impl Registry {
         }
         let kept = Grants::stored(&row.grants);
         let grants = self.grants(&mut tx, caller, &change.permissions, &kept).await?;
-        let duration = match change.duration {
-            None => row.duration,
-            Some(0) => settings.robot_days,
-            Some(days) => days,
-        };
+        let duration = change.duration.unwrap_or(row.duration);
         // What was not changed is not rounded to whole days.
         let expires_at = match duration == row.duration {
             true => row.expires_at,
