@@ -174,8 +174,8 @@ impl Registry {
         Ok(all)
     }
 
-    /// Sets a setting. A `new` one must not be there yet; else, where Harbor says that it has changed
-    /// one that is not there, it is there from then on.
+    /// Sets a setting. A `new` one must not be there yet. Where Harbor says that it has changed one
+    /// that is not there, it is there from then on.
     pub async fn put_harbor_setting(
         &self,
         caller: &Caller,
@@ -199,7 +199,8 @@ impl Registry {
         Ok(tx.commit().await?)
     }
 
-    /// Removes a setting, if it is there. Whether a project is public is none that could be missing.
+    /// Removes a setting, if it is there. Whether a project is public is none that could be
+    /// missing.
     pub async fn delete_harbor_setting(
         &self,
         caller: &Caller,
