@@ -7,6 +7,7 @@ use sealock_metadata::{self as metadata, Clock as _};
 use sealock_oci::{Algorithm, Digest, ErrorCode, Reference, Tag};
 use sealock_registry::{ChunkRange, Kind, PageRequest, Precondition, TagsShown};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 const OS: (&str, &str) = ("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
 
@@ -251,4 +252,33 @@ async fn a_look_at_a_blob_is_a_promise_to_who_may_push() {
     world.clock.advance(SignedDuration::from_secs(2));
     assert_eq!(review().await, 1, "a promise ends");
     world.registry.head_blob(&dev, &name, &asked).await.unwrap_err();
+}
+
+/// The file of a blob, wherever the store has put it.
+fn file_of(folder: &Path, digest: &Digest) -> Option<PathBuf> {
+    std::fs::read_dir(folder).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        let named = path.file_name().unwrap().to_string_lossy().starts_with(&digest.hex());
+        match path.is_dir() {
+            true => file_of(&path, digest),
+            false => named.then_some(path),
+        }
+    })
+}
+
+/// A file that is shorter or longer than its blob is not served, nor is the part that is right.
+#[tokio::test]
+async fn a_file_of_another_length_is_no_blob() {
+    let world = World::new().await;
+    let dev = world.user("dev").await;
+    world.project(&dev, "team", Tier::Sandbox, false).await;
+    for (content, left) in [("shorter", "short"), ("longer", "longer and longer"), ("gone", "")] {
+        let digest = world.blob(&dev, "team/app", content.as_bytes()).await.unwrap();
+        let file = file_of(world.folder.path(), &digest).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, left).unwrap();
+        let lost = world.registry.open_blob(&dev, &repo("team/app"), &digest).await.unwrap_err();
+        assert_eq!(lost.kind(), Kind::Internal, "{content}");
+        assert!(lost.message().contains("lost or damaged"), "{lost}");
+    }
 }
