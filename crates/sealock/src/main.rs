@@ -11,6 +11,7 @@ mod output;
 #[cfg(test)]
 mod reference;
 mod server;
+mod slices;
 mod target;
 
 use anyhow::Result;
@@ -36,7 +37,8 @@ const KEPT_BYTES: libc::c_int = 16 * 1024 * 1024;
 fn main() -> ExitCode {
     set_allocator();
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.enable_all().on_thread_start(slices::shorten).build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&error.into()),
     };
