@@ -118,9 +118,9 @@ impl UploadWriter {
         if self.pending_bytes >= BATCH_BYTES { self.pass_on().await } else { Ok(()) }
     }
 
-    /// Whether bytes are in memory that no write to the disk has begun for.
-    pub fn holds_bytes(&self) -> bool {
-        self.pending_bytes > 0
+    /// How many bytes are in memory that no write to the disk has begun for.
+    pub fn held_bytes(&self) -> usize {
+        self.pending_bytes
     }
 
     /// Begins to write what is held, though it is no full batch; waits while the disk is behind.

@@ -148,6 +148,21 @@ async fn heads_are_limited_in_time_and_size() {
 }
 
 #[tokio::test]
+async fn a_head_that_does_not_end_is_held_to_its_limit_and_no_further() {
+    let patient = ListenerLimits { head: Duration::from_secs(60), ..limits() };
+    let served = start(patient, None).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    // More than is held of it; the server may be gone before all of it is written.
+    let head = format!("GET /ok HTTP/1.1\r\nhost: a\r\nx: {}", "a".repeat(300 * 1024));
+    let _cut = stream.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "it is waited for");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
 async fn bodies_that_pause_or_break_off_are_errors() {
     let served = start(limits(), None).await;
     let head = "POST /count HTTP/1.1\r\ncontent-length: 10\r\n";

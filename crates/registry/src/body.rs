@@ -11,11 +11,15 @@ use tokio::time::{Instant, timeout_at};
 /// ([`sealock_blobs::BATCH_BYTES`]): thousands who send slowly would else hold one each.
 const LONGEST_HELD: Duration = Duration::from_secs(1);
 
+/// Fewer bytes than these wait for more, however long that takes: a write for every few of them
+/// would cost more than they do. In bytes.
+const WORTH_WRITING: usize = 32 * 1024;
+
 /// A request's body as it arrives.
 pub struct Body<'a> {
     stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send + 'a>>,
     length: Option<u64>,
-    /// Since when the writer holds bytes of it.
+    /// Since when the writer holds so many bytes of it that they are worth a write.
     held: Option<Instant>,
 }
 
@@ -39,12 +43,12 @@ impl<'a> Body<'a> {
     }
 
     /// The next part. What came before does not wait for it in the writer's memory for longer than
-    /// [`LONGEST_HELD`].
+    /// [`LONGEST_HELD`], if it is [`WORTH_WRITING`].
     pub(crate) async fn next_part(
         &mut self,
         writer: &mut UploadWriter,
     ) -> Result<Option<io::Result<Bytes>>> {
-        if !writer.holds_bytes() {
+        if writer.held_bytes() < WORTH_WRITING {
             self.held = None;
             return Ok(self.stream.next().await);
         }
