@@ -71,22 +71,20 @@ pub fn router(face: Face) -> Router {
         .nest("/c", worded(outside))
 }
 
-/// As before Harbor's own router, a slash too many in a path is none: `/quotas/` is `/quotas`.
+/// As before Harbor's own router, a slash at the end of a path is none: `/quotas/` is `/quotas`, as
+/// clients write it. No other slash is dropped: beyond that a path has one meaning.
 fn tidied(mut request: Request) -> Request {
     let uri = request.uri();
-    let path = uri.path();
-    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+    let Some(path) = uri.path().strip_suffix('/').filter(|path| !path.is_empty()) else {
+        return request;
+    };
+    if path.ends_with('/') {
         return request;
     }
-    let parts = path.split('/').filter(|part| !part.is_empty());
-    let mut tidy: String = parts.flat_map(|part| ["/", part]).collect();
-    if tidy.is_empty() {
-        tidy.push('/');
-    }
-    if let Some(query) = uri.query() {
-        tidy.push('?');
-        tidy.push_str(query);
-    }
+    let tidy = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
     let mut parts = uri.clone().into_parts();
     // It is made of parts of one, so that it is one.
     if let Ok(tidy) = tidy.parse::<PathAndQuery>() {
