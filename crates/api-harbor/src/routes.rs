@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, OriginalUri, Request},
     middleware::map_response,
     routing::{delete, get, post, put},
 };
@@ -71,21 +71,29 @@ pub fn router(face: Face) -> Router {
         .nest("/c", worded(outside))
 }
 
+/// Where nothing is.
+const NOWHERE: &str = "/-";
+
 /// As before Harbor's own router, a slash at the end of a path is none: `/quotas/` is `/quotas`, as
-/// clients write it. No other slash is dropped: beyond that a path has one meaning.
+/// clients write it. No other slash is dropped, though axum would drop one behind [`BASE`]: beyond
+/// that a path has one meaning.
 fn tidied(mut request: Request) -> Request {
-    let uri = request.uri();
-    let Some(path) = uri.path().strip_suffix('/').filter(|path| !path.is_empty()) else {
-        return request;
+    let whole = request.extensions().get().map_or(request.uri(), |OriginalUri(whole)| whole);
+    let path = match whole.path().contains("//") {
+        true => NOWHERE,
+        false => {
+            let path = request.uri().path();
+            path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
+        }
     };
-    if path.ends_with('/') {
+    if path == request.uri().path() {
         return request;
     }
-    let tidy = match uri.query() {
+    let tidy = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    let mut parts = uri.clone().into_parts();
+    let mut parts = request.uri().clone().into_parts();
     // It is made of parts of one, so that it is one.
     if let Ok(tidy) = tidy.parse::<PathAndQuery>() {
         parts.path_and_query = Some(tidy);
