@@ -9,8 +9,9 @@ use http::{HeaderName, HeaderValue, header};
 use sealock_auth::Caller;
 use sealock_http::{HttpError, Result, encode, next_link};
 use sealock_oci::{Descriptor, Digest, RepositoryName, Tag, media_type};
-use sealock_registry::{MAX_PAGE_ITEMS, PageRequest, Registry, TagsShown};
+use sealock_registry::{MAX_PAGE_ITEMS, PageRequest, REFERRERS_PIECE, Registry, TagsShown};
 use serde::Serialize;
+use tokio::task::yield_now;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -28,14 +29,6 @@ struct Catalog<'a> {
     repositories: &'a [RepositoryName],
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Referrers<'a> {
-    schema_version: u8,
-    media_type: &'a str,
-    manifests: &'a [Descriptor],
-}
-
 /// `GET /v2/<name>/tags/list[?n=&last=]`
 pub(crate) async fn tags(asked: Asked<'_>) -> Result<Response> {
     let page = page(asked.query)?;
@@ -43,7 +36,7 @@ pub(crate) async fn tags(asked: Asked<'_>) -> Result<Response> {
     let path = format!("/v2/{}/tags/list", asked.name);
     let link = more(&path, asked.query, tags.next.as_deref(), &[])?;
     let body = Tags { name: asked.name, tags: &tags.items };
-    answer("application/json", &body, link)
+    answer("application/json", written(&body)?, link)
 }
 
 /// `GET /v2/_catalog[?n=&last=]`: the repositories that the caller may read.
@@ -54,7 +47,7 @@ pub(crate) async fn catalog(
 ) -> Result<Response> {
     let names = registry.catalog(caller, &page(query)?).await?;
     let link = more("/v2/_catalog", query, names.next.as_deref(), &[])?;
-    answer("application/json", &Catalog { repositories: &names.items }, link)
+    answer("application/json", written(&Catalog { repositories: &names.items })?, link)
 }
 
 /// `GET /v2/<name>/referrers/<digest>[?artifactType=]`
@@ -69,9 +62,7 @@ pub(crate) async fn referrers(asked: Asked<'_>, subject: &Digest) -> Result<Resp
     let path = format!("/v2/{}/referrers/{}", asked.name, encode(&subject.to_string()));
     let repeated: Vec<_> = filter.map(|filter| ("artifactType", filter)).into_iter().collect();
     let link = more(&path, asked.query, found.next.as_deref(), &repeated)?;
-    let (media_type, manifests) = (media_type::OCI_INDEX, &found.items);
-    let body = Referrers { schema_version: 2, media_type, manifests };
-    let mut response = answer(media_type::OCI_INDEX, &body, link)?;
+    let mut response = answer(media_type::OCI_INDEX, index(&found.items).await?, link)?;
     if filter.is_some() {
         response.headers_mut().insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
@@ -102,13 +93,31 @@ fn more(
         .ok_or_else(|| HttpError::internal("a link could not be written"))
 }
 
-fn answer(
-    content_type: &str,
-    body: &impl Serialize,
-    link: Option<HeaderValue>,
-) -> Result<Response> {
-    let bytes = serde_json::to_vec(body).map_err(HttpError::internal)?;
-    let mut response = ([(header::CONTENT_TYPE, value(content_type)?)], bytes).into_response();
+fn written(body: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(body).map_err(HttpError::internal)
+}
+
+/// An index of `manifests`. A page of a thousand is a quarter of a megabyte: it is written in pieces,
+/// between which others have their turn.
+async fn index(manifests: &[Descriptor]) -> Result<Vec<u8>> {
+    let media_type = media_type::OCI_INDEX;
+    let mut index =
+        format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}","manifests":["#).into_bytes();
+    for (number, manifest) in manifests.iter().enumerate() {
+        if number > 0 {
+            index.push(b',');
+        }
+        if number % REFERRERS_PIECE as usize == 0 {
+            yield_now().await;
+        }
+        serde_json::to_writer(&mut index, manifest).map_err(HttpError::internal)?;
+    }
+    index.extend_from_slice(b"]}");
+    Ok(index)
+}
+
+fn answer(content_type: &str, body: Vec<u8>, link: Option<HeaderValue>) -> Result<Response> {
+    let mut response = ([(header::CONTENT_TYPE, value(content_type)?)], body).into_response();
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link);
     }

@@ -7,19 +7,37 @@ use crate::{
 use axum::{Json, extract::State, response::Response};
 use http::StatusCode;
 use sealock_http::Result;
-use sealock_registry::{Term, harbor::Group};
+use sealock_registry::{
+    Term,
+    harbor::{Group, MemberOf},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Harbor's `UserGroup`.
+/// Harbor's `UserGroup`: what a group is to be, or, by its number or another field, which is meant.
 #[derive(Deserialize)]
-pub(crate) struct GroupRequest {
+pub(crate) struct UserGroup {
+    /// Nothing where a group is created or changed.
+    #[serde(default)]
+    id: i64,
     #[serde(default)]
     group_name: String,
     #[serde(default)]
     group_type: i64,
     #[serde(default)]
     ldap_group_dn: String,
+}
+
+impl UserGroup {
+    /// The group that is meant to be a member; `None` if nothing names it.
+    pub(crate) fn who(&self) -> Option<MemberOf> {
+        match (self.id, self.ldap_group_dn.as_str(), self.group_name.as_str()) {
+            (1.., ..) => Some(MemberOf::Group(self.id)),
+            (_, "", "") => None,
+            (_, "", name) => Some(MemberOf::GroupNamed(self.group_type, name.to_owned())),
+            (_, dn, _) => Some(MemberOf::GroupOfLdap(dn.to_owned())),
+        }
+    }
 }
 
 fn shown(group: Group) -> Value {
@@ -49,9 +67,9 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(face): State<Face>,
     Known(caller): Known,
-    Sent(request): Sent<GroupRequest>,
+    Sent(request): Sent<UserGroup>,
 ) -> Result<Response> {
-    let GroupRequest { group_name: name, group_type: kind, ldap_group_dn: dn } = request;
+    let UserGroup { group_name: name, group_type: kind, ldap_group_dn: dn, .. } = request;
     let id = face.registry.create_harbor_group(&caller, &name, kind, &dn).await?;
     created(&place("/usergroups", id))
 }
@@ -87,7 +105,7 @@ pub(crate) async fn update(
     State(face): State<Face>,
     Known(caller): Known,
     Path(id): Path<i64>,
-    Sent(request): Sent<GroupRequest>,
+    Sent(request): Sent<UserGroup>,
 ) -> Result<StatusCode> {
     face.registry.rename_harbor_group(&caller, id, &request.group_name).await?;
     Ok(StatusCode::OK)

@@ -2,6 +2,7 @@
 
 use crate::{
     face::{Face, Known, Naming, Path, Sent, bad, created},
+    groups::UserGroup,
     paging::{Listing, place},
 };
 use axum::{Json, extract::State, response::Response};
@@ -17,7 +18,7 @@ pub(crate) struct MemberRequest {
     #[serde(default)]
     role_id: i64,
     member_user: Option<UserEntity>,
-    member_group: Option<GroupEntity>,
+    member_group: Option<UserGroup>,
     /// Beyond Harbor: the pattern of repositories to which the member is limited.
     repositories: Option<String>,
 }
@@ -28,18 +29,6 @@ struct UserEntity {
     user_id: i64,
     #[serde(default)]
     username: String,
-}
-
-#[derive(Deserialize)]
-struct GroupEntity {
-    #[serde(default)]
-    id: i64,
-    #[serde(default)]
-    group_name: String,
-    #[serde(default)]
-    group_type: i64,
-    #[serde(default)]
-    ldap_group_dn: String,
 }
 
 /// Harbor's `RoleRequest`.
@@ -61,22 +50,11 @@ impl UserEntity {
     }
 }
 
-impl GroupEntity {
-    fn who(&self) -> Option<MemberOf> {
-        match (self.id, self.ldap_group_dn.as_str(), self.group_name.as_str()) {
-            (1.., ..) => Some(MemberOf::Group(self.id)),
-            (_, "", "") => None,
-            (_, "", name) => Some(MemberOf::GroupNamed(self.group_type, name.to_owned())),
-            (_, dn, _) => Some(MemberOf::GroupOfLdap(dn.to_owned())),
-        }
-    }
-}
-
 impl MemberRequest {
     /// Who is meant. Clients send both fields, of which one is empty.
     fn who(&self) -> Result<MemberOf> {
         let user = self.member_user.as_ref().and_then(UserEntity::who);
-        let group = self.member_group.as_ref().and_then(GroupEntity::who);
+        let group = self.member_group.as_ref().and_then(UserGroup::who);
         match (user, group) {
             (Some(_), Some(_)) => Err(bad("a member is a user or a group, not both")),
             (Some(who), None) | (None, Some(who)) => Ok(who),

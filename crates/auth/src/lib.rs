@@ -7,6 +7,7 @@ mod authenticator;
 mod error;
 mod fuzz;
 mod grants;
+mod hashing;
 mod matrix;
 mod name;
 mod password;

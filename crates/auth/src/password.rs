@@ -1,23 +1,15 @@
-use crate::{AuthError, Randomness, SecretString, TOKEN_PREFIX};
-use argon2::{
-    Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash,
+use crate::{
+    AuthError, Randomness, SecretString, TOKEN_PREFIX,
+    hashing::{Hashers, Memory},
 };
 use aws_lc_rs::hmac;
 use moka::sync::Cache;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
 
 /// Shortest password that may be set, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 8;
 /// Longest password, in bytes; a longer one is wrong without being hashed.
 pub const MAX_PASSWORD_BYTES: usize = 256;
-/// Most password hashes at once: each takes 19 MiB and some tens of milliseconds of a core.
-const MAX_AT_ONCE: usize = 4;
-/// Niceness of the threads that hash: a busy core gives them about a tenth of its time.
-#[cfg(target_os = "linux")]
-const PASSWORD_NICENESS: i32 = 10;
-/// Longest wait for a place.
-const WAIT: Duration = Duration::from_secs(5);
 /// How long a verified password need not be hashed again: a client sends it with every request.
 const REMEMBER: Duration = Duration::from_secs(60);
 /// Verified passwords remembered.
@@ -26,7 +18,7 @@ const REMEMBERED: u64 = 10_000;
 /// Hashes and verifies passwords with argon2id (19 MiB, 2 passes, 1 lane: OWASP's choice).
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    places: Arc<Semaphore>,
+    hashers: Hashers,
     /// Keyed hashes of (stored hash, password) that were verified. A changed password has another
     /// stored hash, so it is never found.
     verified: Cache<[u8; 32], ()>,
@@ -42,12 +34,11 @@ impl Passwords {
         random.fill(&mut key)?;
         let mut nobody = [0; 16];
         random.fill(&mut nobody)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            places: Arc::new(Semaphore::new(cores.min(MAX_AT_ONCE))),
+            hashers: Hashers::new(),
             verified: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBER).build(),
             key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &key)),
-            nobody: hash(&hex::encode(nobody), &*random)?.into(),
+            nobody: Memory::default().hash(&hex::encode(nobody), &*random)?.into(),
             random,
         })
     }
@@ -55,7 +46,7 @@ impl Passwords {
     /// The hash of a password in PHC form.
     pub(crate) async fn hash(&self, password: &SecretString) -> Result<String, AuthError> {
         let (password, random) = (password.clone(), self.random.clone());
-        self.heavy(move || hash(password.expose(), &*random)).await?
+        self.hashers.run(move |memory| memory.hash(password.expose(), &*random)).await?
     }
 
     /// Whether `password` is the one that `stored` was made from. Without a stored hash the same
@@ -96,16 +87,14 @@ impl Passwords {
 
     async fn compare(&self, stored: String, password: &SecretString) -> Result<bool, AuthError> {
         let (password, own) = (password.clone(), self.clone());
-        self.heavy(move || {
+        let work = move |memory: &mut Memory| {
             // Of many requests with one password the first does the work, the others find it here.
             if own.verified.contains_key(&own.mark(&stored, &password)) {
                 return true;
             }
-            PasswordHash::new(&stored).is_ok_and(|hash| {
-                Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok()
-            })
-        })
-        .await
+            memory.is_of(&stored, password.expose())
+        };
+        self.hashers.run(work).await
     }
 
     fn mark(&self, stored: &str, password: &SecretString) -> [u8; 32] {
@@ -117,51 +106,6 @@ impl Passwords {
         mark.copy_from_slice(context.sign().as_ref());
         mark
     }
-
-    async fn heavy<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, AuthError> {
-        let place = tokio::time::timeout(WAIT, self.places.clone().acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
-            return Err(AuthError::Busy);
-        };
-        let (tell, told) = tokio::sync::oneshot::channel();
-        // A thread of its own, which stays behind all others: it ends with its work, which takes a
-        // thousand times as long as a thread takes to begin.
-        let thread = std::thread::Builder::new().name("password".to_owned());
-        let spawned = thread.spawn(move || {
-            step_back();
-            // Whoever asked may be gone.
-            let _told = tell.send(work());
-            // Held by the work itself, so that a caller who goes away frees no place early.
-            drop(place);
-        });
-        const STOPPED: AuthError = AuthError::Crypto("the password hash was stopped");
-        spawned.map_err(|_| STOPPED)?;
-        told.await.map_err(|_| STOPPED)
-    }
-}
-
-/// The rest of this thread gets what the processors have left, and a little more: who guesses
-/// passwords takes no time from those who push and pull.
-#[cfg(target_os = "linux")]
-fn step_back() {
-    // None is the calling thread. Refused, it only is as quick as the others.
-    let _refused = rustix::process::setpriority_process(None, PASSWORD_NICENESS);
-}
-
-/// Elsewhere a priority belongs to the whole process.
-#[cfg(not(target_os = "linux"))]
-const fn step_back() {}
-
-fn hash(password: &str, random: &dyn Randomness) -> Result<String, AuthError> {
-    let mut salt = [0; 16];
-    random.fill(&mut salt)?;
-    Argon2::default()
-        .hash_password_with_salt(password.as_bytes(), &salt)
-        .map(|hash| hash.to_string())
-        .map_err(|_| AuthError::Crypto("the password cannot be hashed"))
 }
 
 /// What everybody tries first, of the passwords that are long enough.

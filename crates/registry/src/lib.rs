@@ -103,7 +103,7 @@ pub use jiff::Timestamp;
 pub use jobs::{
     CONTENTS as CONTENTS_JOB, queue_contents_of as queue_contents, queue_judge_of as queue_judge,
 };
-pub use listing::{TagsShown, is_accessory_tag};
+pub use listing::{REFERRERS_PIECE, TagsShown, is_accessory_tag};
 pub use logins::Account;
 pub use members::Member;
 pub use open_uploads::{MAX_UNENDED_UPLOADS, UNENDED_UPLOADS_PER_SECOND};
