@@ -10,11 +10,14 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
+    thread::{self, ThreadId},
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most password hashes at once: each takes 19 MiB and some tens of milliseconds of a core.
 const MAX_AT_ONCE: usize = 4;
@@ -30,35 +33,31 @@ const NICENESS: i32 = 10;
 #[derive(Default)]
 pub(crate) struct Memory(Vec<Block>);
 
-type Work = Box<dyn FnOnce(&mut Memory) + Send>;
+type Work = Box<dyn FnOnce(&mut Memory) -> OwnedSemaphorePermit + Send>;
 
 /// The threads. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Hashers {
     places: Arc<Semaphore>,
-    desk: Arc<Desk>,
+    idle: Arc<Idle>,
 }
 
-/// Where the work lies until a thread takes it.
+/// Threads that wait for work, those that waited least last. Work goes to these: the system lets a
+/// thread that has waited catch up, and meanwhile others would wait for it.
 #[derive(Default)]
-struct Desk {
-    state: Mutex<State>,
-    brought: Condvar,
-}
+struct Idle(Mutex<Vec<(ThreadId, SyncSender<Work>)>>);
 
-#[derive(Default)]
-struct State {
-    works: VecDeque<Work>,
-    /// Threads that wait for work which nobody has brought yet.
-    idle: usize,
-}
+const STOPPED: AuthError = AuthError::Crypto("the password hash was stopped");
 
 impl Hashers {
     /// As many at once as there are processors, and four at most.
     pub(crate) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let places = Arc::new(Semaphore::new(cores.min(MAX_AT_ONCE)));
-        Self { places, desk: Arc::default() }
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self::of_places(cores.min(MAX_AT_ONCE))
+    }
+
+    fn of_places(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), idle: Arc::default() }
     }
 
     /// What `work` returns, which runs on a thread that stays behind all others. [`AuthError::Busy`]
@@ -72,57 +71,61 @@ impl Hashers {
             return Err(AuthError::Busy);
         };
         let (tell, told) = tokio::sync::oneshot::channel();
-        self.desk.bring(Box::new(move |memory| {
+        self.idle.give(Box::new(move |memory| {
             // Whoever asked may be gone.
             let _told = tell.send(work(memory));
             // Held by the work itself, so that a caller who goes away frees no place early.
-            drop(place);
+            place
         }))?;
         told.await.map_err(|_| STOPPED)
     }
 }
 
-const STOPPED: AuthError = AuthError::Crypto("the password hash was stopped");
-
-impl Desk {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Idle {
+    fn threads(&self) -> MutexGuard<'_, Vec<(ThreadId, SyncSender<Work>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives `work` to a thread that waits for some, or else to a new one.
-    fn bring(self: &Arc<Self>, work: Work) -> Result<(), AuthError> {
-        let mut state = self.state();
-        if let Some(others) = state.idle.checked_sub(1) {
-            state.idle = others;
-            state.works.push_back(work);
-            drop(state);
-            self.brought.notify_one();
-            return Ok(());
-        }
-        drop(state);
-        let desk = self.clone();
-        let thread = std::thread::Builder::new().name("password".to_owned());
-        thread.spawn(move || desk.serve(work)).map(drop).map_err(|_| STOPPED)
+    fn give(self: &Arc<Self>, work: Work) -> Result<(), AuthError> {
+        let found = self.threads().pop();
+        let work = match found {
+            None => work,
+            Some((_, thread)) => match thread.try_send(work) {
+                Ok(()) => return Ok(()),
+                // Not seen: who is in the list waits.
+                Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => work,
+            },
+        };
+        let (idle, builder) = (self.clone(), thread::Builder::new().name("password".to_owned()));
+        builder.spawn(move || idle.serve(work)).map(drop).map_err(|_| STOPPED)
     }
 
     /// A thread's life: its first work, and more of it until there was none for a while.
     fn serve(&self, first: Work) {
         step_back();
+        let own = thread::current().id();
+        let (give, given) = mpsc::sync_channel(1);
         let mut memory = Memory::default();
         let mut next = Some(first);
         while let Some(work) = next {
-            work(&mut memory);
-            let mut state = self.state();
-            state.idle += 1;
-            let waited =
-                self.brought.wait_timeout_while(state, KEEP, |state| state.works.is_empty());
-            let (mut state, _late) = waited.unwrap_or_else(PoisonError::into_inner);
-            next = state.works.pop_front();
-            if next.is_none() {
-                // Whoever brings work from here on sees that this thread is gone.
-                state.idle -= 1;
-            }
+            let place = work(&mut memory);
+            self.threads().push((own, give.clone()));
+            // Whoever has the place next finds this thread.
+            drop(place);
+            next = given.recv_timeout(KEEP).ok().or_else(|| self.leave(own, &given));
         }
+    }
+
+    /// Takes a thread out of the list; the work that it was given in this moment if it is no longer
+    /// in it.
+    fn leave(&self, own: ThreadId, given: &Receiver<Work>) -> Option<Work> {
+        let mut threads = self.threads();
+        let before = threads.len();
+        threads.retain(|(thread, _)| *thread != own);
+        let left = threads.len() < before;
+        drop(threads);
+        if left { None } else { given.recv().ok() }
     }
 }
 
@@ -227,36 +230,41 @@ mod tests {
         }
     }
 
-    fn threads() -> Vec<String> {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-        let names =
-            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-        names.filter(|name| name.trim_end() == "password").collect()
+    #[tokio::test]
+    async fn a_thread_does_one_work_after_another_and_a_panic_of_one_frees_its_place() {
+        let hashers = Hashers::of_places(1);
+        let who = |_: &mut Memory| thread::current().id();
+        let first = hashers.run(who).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(hashers.run(who).await.unwrap(), first);
+        }
+        let stopped = hashers.run(|_| -> () { panic!("on purpose") }).await;
+        assert!(matches!(stopped, Err(AuthError::Crypto(_))), "{stopped:?}");
+        let after = hashers.run(who).await.unwrap();
+        assert_ne!(after, first, "the thread that panicked is gone");
+        assert_eq!(hashers.run(who).await.unwrap(), after);
     }
 
     #[tokio::test]
-    async fn a_thread_does_one_work_after_another_and_a_panic_of_one_frees_its_place() {
-        let hashers = Hashers { places: Arc::new(Semaphore::new(1)), desk: Arc::default() };
-        let name = || std::thread::current().id();
-        let mut seen = std::collections::HashSet::new();
-        for _ in 0..20 {
-            seen.insert(hashers.run(move |_| name()).await.unwrap());
-            // The thread may not have sat down again when it has answered.
-            while hashers.desk.state().idle == 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+    async fn a_thread_that_leaves_does_the_work_that_it_was_given_in_this_moment() {
+        let hashers = Hashers::of_places(1);
+        let own = hashers.run(|_| thread::current().id()).await.unwrap();
+        while hashers.places.available_permits() == 0 {
+            tokio::task::yield_now().await;
         }
-        assert_eq!(seen.len(), 1, "{:?}", threads());
-        let stopped = hashers.run(|_| -> () { panic!("on purpose") }).await;
-        assert!(matches!(stopped, Err(AuthError::Crypto(_))), "{stopped:?}");
-        let after = hashers.run(move |_| name()).await.unwrap();
-        assert!(!seen.contains(&after), "the thread that panicked is gone");
+        let (give, given) = mpsc::sync_channel(1);
+        *hashers.idle.threads() = vec![(own, give)];
+        assert!(hashers.idle.leave(own, &given).is_none(), "nobody gave it any");
+        let (give, given) = mpsc::sync_channel::<Work>(1);
+        let place = hashers.places.clone().acquire_owned().await.unwrap();
+        give.send(Box::new(|_| place)).unwrap();
+        assert!(hashers.idle.leave(own, &given).is_some());
     }
 
     #[tokio::test]
     async fn many_works_at_once_are_all_done_and_no_more_at_a_time_than_there_are_places() {
         use std::sync::atomic::{AtomicUsize, Ordering};
-        let hashers = Hashers { places: Arc::new(Semaphore::new(3)), desk: Arc::default() };
+        let hashers = Hashers::of_places(3);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..200 {
@@ -264,7 +272,7 @@ mod tests {
             tasks.spawn(async move {
                 let work = move |_: &mut Memory| {
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    std::thread::sleep(Duration::from_micros(number % 7 * 100));
+                    thread::park_timeout(Duration::from_micros(number % 7 * 100));
                     now.fetch_sub(1, Ordering::SeqCst);
                     number
                 };
