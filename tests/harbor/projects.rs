@@ -100,7 +100,8 @@ fn metadata_are_kept_one_by_one() {
         let one = format!("{path}auto_scan");
         assert_eq!(ann.get(&one).is(200), &json!({"auto_scan": "true"}));
         ann.put(&one, &json!({"auto_scan": "false"})).is(200);
-        assert_eq!(ann.put(&one, &json!({"severity": "low"})).status, 400);
+        let another = json!({"prevent_vul": "true"});
+        assert_eq!(ann.put(&one, &another).status, 400, "the path names what is meant");
         assert_eq!(ann.get(&format!("{path}severity")).is(200), &json!({}), "as in Harbor");
         let more = json!({"severity": "High", "auto_scan": "true"});
         ann.put(&format!("{path}severity"), &more).is(200);

@@ -115,6 +115,8 @@ fn the_settings_of_the_system_as_they_are_where_nobody_says_anything() {
         "banner_message": "",
         "notification_enable": true,
     });
+    let before = admin.get("/configurations");
+    assert_eq!(before.is(200)["notification_enable"]["value"], true);
     admin.put("/configurations", &usual).is(200);
     let read = admin.get("/configurations");
     for (name, value) in usual.as_object().unwrap() {

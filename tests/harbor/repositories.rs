@@ -33,6 +33,10 @@ fn what_was_pushed_is_listed_described_and_removed() {
         let search = ann.get("/search?q=app");
         assert_eq!(search.is(200)["repository"][0]["repository_name"], "shop/team/app");
         assert_eq!(nobody.get("/search?q=app").is(200)["repository"], json!([]));
+        let all = ann.get("/search?q=shop").is(200)["repository"].clone();
+        let names: Vec<_> =
+            all.as_array().unwrap().iter().map(|one| &one["repository_name"]).collect();
+        assert_eq!(names, ["shop/team/app", "shop/tool"], "by name");
         let counts = ann.get("/statistics");
         assert_eq!(counts.is(200)["private_repo_count"], 2);
         assert_eq!(counts.body["public_repo_count"], 1);
