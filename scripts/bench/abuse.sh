@@ -44,7 +44,8 @@ beside() { # NAME KIND CONNECTIONS [OPTION...]: the same beside an abuser
   shift 3
   say "beside: $name"
   # Ends by itself, after the three loads and their preparation.
-  chrt --idle 0 taskset -c 1 "$load" abuse "$kind" --server "127.0.0.1:$port" --connections "$connections" \
+  SEALOCK_PASSWORD="$abuser_password" chrt --idle 0 taskset -c 1 \
+    "$load" abuse "$kind" --server "127.0.0.1:$port" --user abuser --connections "$connections" \
     --seconds "$((seconds * 3 + 6))" "$@" >"$work/abuser.json" &
   abuser=$!
   sleep 1
@@ -55,6 +56,13 @@ beside() { # NAME KIND CONNECTIONS [OPTION...]: the same beside an abuser
 }
 
 serve sealock "$work/abuse"
+# A user of its own: what one user may ask for in a second is limited as well.
+abuser_password="Abuser-$RANDOM$RANDOM"
+api() { # PATH BODY
+  curl -sSf -o "$work/answer" -u "admin:$SEALOCK_PASSWORD" -H 'content-type: application/json' -d "$2" "$url/api/v2.0$1"
+}
+api /users "{\"username\":\"abuser\",\"realname\":\"abuser\",\"email\":\"abuser@example.org\",\"password\":\"$abuser_password\"}"
+api /projects/library/members '{"role_id":2,"member_user":{"username":"abuser"}}'
 say "alone"
 good none
 # What is the client's own part: it shares its core as with every abuser, and nobody abuses the server.

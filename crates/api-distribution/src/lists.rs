@@ -97,8 +97,8 @@ fn written(body: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(body).map_err(HttpError::internal)
 }
 
-/// An index of `manifests`. A page of a thousand is a quarter of a megabyte: it is written in pieces,
-/// between which others have their turn.
+/// An index of `manifests`. A page of a thousand is a quarter of a megabyte: it is written in
+/// pieces, between which others have their turn.
 async fn index(manifests: &[Descriptor]) -> Result<Vec<u8>> {
     let media_type = media_type::OCI_INDEX;
     let mut index =

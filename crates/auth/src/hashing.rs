@@ -60,8 +60,8 @@ impl Hashers {
         Self { places: Arc::new(Semaphore::new(places)), idle: Arc::default() }
     }
 
-    /// What `work` returns, which runs on a thread that stays behind all others. [`AuthError::Busy`]
-    /// if no thread has time for it for seconds.
+    /// What `work` returns, which runs on a thread that stays behind all others.
+    /// [`AuthError::Busy`] if no thread has time for it for seconds.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,

@@ -86,7 +86,7 @@ impl Registry {
             };
             last = end.digest.to_string();
             rows.extend(piece);
-            yield_now().await;
+            tx = self.let_others(tx).await?;
         }
         // No manifest is in both: what is listed here names no subject.
         let listed =
@@ -96,9 +96,53 @@ impl Registry {
             rows.sort_by_cached_key(|row| row.digest.to_string());
         }
         let items: Vec<_> = rows.into_iter().take(most as usize).map(described).collect();
-        let fit = annotate(&mut tx, repository.id, items).await?;
+        let fit = self.annotate(tx, repository.id, items).await?;
         let limit = limit.min(u32::try_from(fit.0).unwrap_or(u32::MAX));
         Ok(Page::cut(fit.1, limit, |descriptor| descriptor.digest.to_string()))
+    }
+
+    /// Lets others have their turn. What is read afterwards is as it is then: a transaction that
+    /// stays open meanwhile would keep the database's log from beginning anew.
+    async fn let_others(&self, tx: Tx) -> Result<Tx> {
+        drop(tx);
+        yield_now().await;
+        Ok(self.database().read().await?)
+    }
+
+    /// Adds the annotations that a row does not keep, and cuts a page that grows too long, after
+    /// the first entry at the earliest. How many entries fit, and these with at most one more,
+    /// which says that there is a next page.
+    async fn annotate(
+        &self,
+        mut tx: Tx,
+        repository_id: i64,
+        items: Vec<Descriptor>,
+    ) -> Result<(usize, Vec<Descriptor>)> {
+        let mut fit = Vec::new();
+        let mut bytes = 0;
+        for mut item in items {
+            if fit.len() % REFERRERS_PIECE as usize == 0 {
+                tx = self.let_others(tx).await?;
+            }
+            if bytes > MAX_REFERRERS_BYTES {
+                let count = fit.len();
+                fit.push(item);
+                return Ok((count, fit));
+            }
+            let long = metadata::manifests::MAX_ROW_ANNOTATIONS_BYTES as u64;
+            if item.annotations.is_empty()
+                && item.size > long
+                && let Some(stored) =
+                    metadata::manifests::load(&mut tx, repository_id, &item.digest).await?
+                && let Ok(manifest) = Manifest::parse(&item.media_type, &stored.payload)
+            {
+                item.annotations = manifest.annotations;
+            }
+            bytes +=
+                item.annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+            fit.push(item);
+        }
+        Ok((fit.len(), fit))
     }
 
     /// Names of the repositories that the caller may pull from, in bytewise order; all of them for
@@ -135,39 +179,6 @@ fn described(row: Referrer) -> Descriptor {
         annotations: row.annotations,
         platform: None,
     }
-}
-
-/// Adds the annotations that a row does not keep, and cuts a page that grows too long, after the
-/// first entry at the earliest. How many entries fit, and these with at most one more, which says
-/// that there is a next page.
-async fn annotate(
-    tx: &mut Tx,
-    repository_id: i64,
-    items: Vec<Descriptor>,
-) -> Result<(usize, Vec<Descriptor>)> {
-    let mut fit = Vec::new();
-    let mut bytes = 0;
-    for mut item in items {
-        if fit.len() % REFERRERS_PIECE as usize == 0 {
-            yield_now().await;
-        }
-        if bytes > MAX_REFERRERS_BYTES {
-            let count = fit.len();
-            fit.push(item);
-            return Ok((count, fit));
-        }
-        let long = metadata::manifests::MAX_ROW_ANNOTATIONS_BYTES as u64;
-        if item.annotations.is_empty()
-            && item.size > long
-            && let Some(stored) = metadata::manifests::load(tx, repository_id, &item.digest).await?
-            && let Ok(manifest) = Manifest::parse(&item.media_type, &stored.payload)
-        {
-            item.annotations = manifest.annotations;
-        }
-        bytes += item.annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        fit.push(item);
-    }
-    Ok((fit.len(), fit))
 }
 
 #[cfg(test)]

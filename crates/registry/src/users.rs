@@ -289,8 +289,7 @@ pub(crate) fn refused(error: AuthError) -> Error {
     match error {
         AuthError::Name(message) | AuthError::Password(message) => bad(message.to_owned()),
         AuthError::Pattern(message) => bad(message),
-        AuthError::Busy => Error::new(Kind::Busy, ErrorCode::TooManyRequests, error.to_string()),
-        AuthError::TooManyAttempts { .. } | AuthError::TooManyFailures { .. } => {
+        AuthError::Busy | AuthError::TooManyAttempts { .. } | AuthError::TooManyFailures { .. } => {
             Error::new(Kind::TooMany, ErrorCode::TooManyRequests, error.to_string())
         }
         AuthError::Database(error) => error.into(),

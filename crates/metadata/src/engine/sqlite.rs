@@ -51,6 +51,8 @@ pub(super) struct Lite {
     connection: Connection,
     /// Pages in the log after the last commit.
     log_pages: Arc<AtomicI32>,
+    /// How many the log had when it was copied into the file the last time.
+    looked_at: i32,
     /// The next commit may begin the log anew, for which SQLite flushes its header.
     begins_anew: bool,
     commits: Pace,
@@ -150,7 +152,8 @@ fn prepare(mut connection: Connection, opening: &Opening) -> Result<Lite> {
         // `Pool::begin_writing` waits by itself.
         connection.busy_timeout(Duration::ZERO)?;
     }
-    Ok(Lite { connection, log_pages, begins_anew: true, commits: Pace::new(false) })
+    let commits = Pace::new(false);
+    Ok(Lite { connection, log_pages, looked_at: 0, begins_anew: true, commits })
 }
 
 /// With the file's name, which SQLite's own words leave out.
@@ -185,14 +188,25 @@ impl Lite {
     }
 
     /// Whether the last commit left a log that should be copied into the file. Asked once.
-    pub(super) fn log_is_long(&self) -> bool {
-        self.log_pages.swap(0, Ordering::Relaxed) >= CHECKPOINT_PAGES
+    ///
+    /// Where readers hold on to it, it goes on behind what was copied, and is not copied anew with
+    /// each commit: it is long again when as much has come.
+    pub(super) fn log_is_long(&mut self) -> bool {
+        let pages = self.log_pages.swap(0, Ordering::Relaxed);
+        if (1..self.looked_at).contains(&pages) {
+            // It has begun anew.
+            self.looked_at = 0;
+        }
+        pages.saturating_sub(self.looked_at) >= CHECKPOINT_PAGES
     }
 
     /// Flushes the log and copies it into the file, as far as no reader holds on to it. It blocks.
     pub(super) fn checkpoint(&mut self) {
         match self.connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE) {
-            Ok((pages, copied)) => self.begins_anew = pages == copied,
+            Ok((pages, copied)) => {
+                self.begins_anew = pages == copied;
+                self.looked_at = pages;
+            }
             // Nothing is lost: it stays in the log, and the next commit tries again.
             Err(error) => tracing::warn!(%error, "the database's log was not copied into its file"),
         }
@@ -407,5 +421,34 @@ mod tests {
         lite.execute(&statement.into(), &["short".to_value()]).unwrap();
         lite.commit().unwrap();
         assert!(!lite.log_is_long(), "it began anew");
+    }
+
+    #[test]
+    fn a_long_log_that_readers_hold_on_to_is_not_copied_with_each_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lite, mut reader) = (lite(folder.path()), lite(folder.path()));
+        let statement = Statement::of("INSERT INTO t (a) VALUES ($1)");
+        let write = |lite: &mut Lite, pages: usize| {
+            lite.begin("BEGIN IMMEDIATE").unwrap();
+            lite.execute(&statement.into(), &["x".repeat(4096 * pages).to_value()]).unwrap();
+            lite.commit().unwrap();
+            lite.log_is_long()
+        };
+        lite.begin("BEGIN IMMEDIATE").unwrap();
+        lite.batch("CREATE TABLE t (a TEXT)").unwrap();
+        lite.commit().unwrap();
+        reader.begin("BEGIN").unwrap();
+        reader.rows(&Statement::of("SELECT a FROM t").into(), &[]).unwrap();
+        let many = CHECKPOINT_PAGES as usize + 100;
+        assert!(write(&mut lite, many));
+        lite.checkpoint();
+        assert!(!lite.begins_anew, "the reader sees what was before");
+        assert!(!write(&mut lite, 1) && !write(&mut lite, 1));
+        assert!(write(&mut lite, many), "as much has come");
+        reader.rollback().unwrap();
+        lite.checkpoint();
+        assert!(lite.begins_anew);
+        assert!(!write(&mut lite, 1));
+        assert_eq!(lite.looked_at, 0, "it began anew");
     }
 }
