@@ -32,6 +32,8 @@ const STATEMENTS: usize = 256;
 /// it is copied and flushed, and pages that many commits changed are copied once, so that SQLite's
 /// own 1,000 would hold up a busy registry several times a second.
 const CHECKPOINT_PAGES: i32 = 4000;
+/// How many more come until one that readers held on to is copied again.
+const CHECKPOINT_AGAIN_PAGES: i32 = 400;
 /// Marks a SQLite file as ours: "SEAL".
 const APPLICATION_ID: i64 = 0x5345_414c;
 
@@ -189,15 +191,16 @@ impl Lite {
 
     /// Whether the last commit left a log that should be copied into the file. Asked once.
     ///
-    /// Where readers hold on to it, it goes on behind what was copied, and is not copied anew with
-    /// each commit: it is long again when as much has come.
+    /// Where readers hold on to it, it goes on behind what was copied. It is not copied again with
+    /// each commit then, but when [`CHECKPOINT_AGAIN_PAGES`] more have come.
     pub(super) fn log_is_long(&mut self) -> bool {
         let pages = self.log_pages.swap(0, Ordering::Relaxed);
         if (1..self.looked_at).contains(&pages) {
             // It has begun anew.
             self.looked_at = 0;
         }
-        pages.saturating_sub(self.looked_at) >= CHECKPOINT_PAGES
+        let most = if self.looked_at > 0 { CHECKPOINT_AGAIN_PAGES } else { CHECKPOINT_PAGES };
+        pages.saturating_sub(self.looked_at) >= most
     }
 
     /// Flushes the log and copies it into the file, as far as no reader holds on to it. It blocks.
@@ -439,12 +442,11 @@ mod tests {
         lite.commit().unwrap();
         reader.begin("BEGIN").unwrap();
         reader.rows(&Statement::of("SELECT a FROM t").into(), &[]).unwrap();
-        let many = CHECKPOINT_PAGES as usize + 100;
-        assert!(write(&mut lite, many));
+        assert!(write(&mut lite, CHECKPOINT_PAGES as usize + 100));
         lite.checkpoint();
         assert!(!lite.begins_anew, "the reader sees what was before");
         assert!(!write(&mut lite, 1) && !write(&mut lite, 1));
-        assert!(write(&mut lite, many), "as much has come");
+        assert!(write(&mut lite, CHECKPOINT_AGAIN_PAGES as usize), "more has come");
         reader.rollback().unwrap();
         lite.checkpoint();
         assert!(lite.begins_anew);
