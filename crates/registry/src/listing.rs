@@ -96,7 +96,8 @@ impl Registry {
             rows.sort_by_cached_key(|row| row.digest.to_string());
         }
         let items: Vec<_> = rows.into_iter().take(most as usize).map(described).collect();
-        let fit = self.annotate(tx, repository.id, items).await?;
+        drop(tx);
+        let fit = self.annotate(repository.id, items).await?;
         let limit = limit.min(u32::try_from(fit.0).unwrap_or(u32::MAX));
         Ok(Page::cut(fit.1, limit, |descriptor| descriptor.digest.to_string()))
     }
@@ -114,15 +115,17 @@ impl Registry {
     /// which says that there is a next page.
     async fn annotate(
         &self,
-        mut tx: Tx,
         repository_id: i64,
         items: Vec<Descriptor>,
     ) -> Result<(usize, Vec<Descriptor>)> {
         let mut fit = Vec::new();
         let mut bytes = 0;
+        // Most pages need none.
+        let mut tx: Option<Tx> = None;
         for mut item in items {
             if fit.len() % REFERRERS_PIECE as usize == 0 {
-                tx = self.let_others(tx).await?;
+                drop(tx.take());
+                yield_now().await;
             }
             if bytes > MAX_REFERRERS_BYTES {
                 let count = fit.len();
@@ -132,8 +135,12 @@ impl Registry {
             let long = metadata::manifests::MAX_ROW_ANNOTATIONS_BYTES as u64;
             if item.annotations.is_empty()
                 && item.size > long
+                && let tx = match &mut tx {
+                    Some(tx) => tx,
+                    none => none.insert(self.database().read().await?),
+                }
                 && let Some(stored) =
-                    metadata::manifests::load(&mut tx, repository_id, &item.digest).await?
+                    metadata::manifests::load(tx, repository_id, &item.digest).await?
                 && let Ok(manifest) = Manifest::parse(&item.media_type, &stored.payload)
             {
                 item.annotations = manifest.annotations;

@@ -54,7 +54,7 @@ pub(super) struct Lite {
     /// Pages in the log after the last commit.
     log_pages: Arc<AtomicI32>,
     /// How many the log had when it was copied into the file the last time.
-    looked_at: i32,
+    pages_when_copied: i32,
     /// The next commit may begin the log anew, for which SQLite flushes its header.
     begins_anew: bool,
     commits: Pace,
@@ -155,7 +155,7 @@ fn prepare(mut connection: Connection, opening: &Opening) -> Result<Lite> {
         connection.busy_timeout(Duration::ZERO)?;
     }
     let commits = Pace::new(false);
-    Ok(Lite { connection, log_pages, looked_at: 0, begins_anew: true, commits })
+    Ok(Lite { connection, log_pages, pages_when_copied: 0, begins_anew: true, commits })
 }
 
 /// With the file's name, which SQLite's own words leave out.
@@ -195,12 +195,13 @@ impl Lite {
     /// each commit then, but when [`CHECKPOINT_AGAIN_PAGES`] more have come.
     pub(super) fn log_is_long(&mut self) -> bool {
         let pages = self.log_pages.swap(0, Ordering::Relaxed);
-        if (1..self.looked_at).contains(&pages) {
+        if (1..self.pages_when_copied).contains(&pages) {
             // It has begun anew.
-            self.looked_at = 0;
+            self.pages_when_copied = 0;
         }
-        let most = if self.looked_at > 0 { CHECKPOINT_AGAIN_PAGES } else { CHECKPOINT_PAGES };
-        pages.saturating_sub(self.looked_at) >= most
+        let most =
+            if self.pages_when_copied > 0 { CHECKPOINT_AGAIN_PAGES } else { CHECKPOINT_PAGES };
+        pages.saturating_sub(self.pages_when_copied) >= most
     }
 
     /// Flushes the log and copies it into the file, as far as no reader holds on to it. It blocks.
@@ -208,7 +209,7 @@ impl Lite {
         match self.connection.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE) {
             Ok((pages, copied)) => {
                 self.begins_anew = pages == copied;
-                self.looked_at = pages;
+                self.pages_when_copied = pages;
             }
             // Nothing is lost: it stays in the log, and the next commit tries again.
             Err(error) => tracing::warn!(%error, "the database's log was not copied into its file"),
@@ -451,6 +452,6 @@ mod tests {
         lite.checkpoint();
         assert!(lite.begins_anew);
         assert!(!write(&mut lite, 1));
-        assert_eq!(lite.looked_at, 0, "it began anew");
+        assert_eq!(lite.pages_when_copied, 0, "it began anew");
     }
 }
