@@ -176,6 +176,41 @@ fn who_asks_without_a_pause_is_answered_and_others_have_their_turn() {
 }
 
 #[test]
+fn who_asks_without_a_pause_does_not_fill_the_log() {
+    let server = serve(&[("SEALOCK_RATE_LIMIT_LOG", "1")]);
+    let (http, greedy) = (server.http(), elsewhere(&server));
+    for _ in 0..300 {
+        assert_eq!(greedy.get("/v2/").unwrap().status(), 401);
+    }
+    assert_eq!(http.get("/v2/_catalog").unwrap().status(), 401);
+    let lines = |of: &str| {
+        let log = server.log();
+        let of_access = log.lines().filter(|line| line.contains("access"));
+        of_access.filter(|line| line.contains(of)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Lines wait for each other for a moment.
+    let end = Instant::now() + Duration::from_secs(10);
+    while lines("/v2/_catalog").is_empty() && Instant::now() < end {
+        pause(Duration::from_millis(20));
+    }
+    assert_eq!(lines("/v2/_catalog").len(), 1, "others have their lines");
+    let told = lines("127.0.0.2");
+    assert!((60..=120).contains(&told.len()), "{} of 300", told.len());
+    // The next line tells of those that are missing.
+    pause(Duration::from_secs(2));
+    assert_eq!(greedy.get("/v2/").unwrap().status(), 401);
+    let untold = || -> u64 {
+        let log = lines("127.0.0.2").join("\n");
+        let counts = log.split("answers_not_logged=").skip(1);
+        counts.map(|rest| rest.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    while untold() + (lines("127.0.0.2").len() as u64) < 301 && Instant::now() < end {
+        pause(Duration::from_millis(20));
+    }
+    assert_eq!(untold() + lines("127.0.0.2").len() as u64, 301);
+}
+
+#[test]
 fn no_limit_is_felt_by_a_crowd_that_means_well() {
     let server = Server::start();
     let (http, admin) = (server.http(), server.admin());

@@ -1,11 +1,7 @@
 //! What every request passes, whichever face it is for: a request id, a limit on headers, the
 //! access log and a net under panics.
 
-use crate::{
-    Front, HttpError, Peer, RequestRates,
-    rates::{Refusals, limited},
-    sender::sent_from,
-};
+use crate::{AccessLog, Front, HttpError, Peer, RequestRates, rates::limited, sender::sent_from};
 use axum::{
     Router,
     body::Body,
@@ -46,17 +42,22 @@ pub struct RequestId(pub Arc<str>);
 
 /// Puts what every request passes around the faces.
 pub fn around(app: Router, front: Arc<Front>) -> Router {
-    outermost(app.fallback(nowhere), front)
+    outermost(app.fallback(nowhere), front, AccessLog::default())
 }
 
 /// The same, and counts requests by the address that they come from.
-pub fn around_limited(app: Router, front: Arc<Front>, rates: Arc<RequestRates>) -> Router {
+pub fn around_limited(
+    app: Router,
+    front: Arc<Front>,
+    rates: Arc<RequestRates>,
+    log: AccessLog,
+) -> Router {
     // What leads nowhere counts, too: a layer covers the fallback that is there before it.
-    outermost(limited(app.fallback(nowhere), front.clone(), rates), front)
+    outermost(limited(app.fallback(nowhere), front.clone(), rates), front, log)
 }
 
-fn outermost(app: Router, front: Arc<Front>) -> Router {
-    let seen = (front, Arc::default());
+fn outermost(app: Router, front: Arc<Front>, log: AccessLog) -> Router {
+    let seen = (front, Arc::new(log));
     app.layer(CatchPanicLayer::custom(caught)).layer(from_fn_with_state(seen, observe))
 }
 
@@ -69,7 +70,7 @@ async fn nowhere(request: Request) -> HttpError {
 }
 
 async fn observe(
-    State((front, refusals)): State<(Arc<Front>, Arc<Refusals>)>,
+    State((front, log)): State<(Arc<Front>, Arc<AccessLog>)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -93,13 +94,17 @@ async fn observe(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    let mut untold = 0;
-    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+    let line = if response.status() == StatusCode::TOO_MANY_REQUESTS {
         // Who asks on without heed is then busy with waiting, not we with refusing.
         tokio::time::sleep(Duration::from_millis(REFUSAL_HOLD_MILLIS)).await;
-        let Some(before) = refusals.tell(client) else { return response };
-        untold = before;
-    }
+        log.line_of_refusal(client)
+    } else if front.trusts(client) {
+        // A proxy that does not say whom it asks for is everybody.
+        Some(0)
+    } else {
+        log.line(client)
+    };
+    let Some(held_back) = line else { return response };
     // The path only: a query may hold what should not stand in a log.
     tracing::info!(
         parent: &span,
@@ -110,7 +115,7 @@ async fn observe(
         status = response.status().as_u16(),
         milliseconds = begin.elapsed().as_secs_f64() * 1e3,
         agent = agent.as_ref().and_then(|agent| agent.to_str().ok()).unwrap_or_default(),
-        refusals_not_logged = (untold > 0).then_some(untold),
+        answers_not_logged = (held_back > 0).then_some(held_back),
         "access"
     );
     response

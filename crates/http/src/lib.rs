@@ -1,6 +1,7 @@
 //! What the faces share: errors to HTTP, authentication of a request, paging, listeners.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod access_log;
 mod authorities;
 mod body;
 mod browsers;
@@ -23,6 +24,7 @@ mod server;
 pub mod testing;
 mod turns;
 
+pub use access_log::{AccessLog, LOG_LINES_PER_ADDRESS};
 pub use authorities::Authorities;
 pub use body::{discard, read_limited};
 pub use browsers::{CSRF_TOKEN, SessionCookie, give_session, take_session, with_browsers};

@@ -12,17 +12,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{Method, request::Parts};
-use moka::sync::Cache;
-use sealock_auth::{Allowance, MAX_RATED_KEYS, Principal, Rates, neighbourhood};
+use sealock_auth::{Allowance, Principal, Rates, neighbourhood};
 use sealock_oci::{Digest, Tag};
 use sealock_registry::is_accessory_tag;
-use std::{
-    net::IpAddr,
-    num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::time::Instant;
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// Requests a second of one address, on average over [`BURST_SECONDS`], where nothing else is set:
 /// what no crowd behind one address needs, and no single client notices.
@@ -31,8 +24,6 @@ pub const REQUESTS_PER_ADDRESS: u32 = 10_000;
 pub const REQUESTS_PER_ACCOUNT: u32 = 10_000;
 /// Seconds whose requests may come at once.
 pub const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(60).unwrap();
-/// Seconds between two lines in the log about the refusals with 429 of one address.
-const REFUSAL_LINE_SECONDS: u64 = 10;
 
 /// Somebody with an account, whatever they are called now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,41 +132,6 @@ async fn count(State((front, rates)): State<Counting>, request: Request, next: N
             error.in_own_words().into_response()
         }
         Err(error) => error.into_response(),
-    }
-}
-
-/// Who was refused for asking too much, so that the log has a line of it now and then and not as
-/// many as there are requests.
-#[derive(Debug)]
-pub(crate) struct Refusals(Cache<IpAddr, Arc<Mutex<Told>>>);
-
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    last: Option<Instant>,
-    untold: u64,
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        let forget = 6 * Duration::from_secs(REFUSAL_LINE_SECONDS);
-        Self(Cache::builder().max_capacity(MAX_RATED_KEYS).time_to_idle(forget).build())
-    }
-}
-
-impl Refusals {
-    /// An address is refused. How many refusals of it were not told since the last one that was, if
-    /// this one is to be told.
-    pub(crate) fn tell(&self, address: IpAddr) -> Option<u64> {
-        let told = self.0.get_with(neighbourhood(address), Arc::default);
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let every = Duration::from_secs(REFUSAL_LINE_SECONDS);
-        if told.last.is_some_and(|last| now < last + every) {
-            told.untold += 1;
-            return None;
-        }
-        told.last = Some(now);
-        Some(std::mem::take(&mut told.untold))
     }
 }
 
@@ -300,17 +256,5 @@ mod tests {
         assert!((0..1_000).all(|_| rates.take_of(&Principal::Anonymous, &asked).is_ok()));
         let off = RequestRates::new(0, 0);
         assert!((0..1_000).all(|_| off.take_of(&user(1), &asked).is_ok()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn refusals_of_an_address_have_a_line_each_ten_seconds() {
-        let refusals = Refusals::default();
-        let [one, other] = ["192.0.2.7", "192.0.2.8"].map(|text| text.parse().unwrap());
-        let flood = || (0..1_000).filter_map(|_| refusals.tell(one)).collect::<Vec<_>>();
-        assert_eq!(flood(), [0]);
-        assert_eq!(refusals.tell(other), Some(0));
-        tokio::time::advance(Duration::from_secs(REFUSAL_LINE_SECONDS)).await;
-        assert_eq!(flood(), [999]);
-        assert_eq!(refusals.tell(other), Some(0));
     }
 }

@@ -1,7 +1,10 @@
 //! The options of `sealock serve` that say how much one client may have.
 
 use sealock_auth::FAILURES_PER_MINUTE;
-use sealock_http::{ListenerLimits, REQUESTS_PER_ACCOUNT, REQUESTS_PER_ADDRESS, RequestRates};
+use sealock_http::{
+    AccessLog, LOG_LINES_PER_ADDRESS, ListenerLimits, REQUESTS_PER_ACCOUNT, REQUESTS_PER_ADDRESS,
+    RequestRates,
+};
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 /// Most requests a second that a limit may allow; more is none.
@@ -36,6 +39,16 @@ pub(crate) struct Limits {
         default_value_t = FAILURES_PER_MINUTE
     )]
     rate_limit_logins: u32,
+    /// Lines a second in the log about answers to one address (IPv6: one /64), on average over a
+    /// minute; the next line says how many had none. 0 for no limit.
+    #[arg(
+        long,
+        env = "SEALOCK_RATE_LIMIT_LOG",
+        value_name = "N",
+        default_value_t = LOG_LINES_PER_ADDRESS,
+        value_parser = clap::value_parser!(u32).range(..=MOST_PER_SECOND)
+    )]
+    rate_limit_log: u32,
     /// Connections at once; more wait to be accepted.
     #[arg(
         long,
@@ -78,6 +91,11 @@ impl Limits {
     /// How often one may ask.
     pub(crate) fn rates(&self) -> RequestRates {
         RequestRates::new(self.rate_limit_address, self.rate_limit_account)
+    }
+
+    /// Which answers have a line in the log.
+    pub(crate) fn access_log(&self) -> AccessLog {
+        AccessLog::new(self.rate_limit_log)
     }
 
     /// Failed log-ins of an address in a minute.

@@ -240,7 +240,7 @@ fn faces(
         .merge(sealock_api_harbor::router(harbor))
         .merge(health::router(product.database.clone()));
     let app = sealock_http::unless_read_only(app, registry);
-    sealock_http::around_limited(app, product.front.clone(), rates)
+    sealock_http::around_limited(app, product.front.clone(), rates, args.limits.access_log())
 }
 
 async fn serve_admission(
