@@ -8,7 +8,7 @@ import json
 import re
 import statistics
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 ORDER = ["sealock", "sealock-later", "zot", "zot-commit", "distribution", "docker-registry"]
 DEFAULTS = ["zot", "distribution", "docker-registry"]
@@ -237,22 +237,30 @@ def abuse(path):
     with open(path, encoding="utf-8") as lines:
         runs = [json.loads(line) for line in lines]
     workloads = {"get-tag": "GET manifest", "pull": "pull", "push": "push"}
-    found = {(run["abuser"], run["workload"]): run for run in runs}
+    found = defaultdict(list)
+    for run in runs:
+        found[run["abuser"], run["workload"]].append(run)
+
+    def middle(abuser, workload, percentile):
+        return statistics.median(run["latency"][percentile] for run in found[abuser, workload])
+
     head("beside", *(f"{name}: p50 / p99 ms" for name in workloads.values()), "p99 to alone, worst", "failed", "the abuser was answered")
     for abuser in dict.fromkeys(run["abuser"] for run in runs):
         cells, ratios, errors = [], [], 0
         for workload in workloads:
-            run = found[abuser, workload]
-            cells.append(f'{text(run["latency"]["p50"] / 1000)} / {text(run["latency"]["p99"] / 1000)}')
-            ratios.append(run["latency"]["p99"] / found["none", workload]["latency"]["p99"])
-            errors += run["errors"]
-        answers = found.get((abuser, "abuse"), {}).get("answers", {})
+            half, most = (middle(abuser, workload, percentile) for percentile in ("p50", "p99"))
+            cells.append(f"{text(half / 1000)} / {text(most / 1000)}")
+            ratios.append(most / middle("nobody", workload, "p99"))
+            errors += sum(run["errors"] for run in found[abuser, workload])
+        answers = Counter()
+        for run in found.get((abuser, "abuse"), []):
+            answers.update(run["answers"])
         told = ", ".join(f"{status}: {count:,}" for status, count in answers.items())
-        ratio = "–" if abuser == "none" else f"{max(ratios):.2f}"
+        ratio = "–" if abuser == "nobody" else f"{max(ratios):.2f}"
         # A control says nothing about the server.
         if (abuser, "abuse") in found:
             ratio += " (met)" if max(ratios) <= 2 else " (missed)"
-        row("nobody" if abuser == "none" else abuser, *cells, ratio, str(errors), told or "–")
+        row(abuser, *cells, ratio, str(errors), told or "–")
 
 
 def main():
