@@ -5,7 +5,7 @@ use crate::{
     patience::Patience, sendfile::PlainStream, turns::Caller,
 };
 use axum::{Router, body::Body};
-use http::{Request, request::Parts};
+use http::{Request, Response, StatusCode, request::Parts};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -289,11 +289,15 @@ impl Connection {
             let apart = http2 || matches!(asker, Asker::Proxied(..));
             let answer = app.clone().call(Request::from_parts(parts, body));
             async move {
-                match caller {
-                    Some(caller) if apart => caller.begin(caller.metered(answer)).await,
-                    Some(caller) => caller.begin(answer).await,
-                    None => answer.await,
+                let Some(caller) = caller else { return answer.await };
+                let answer = match apart {
+                    true => caller.begin(caller.metered(answer)).await,
+                    false => caller.begin(answer).await,
+                };
+                if let Ok(StatusCode::TOO_MANY_REQUESTS) = answer.as_ref().map(Response::status) {
+                    caller.asked_too_much();
                 }
+                answer
             }
         });
         let served = if http2 {

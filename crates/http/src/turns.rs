@@ -244,6 +244,13 @@ impl Caller {
         .await
     }
 
+    /// The address was refused for asking too much: it lets others go first for as long as use is
+    /// remembered. It was quiet while the refusal was held back, and what it then asks for all at
+    /// once would else count for nothing.
+    pub(crate) fn asked_too_much(&self) {
+        self.meter.charge(u64::MAX, self.turns.0.processors, self.turns.now());
+    }
+
     fn lets_others_go_first(&self) -> bool {
         let now = self.turns.now();
         self.meter.is_ahead(now) && !self.turns.is_alone(self.meter.number, now)
@@ -315,6 +322,30 @@ mod tests {
         let [bad, well] = [greedy.meter.number, good.meter.number];
         assert_eq!(*lock(&order), [well, well, bad, bad, bad]);
         assert!(lock(&turns.0.line).waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_was_refused_lets_others_go_first_when_it_comes_again() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = axum::Router::new().fallback(async || http::StatusCode::TOO_MANY_REQUESTS);
+        let app = crate::around(app, Arc::default());
+        let limits =
+            crate::ListenerLimits { turns: Turns::of_processors(64), ..Default::default() };
+        let asker = caller(&limits.turns, "127.0.0.1");
+        let end = std::future::pending();
+        let server = tokio::spawn(crate::serve(listener, None, app, limits, end));
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let ask = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(ask).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+        let now = asker.turns.now();
+        assert!(asker.meter.is_ahead(now + nanos(LONGEST_MEMORY) / 2));
+        assert!(!asker.meter.is_ahead(now + nanos(LONGEST_MEMORY)), "but not for ever");
+        server.abort();
     }
 
     #[tokio::test]
