@@ -329,7 +329,8 @@ mod tests {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = axum::Router::new().fallback(async || http::StatusCode::TOO_MANY_REQUESTS);
+        let refuse = axum::routing::get(async || http::StatusCode::TOO_MANY_REQUESTS);
+        let app = axum::Router::new().route("/", refuse);
         let app = crate::around(app, Arc::default());
         let limits =
             crate::ListenerLimits { turns: Turns::of_processors(64), ..Default::default() };
