@@ -161,6 +161,8 @@ impl Turns {
             let Ok(place) = self.0.places.clone().acquire_owned().await else { return };
             // Comes back when the tasks that were ready have run and the network was looked at.
             yield_now().await;
+            // And threads that work for others, which the system might let wait for its next tick.
+            std::thread::yield_now();
             let Some(next) = lock(&self.0.line).next() else { return };
             // Who has gone away meanwhile gives the place back.
             let _gone = next.send(place);

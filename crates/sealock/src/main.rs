@@ -35,15 +35,18 @@ const GIVEN_BACK_BYTES: libc::c_int = 8 * 1024 * 1024;
 const KEPT_BYTES: libc::c_int = 16 * 1024 * 1024;
 
 /// How many tasks a busy worker thread goes on with before it looks for requests that have arrived
-/// meanwhile. By itself it looks every 61 tasks: who asks beside somebody that keeps it busy would
-/// wait for milliseconds before anybody knows of it. A look costs a hundredth of four tasks.
+/// meanwhile, and for what other threads have done: hashed, or written to the disk. By itself it
+/// looks for requests every 61 tasks, and takes up what others have done every fifth of a
+/// millisecond: who asks, or pushes, beside somebody that keeps it busy would wait for milliseconds
+/// before anybody knows of it. A look for requests costs a hundredth of four tasks.
 const TURNS_UNHEARD: u32 = 4;
 
 fn main() -> ExitCode {
     set_allocator();
     let cli = Cli::parse();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.enable_all().on_thread_start(slices::shorten).event_interval(TURNS_UNHEARD);
+    runtime.enable_all().on_thread_start(slices::shorten);
+    runtime.event_interval(TURNS_UNHEARD).global_queue_interval(TURNS_UNHEARD);
     let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&error.into()),
