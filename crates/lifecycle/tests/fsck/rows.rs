@@ -94,10 +94,10 @@ fn blobs() -> Vec<Case> {
         case!("a count of what a project holds", "quota", [(QuotaCount, 1)] => [], |store| {
             store.sql("UPDATE project_blobs SET refs = refs + 1 WHERE project_id = 1").await;
         }),
-        case!("a sum of what a project holds", "quota sum", [(QuotaCount, 1)] => [], |store| {
+        case!("a sum of what a project holds", "quota", [(QuotaCount, 1)] => [], |store| {
             store.sql("DELETE FROM project_usage WHERE project_id = 1").await;
         }),
-        case!("a project without a limit", "quota limit", [(QuotaCount, 1)] => [], |store| {
+        case!("a project without a limit", "quota", [(QuotaCount, 1)] => [], |store| {
             store.sql("DELETE FROM project_quotas WHERE project_id = 1").await;
         }),
     ]
