@@ -270,6 +270,9 @@ fn what_was_found_stays_mended() {
     // As Harbor answers, though its contract leaves it out.
     assert_eq!(ann.get("/labels?scope=p&project_id=9223372036854775807").status, 403);
     assert_eq!(admin.get("/labels?scope=p&project_id=41").status, 404);
+    let nowhere = json!({"name": "x", "scope": "p", "project_id": 34_231_155_857_707_i64});
+    assert_eq!(ann.post("/labels", &nowhere).status, 403);
+    assert_eq!(admin.post("/labels", &nowhere).status, 404);
     for list in ["/projects", "/users"] {
         assert_eq!(admin.get(&format!("{list}?q=%06%C3%BD&sort=%0E&page=33855")).status, 400);
     }
