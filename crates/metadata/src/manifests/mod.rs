@@ -515,7 +515,8 @@ pub async fn blobs(
 }
 
 /// Manifests of a repository that name this blob as config or layer: which artifacts a GET of the
-/// blob would open.
+/// blob would open, the newest first. Read from the blob's own rows: a repository of very many
+/// manifests is not walked for one that is old.
 pub async fn using_blob(
     tx: &mut Tx,
     repository_id: i64,
@@ -524,8 +525,9 @@ pub async fn using_blob(
 ) -> Result<Vec<Manifest>> {
     let sql = select!(
         "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
-         WHERE m.repository_id = $1 AND EXISTS (SELECT 1 FROM manifest_blobs b \
-         WHERE b.manifest_id = m.id AND b.digest = $2) ORDER BY m.id DESC LIMIT $3"
+         WHERE m.id IN (SELECT DISTINCT b.manifest_id FROM manifest_blobs b \
+         WHERE b.digest = $2 AND b.repository_id = $1 ORDER BY b.manifest_id DESC LIMIT $3) \
+         ORDER BY m.id DESC"
     );
     tx.list(sql, params![repository_id, digest, limit], read).await
 }
