@@ -33,19 +33,20 @@ pub(crate) fn files() -> Vec<String> {
 
 /// `cargo metadata` with the whole dependency graph as it is built on this platform.
 pub(crate) fn metadata() -> Value {
-    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let output = cargo(&["metadata", "--format-version=1", "--filter-platform", &platform]);
+    let output = cargo(&["metadata", "--format-version=1", "--filter-platform", &platform()]);
     serde_json::from_slice(&output).expect("cargo metadata prints JSON")
 }
 
-/// Every package that a build or test really uses, as (name, licence). The lock file and `cargo
-/// metadata` name more: crates behind features that nobody turns on.
+/// Every package that a build or test on this platform really uses, as (name, licence). The lock
+/// file and `cargo metadata` name more: crates behind features that nobody turns on. What other
+/// systems would need was never downloaded where nothing but this was built.
 pub(crate) fn used_packages() -> BTreeSet<(String, String)> {
     let output = cargo(&[
         "tree",
         "--workspace",
         "--edges=normal,build,dev",
-        "--target=all",
+        "--target",
+        &platform(),
         "--prefix=none",
         "--no-dedupe",
         "--format={p}\t{l}",
@@ -59,6 +60,10 @@ pub(crate) fn used_packages() -> BTreeSet<(String, String)> {
             Some((package.split(' ').next()?.to_owned(), licence.to_owned()))
         })
         .collect()
+}
+
+fn platform() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 fn cargo(arguments: &[&str]) -> Vec<u8> {
