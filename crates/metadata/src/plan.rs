@@ -17,9 +17,14 @@ pub(crate) async fn assert_one_step(explain: &'static str, values: Vec<Value>, s
 }
 
 /// Statements that read all of a repository, and why they may.
-const WHOLE_REPOSITORIES: [(&str, &str); 16] = [
+const WHOLE_REPOSITORIES: [(&str, &str); 17] = [
     ("artifacts.rs", "SELECT t.manifest_id FROM tags t"), // pieces of conditions of lists
     ("evidence.rs", "SELECT DISTINCT e.repository_id"),   // a job's pages
+    (
+        "manifests/",
+        "SELECT 1 FROM manifests m JOIN repositories r ON r.id = m.repository_id \
+     WHERE m.repository_id = $1 AND m.id < $2",
+    ), // a list: 15 ms in one of 100,000
     ("quotas.rs", "SELECT CAST(coalesce(sum(b.size), 0)"), // a check
     ("repositories.rs", "SELECT r.*"),                    // lists that count
     ("repositories.rs", "INSERT INTO repositories"),      // what hangs on a number that stays
@@ -81,13 +86,14 @@ fn statements() -> Vec<(String, String)> {
     found
 }
 
-/// Texts in quotes that begin like a statement.
+/// Texts in quotes that begin like a statement, or like what follows an entity's columns.
 fn literals(source: &str) -> impl Iterator<Item = String> {
     source.split('"').filter_map(|text| {
-        let begins = ["SELECT ", "UPDATE ", "DELETE ", "INSERT ", "WITH "];
-        begins.iter().any(|begin| text.starts_with(begin)).then_some(())?;
+        let begins = ["SELECT ", "UPDATE ", "DELETE ", "INSERT ", "WITH ", "FROM "];
+        let begin = begins.iter().find(|begin| text.starts_with(**begin))?;
+        let columns = if *begin == "FROM " { "SELECT 1 " } else { "" };
         let mut lines = text.split("\\\n");
-        let first = lines.next()?.to_owned();
+        let first = format!("{columns}{}", lines.next()?);
         Some(lines.fold(first, |all, line| all + line.trim_start()))
     })
 }

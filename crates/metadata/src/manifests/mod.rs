@@ -543,7 +543,7 @@ pub async fn children(tx: &mut Tx, repository_id: i64, parent_ids: &[i64]) -> Re
 pub async fn parents(tx: &mut Tx, repository_id: i64, digest: &Digest) -> Result<Vec<Manifest>> {
     let sql = select!(
         "FROM manifests m JOIN repositories r ON r.id = m.repository_id \
-         WHERE m.repository_id = $1 AND m.id IN (SELECT c.parent_id FROM manifest_children c \
+         WHERE +m.repository_id = $1 AND m.id IN (SELECT c.parent_id FROM manifest_children c \
          WHERE c.repository_id = $1 AND c.digest = $2) ORDER BY m.id"
     );
     tx.list(sql, params![repository_id, digest], read).await
