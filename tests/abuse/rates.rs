@@ -211,6 +211,27 @@ fn who_asks_without_a_pause_does_not_fill_the_log() {
 }
 
 #[test]
+fn a_proxy_that_does_not_say_whom_it_asks_for_has_a_line_for_each() {
+    let server = serve(&[
+        ("SEALOCK_RATE_LIMIT_LOG", "1"),
+        ("SEALOCK_TRUSTED_PROXIES", "127.0.0.9,127.0.0.2"),
+        ("SEALOCK_LOG_JSON", "1"),
+        ("SEALOCK_INSPECT_LATER", "0"),
+    ]);
+    let proxy = elsewhere(&server);
+    for _ in 0..300 {
+        assert_eq!(proxy.get("/v2/").unwrap().status(), 401);
+    }
+    let lines =
+        || server.log().lines().filter(|line| line.contains("\"client\":\"127.0.0.2\"")).count();
+    let end = Instant::now() + Duration::from_secs(10);
+    while lines() < 300 && Instant::now() < end {
+        pause(Duration::from_millis(20));
+    }
+    assert_eq!(lines(), 300, "it is everybody");
+}
+
+#[test]
 fn no_limit_is_felt_by_a_crowd_that_means_well() {
     let server = Server::start();
     let (http, admin) = (server.http(), server.admin());

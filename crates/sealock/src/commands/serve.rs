@@ -1,6 +1,7 @@
 use super::serve_limits::Limits;
 use crate::server;
 use anyhow::Result;
+use clap::builder::FalseyValueParser;
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
@@ -27,10 +28,10 @@ pub(crate) struct Serve {
     #[arg(long, env = "SEALOCK_EXTERNAL_URL")]
     pub(crate) external_url: Option<url::Url>,
     /// PEM certificate chain: registry and API speak TLS.
-    #[arg(long, requires = "tls_key")]
+    #[arg(long, env = "SEALOCK_TLS_CERT", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// PEM private key of --tls-cert.
-    #[arg(long, requires = "tls_cert")]
+    #[arg(long, env = "SEALOCK_TLS_KEY", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
     /// PEM of the authority of --tls-cert, for people to fetch (/api/v2.0/systeminfo/getcert).
     #[arg(long, env = "SEALOCK_TLS_CA", requires = "tls_cert")]
@@ -44,33 +45,38 @@ pub(crate) struct Serve {
     )]
     pub(crate) admission_listen: SocketAddr,
     /// Do not serve the admission webhooks.
-    #[arg(long)]
+    #[arg(long, env = "SEALOCK_NO_ADMISSION", value_parser = FalseyValueParser::new())]
     pub(crate) no_admission: bool,
-    /// Host names or addresses under which clusters reach the webhooks (repeatable).
-    #[arg(long = "admission-host", default_values = ["localhost", "127.0.0.1"])]
+    /// Host names or addresses under which clusters reach the webhooks (repeatable, or with commas).
+    #[arg(
+        long = "admission-host",
+        env = "SEALOCK_ADMISSION_HOSTS",
+        value_delimiter = ',',
+        default_values = ["localhost", "127.0.0.1"]
+    )]
     pub(crate) admission_hosts: Vec<String>,
     /// PEM certificate chain for the webhooks (default: made by an authority in the data
     /// directory).
-    #[arg(long, requires = "admission_key")]
+    #[arg(long, env = "SEALOCK_ADMISSION_CERT", requires = "admission_key")]
     pub(crate) admission_cert: Option<PathBuf>,
     /// PEM private key of --admission-cert.
-    #[arg(long, requires = "admission_cert")]
+    #[arg(long, env = "SEALOCK_ADMISSION_KEY", requires = "admission_cert")]
     pub(crate) admission_key: Option<PathBuf>,
     /// PEM of the authority of --admission-cert, for the webhooks' caBundle.
-    #[arg(long, requires = "admission_cert")]
+    #[arg(long, env = "SEALOCK_ADMISSION_CA", requires = "admission_cert")]
     pub(crate) admission_ca: Option<PathBuf>,
     /// File with the master key (default: SEALOCK_MASTER_KEY, else made in the data directory).
-    #[arg(long)]
+    #[arg(long, env = "SEALOCK_MASTER_KEY_FILE")]
     pub(crate) master_key_file: Option<PathBuf>,
     /// Read layers by a job after the push instead of while they are received.
-    #[arg(long)]
+    #[arg(long, env = "SEALOCK_INSPECT_LATER", value_parser = FalseyValueParser::new())]
     pub(crate) inspect_later: bool,
-    /// Addresses of proxies whose X-Forwarded-* headers are believed (repeatable).
-    #[arg(long = "trusted-proxy")]
+    /// Addresses of proxies whose X-Forwarded-* headers are believed (repeatable, or with commas).
+    #[arg(long = "trusted-proxy", env = "SEALOCK_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Hosts that advisories may be fetched from even though their addresses are private
-    /// (repeatable).
-    #[arg(long = "egress-host")]
+    /// (repeatable, or with commas).
+    #[arg(long = "egress-host", env = "SEALOCK_EGRESS_HOSTS", value_delimiter = ',')]
     pub(crate) egress_hosts: Vec<String>,
     /// Pause between two collections of what nothing refers to: 5m, 1h, 0s for none.
     #[arg(
@@ -96,7 +102,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) limits: Limits,
     /// Log as JSON lines.
-    #[arg(long)]
+    #[arg(long, env = "SEALOCK_LOG_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) log_json: bool,
 }
 
@@ -121,6 +127,16 @@ pub(crate) async fn run(args: Serve) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_option_has_a_variable_of_its_name() {
+        let command = <Serve as clap::Args>::augment_args(clap::Command::new("serve"));
+        for option in command.get_arguments() {
+            // Where an option is repeatable, its field and its variable are in the plural.
+            let name = format!("SEALOCK_{}", option.get_id().as_str().to_uppercase());
+            assert_eq!(option.get_env().and_then(|env| env.to_str()), Some(name.as_str()));
+        }
+    }
 
     #[test]
     fn addresses_as_operators_write_them() {
