@@ -38,6 +38,8 @@ pub struct Options {
     pub generated_password: bool,
     /// More environment.
     pub environment: Vec<(String, String)>,
+    /// Let the server log into a pipe that nobody reads before [`Server::read_log_pipe`].
+    pub log_pipe: bool,
     /// Keep the data on a file system of this size, in MiB, which ends with the server; see
     /// [`Server::start_on_small_disk`].
     pub disk_mib: Option<u32>,
@@ -88,6 +90,7 @@ impl TlsFiles {
 #[derive(Debug)]
 pub struct Server {
     child: Option<Child>,
+    log_pipe: Option<std::io::PipeReader>,
     /// Where the registry listens.
     pub address: SocketAddr,
     /// Where the admission webhooks listen, if they do.
@@ -144,6 +147,7 @@ impl Server {
     pub fn start_with(options: Options) -> Self {
         let mut server = Self {
             child: None,
+            log_pipe: None,
             address: free_address(),
             admission_address: free_address(),
             options,
@@ -179,8 +183,14 @@ impl Server {
             .args(["--listen", &self.address.to_string()])
             .env_remove("SEALOCK_ADMIN_PASSWORD")
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log);
+            .stdout(log.try_clone().expect("a second handle"));
+        if self.options.log_pipe {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            self.log_pipe = Some(reader);
+            command.stderr(writer);
+        } else {
+            command.stderr(log);
+        }
         if !self.options.generated_password {
             command.env("SEALOCK_ADMIN_PASSWORD", ADMIN_PASSWORD);
         }
@@ -322,6 +332,15 @@ impl Server {
 
     fn log_path(&self) -> PathBuf {
         self.directory.path().join("server.log")
+    }
+
+    /// What the server logs from now on into a pipe, until it ends.
+    ///
+    /// # Panics
+    /// If it was not started with [`Options::log_pipe`], or was read before.
+    pub fn read_log_pipe(&mut self) -> std::thread::JoinHandle<String> {
+        let pipe = self.log_pipe.take().expect("a pipe");
+        std::thread::spawn(move || std::io::read_to_string(pipe).expect("a log of UTF-8"))
     }
 
     /// What the server has printed so far.

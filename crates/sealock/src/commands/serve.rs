@@ -47,7 +47,8 @@ pub(crate) struct Serve {
     /// Do not serve the admission webhooks.
     #[arg(long, env = "SEALOCK_NO_ADMISSION", value_parser = FalseyValueParser::new())]
     pub(crate) no_admission: bool,
-    /// Host names or addresses under which clusters reach the webhooks (repeatable, or with commas).
+    /// Host names or addresses under which clusters reach the webhooks (repeatable, or with
+    /// commas).
     #[arg(
         long = "admission-host",
         env = "SEALOCK_ADMISSION_HOSTS",

@@ -50,7 +50,7 @@ struct Product {
 
 /// `sealock serve`.
 pub(crate) async fn run(args: Serve) -> Result<()> {
-    let _log = logging::start(args.log_json);
+    let _log = logging::start(args.log_json)?;
     let home = Home::open(&args.data_dir)?;
     let mut registry_tls = match (&args.tls_cert, &args.tls_key) {
         (Some(chain), Some(key)) => Some(tls::from_files(chain, key, args.tls_ca.as_deref())?),
