@@ -41,7 +41,7 @@ const REMEMBERED: usize = 10_000;
 const NAME_BYTES: usize = 64;
 /// Failed log-ins of one address in a minute, whatever the names, where nothing else is set.
 pub const FAILURES_PER_MINUTE: u32 = 60;
-/// Minutes whose failures an address may have at once.
+/// Minutes whose failures an address may have at once. Zero would not compile: it is a constant.
 const FAILURE_MINUTES: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// How long who logged in from an address is known there.
 const KNOWN_THERE: Duration = Duration::from_secs(24 * 3600);

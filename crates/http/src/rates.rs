@@ -22,7 +22,7 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 pub const REQUESTS_PER_ADDRESS: u32 = 10_000;
 /// The same of one user or robot, from wherever they ask.
 pub const REQUESTS_PER_ACCOUNT: u32 = 10_000;
-/// Seconds whose requests may come at once.
+/// Seconds whose requests may come at once. Zero would not compile: it is a constant.
 pub const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
 /// Somebody with an account, whatever they are called now.
